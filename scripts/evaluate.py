@@ -1,0 +1,33 @@
+"""Evaluate a saved tagger on a fold: python scripts/evaluate.py MODEL --data-dir DIR --fold 1."""
+
+import argparse
+
+from psla_hf.cli import user_errors
+from psla_hf.data import load_esc
+from psla_hf.evaluation import evaluate_model
+from psla_hf.inference import AudioTagger
+from psla_hf.provenance import provenance, write_json
+from psla_hf.reporting import print_metrics
+from psla_hf.training import make_accelerator
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="directory or Hub id of a saved tagger")
+    parser.add_argument("--data-dir", required=True, help="folder of ESC-50 or ESC-10")
+    parser.add_argument("--fold", type=int, default=1, help="fold to test on, 1 to 5")
+    parser.add_argument("--batch-size", type=int, default=16, help="clips at a time")
+    parser.add_argument("--output", help="also write the metrics to this JSON file")
+    arguments = parser.parse_args()
+
+    tagger = AudioTagger.from_pretrained(arguments.model)
+    clips = load_esc(arguments.data_dir, arguments.fold)["test"]
+    metrics = evaluate_model(tagger.model, tagger.extractor, clips, make_accelerator(), arguments.batch_size)
+    print_metrics({arguments.model: metrics}, f"{len(clips)} clips of fold {arguments.fold}")
+    if arguments.output:
+        write_json({**provenance(), "clips": len(clips), "results": metrics}, arguments.output)
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

@@ -1,0 +1,53 @@
+"""The configuration of a PSLA model. Knows nothing of weights, audio or labels' meaning."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+__all__ = ["PslaConfig"]
+
+
+@strict
+class PslaConfig(PreTrainedConfig):
+    """Configuration of `PslaModel` and `PslaForAudioClassification`.
+
+    The defaults are the paper's best single model, EfficientNet-B2 with four attention heads (PSLA, Table XIII).
+
+    Args:
+        backbone: Name of a timm model whose last feature map is `[B, C, height, width]`.
+        pooling: How frames become a clip's scores: `"attention"` (section III-E of the paper), `"mean"` (sigmoid of
+            each frame, averaged) or `"linear"` (features averaged over time, then one linear layer).
+        num_attention_heads: Number of attention heads H; with 1 there is no head weight. Only for `"attention"`.
+        num_mel_bins: Mel bins F of the input `[B, frames, F]`.
+        batch_norm_momentum: Momentum of every batch normalization in torch's convention, the share of the new batch.
+            The original uses 0.01; timm's and torch's default is 0.1.
+        problem_type: As in transformers. Multi-label by default, so that `pipeline` applies a sigmoid.
+
+    Raises:
+        ValueError: An argument is out of range. (Wrong types and unknown choices are refused by `strict`.)
+    """
+
+    model_type = "psla"
+
+    backbone: str = "tf_efficientnet_b2"
+    pooling: Literal["attention", "mean", "linear"] = "attention"
+    num_attention_heads: int = 4
+    num_mel_bins: int = 128
+    batch_norm_momentum: float = 0.01
+    problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = (
+        "multi_label_classification"
+    )
+
+    def __post_init__(self, **kwargs):
+        """Check ranges before the base class fills in the labels."""
+        if self.num_attention_heads < 1:
+            raise ValueError(f"num_attention_heads must be at least 1, got {self.num_attention_heads}.")
+        if self.num_mel_bins < 32:
+            raise ValueError(
+                f"num_mel_bins must be at least 32 (the backbones halve the frequency axis five times), "
+                f"got {self.num_mel_bins}."
+            )
+        if not 0.0 < self.batch_norm_momentum <= 1.0:
+            raise ValueError(f"batch_norm_momentum must be in (0, 1], got {self.batch_norm_momentum}.")
+        super().__post_init__(**kwargs)

@@ -1,0 +1,113 @@
+"""Scoring clips with a model, and the metrics of audio tagging. Knows nothing of the trainer."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import tqdm
+from datasets import Dataset
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from .data import TaggingDataset, class_names, collate
+from .feature_extraction_psla import PslaFeatureExtractor
+from .modeling_psla import PslaForAudioClassification
+
+__all__ = ["evaluate_model", "predict", "tagging_metrics"]
+
+
+def tagging_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Mean average precision, mean AUC, d' and, where every clip has exactly one label, accuracy.
+
+    Args:
+        probabilities: `[N, K]`; any scores that rank clips per class will do.
+        targets: 0/1 labels `[N, K]`.
+
+    Returns:
+        `mAP`, `AUC` (means over classes that have both positive and negative clips), `d_prime` = √2·Φ⁻¹(AUC),
+        `accuracy` if defined, and `classes_left_out`, the number of classes without both.
+
+    Raises:
+        ValueError: Shapes differ, or no class has both positive and negative clips.
+    """
+    if probabilities.shape != targets.shape or targets.ndim != 2:
+        raise ValueError(
+            f"Expected probabilities and targets of one shape [N, K], got {probabilities.shape} and {targets.shape}."
+        )
+    positive = targets > 0
+    usable = positive.any(axis=0) & ~positive.all(axis=0)
+    if not usable.any():
+        raise ValueError("Expected at least one class with both positive and negative clips; there is none to rank.")
+    auc = float(roc_auc_score(positive[:, usable], probabilities[:, usable], average="macro"))
+    metrics = {
+        "mAP": float(average_precision_score(positive[:, usable], probabilities[:, usable], average="macro")),
+        "AUC": auc,
+        "d_prime": float(np.sqrt(2) * norm.ppf(auc)),
+        "classes_left_out": int((~usable).sum()),
+    }
+    if (positive.sum(axis=1) == 1).all():
+        metrics["accuracy"] = float((probabilities.argmax(axis=1) == positive.argmax(axis=1)).mean())
+    return metrics
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    extractor: PslaFeatureExtractor,
+    batches: Iterable[dict],
+    accelerator: Accelerator,
+    description: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Score every clip of a prepared loader once, whatever the number of processes.
+
+    Args:
+        model: A prepared tagger; it is put into eval mode and left there.
+        extractor: Its feature extractor.
+        batches: A loader of `data.collate` batches, prepared by `accelerator`.
+        accelerator: Gathers the processes' shares, and shows progress on the main one.
+        description: Label of the progress bar; `None` for no bar.
+
+    Returns:
+        Probabilities and targets, both float32 `[N, K]` on the CPU, in the data set's order.
+    """
+    model.eval()
+    probabilities, targets = [], []
+    for batch in tqdm(batches, desc=description, disable=description is None, leave=False):
+        features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
+        logits = model(features).logits
+        gathered, wanted = accelerator.gather_for_metrics((logits.sigmoid(), batch["labels"]))
+        probabilities.append(gathered.float().cpu())
+        targets.append(wanted.cpu())
+    return torch.cat(probabilities), torch.cat(targets)
+
+
+def evaluate_model(
+    model: PslaForAudioClassification,
+    extractor: PslaFeatureExtractor,
+    clips: Dataset,
+    accelerator: Accelerator,
+    batch_size: int = 16,
+) -> dict[str, float]:
+    """Metrics of a tagger on a data set with the same classes.
+
+    Args:
+        model: The tagger.
+        extractor: Its feature extractor.
+        clips: Schema of `data.tagging_features`.
+        accelerator: Where to run.
+        batch_size: Clips at a time, all processes together.
+
+    Raises:
+        ValueError: The data set's classes, or their order, are not the model's.
+    """
+    names = class_names(clips)
+    own = [model.config.id2label[k] for k in range(model.config.num_labels)]
+    if names != own:
+        raise ValueError(f"Expected a data set with the model's classes in its order, {own}, got {names}.")
+    loader = DataLoader(TaggingDataset(clips, extractor.sampling_rate), batch_size, collate_fn=collate)
+    model, loader = accelerator.prepare(model, loader)
+    probabilities, targets = predict(model, extractor, loader, accelerator, description="evaluating")
+    return tagging_metrics(probabilities.numpy(), targets.numpy())

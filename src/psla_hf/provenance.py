@@ -1,0 +1,55 @@
+"""What a result must name to be believed: command, commit, versions, machine. Knows nothing of what was measured."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from .version import __version__
+
+__all__ = ["provenance", "write_json"]
+
+PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "timm", "numpy", "scikit-learn")
+
+
+def provenance() -> dict:
+    """Command, commit, versions and machine of this process. Names no host, user or absolute path."""
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return {
+        "command": " ".join(command),
+        "psla_hf": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in PACKAGES},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def write_json(content: dict, path: str | Path) -> None:
+    """Write a result file, readable and ready to be compared line by line."""
+    Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the source tree this package runs from, marked if the tree was changed; None outside git."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

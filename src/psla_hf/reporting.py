@@ -1,0 +1,43 @@
+"""Results and tags as tables for a terminal. Knows nothing of how they came about."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_epoch", "print_metrics", "print_tags"]
+
+METRICS = ("mAP", "AUC", "d_prime", "accuracy")
+
+
+def print_epoch(row: Mapping[str, float]) -> None:
+    """An epoch's metrics on one line."""
+    metrics = "  ".join(f"{metric} {row[metric]:.4f}" for metric in METRICS if metric in row)
+    print(f"epoch {row['epoch']:>3}  loss {row['loss']:.4f}  {metrics}  ({row['seconds']:.0f} s)", flush=True)
+
+
+def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
+    """One row per named set of metrics; a column for each metric that some row has."""
+    table = Table(title=title, title_justify="left")
+    shown = [metric for metric in METRICS if any(metric in metrics for metrics in rows.values())]
+    table.add_column(first_column, no_wrap=True)
+    for metric in shown:
+        table.add_column(metric, justify="right")
+    for name, metrics in rows.items():
+        table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
+    Console().print(table)
+
+
+def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:
+    """Tags with their scores; with `true_labels`, a column that says which are true."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("tag")
+    table.add_column("score", justify="right")
+    if true_labels is not None:
+        table.add_column("true label")
+    for tag in tags:
+        row = [tag["label"], f"{tag['score']:.3f}"]
+        if true_labels is not None:
+            row.append("yes" if tag["label"] in true_labels else "no")
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,152 @@
+"""Synthetic sound scenes whose true labels are known, for the demo and the tests. Knows no models."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import soundfile
+from datasets import Dataset
+from scipy.signal import butter, sosfilt
+
+from .data import tagging_features
+from .labels import Ontology
+
+__all__ = ["SCENE_CLASSES", "make_scenes", "scene_ontology"]
+
+SAMPLING_RATE = 16000
+SCENE_SECONDS = 1.0
+
+# Parents never sound by themselves: a scene has a parent's label when one of its children sounds.
+SCENE_TREE = {
+    "tone": ("hum", "whistle", "siren"),
+    "impact": ("click", "knock", "bell"),
+    "noise": ("rain", "wind"),
+}
+SCENE_CLASSES = tuple(name for parent, children in SCENE_TREE.items() for name in (parent, *children))
+# From common to rare: the k-th sounds about 1 / k as often as the first.
+LONG_TAIL = ("hum", "rain", "click", "whistle", "wind", "knock", "siren", "bell")
+
+
+def scene_ontology() -> Ontology:
+    """The classes' parents and children, as the graph that label enhancement takes."""
+    return Ontology(
+        children={name: SCENE_TREE.get(name, ()) for name in SCENE_CLASSES},
+        names={name: name for name in SCENE_CLASSES},
+    )
+
+
+def make_scenes(
+    num_scenes: int, seed: int, missing_labels: float = 0.0, sampling_rate: int = SAMPLING_RATE
+) -> tuple[Dataset, np.ndarray]:
+    """Make one-second scenes of one to three sounds on a quiet floor, some of their labels left out.
+
+    Args:
+        num_scenes: How many.
+        seed: The same seed gives the same scenes, on any machine up to rounding.
+        missing_labels: Probability with which each true label is left out; every scene keeps at least one.
+        sampling_rate: In Hz.
+
+    Returns:
+        The data set (schema of `data.tagging_features`, audio as FLAC bytes) and its true 0/1 labels `[N, K]`.
+    """
+    rng = np.random.default_rng(seed)
+    tail = 1.0 / np.arange(1, len(LONG_TAIL) + 1)
+    rows, truth = [], np.zeros((num_scenes, len(SCENE_CLASSES)), dtype=np.float32)
+    for i in range(num_scenes):
+        sounding = rng.choice(LONG_TAIL, size=rng.integers(1, 4), replace=False, p=tail / tail.sum())
+        labels = [k for k, name in enumerate(SCENE_CLASSES) if {name, *SCENE_TREE.get(name, ())} & set(sounding)]
+        truth[i, labels] = 1
+        kept = [k for k in labels if rng.random() >= missing_labels] or [int(rng.choice(labels))]
+        audio = _as_flac(_scene(sounding, sampling_rate, rng), sampling_rate)
+        rows.append({"id": f"scene-{seed}-{i:05d}", "audio": {"path": None, "bytes": audio}, "labels": kept})
+    return Dataset.from_list(rows, features=tagging_features(SCENE_CLASSES)), truth
+
+
+def _scene(sounding: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The sounds at random levels, over a floor of white noise."""
+    time = np.arange(int(SCENE_SECONDS * sampling_rate)) / sampling_rate
+    scene = 0.003 * rng.standard_normal(len(time))
+    for name in sounding:
+        sound = SOUNDS[name](time, rng)
+        scene += 10 ** rng.uniform(-1.2, -0.4) * sound / np.abs(sound).max()
+    return scene / max(1.0, np.abs(scene).max())
+
+
+def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, sampling_rate, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _hum(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    base = rng.uniform(80, 200)
+    return sum(np.sin(2 * np.pi * base * h * time + rng.uniform(0, 6.28)) / h for h in range(1, 8))
+
+
+def _whistle(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    vibrato = rng.uniform(0.5, 3) * np.sin(2 * np.pi * rng.uniform(4, 7) * time)
+    return np.sin(2 * np.pi * rng.uniform(1500, 3500) * time + vibrato) * _fade(time, rng)
+
+
+def _siren(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    rate = rng.uniform(0.8, 2.0)
+    sweep = rng.uniform(250, 500) / rate * np.cos(2 * np.pi * rate * time + rng.uniform(0, 6.28))
+    phase = 2 * np.pi * rng.uniform(900, 1300) * time + sweep
+    return np.sin(phase) + 0.3 * np.sin(2 * phase)
+
+
+def _click(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return _strikes(time, rng, rng.uniform(5, 12), lambda t: np.exp(-t * 1500) * rng.standard_normal(len(t)))
+
+
+def _knock(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    pitch = rng.uniform(120, 300)
+    return _strikes(time, rng, rng.uniform(2, 5), lambda t: np.exp(-t * 60) * np.sin(2 * np.pi * pitch * t))
+
+
+def _bell(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    base = rng.uniform(600, 1200)
+    partials = (1.0, 2.76, 5.4)  # a struck bar's: not harmonic
+    return _strikes(
+        time, rng, 1.5, lambda t: sum(np.exp(-t * 4 * p) * np.sin(2 * np.pi * base * p * t) for p in partials)
+    )
+
+
+def _rain(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return sosfilt(butter(2, 3000, "high", fs=1 / time[1], output="sos"), rng.standard_normal(len(time)))
+
+
+def _wind(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    low = sosfilt(butter(2, rng.uniform(300, 700), "low", fs=1 / time[1], output="sos"), rng.standard_normal(len(time)))
+    return low * (1 + 0.9 * np.sin(2 * np.pi * rng.uniform(0.7, 2) * time + rng.uniform(0, 6.28)))
+
+
+def _fade(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An envelope that sounds for part of the scene."""
+    start, length = rng.uniform(0, 0.4), rng.uniform(0.3, 0.6)
+    return np.clip(np.minimum(time - start, start + length - time) / 0.03, 0, 1)
+
+
+def _strikes(
+    time: np.ndarray, rng: np.random.Generator, per_second: float, strike: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """One sound struck again and again at slightly uneven times."""
+    sound = np.zeros(len(time))
+    onset = rng.uniform(0, 0.5 / per_second)
+    while onset < time[-1]:
+        begin = int(onset / time[1])
+        sound[begin:] += strike(time[: len(time) - begin])
+        onset += rng.uniform(0.8, 1.2) / per_second
+    return sound
+
+
+SOUNDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "hum": _hum,
+    "whistle": _whistle,
+    "siren": _siren,
+    "click": _click,
+    "knock": _knock,
+    "bell": _bell,
+    "rain": _rain,
+    "wind": _wind,
+}
