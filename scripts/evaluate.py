@@ -2,9 +2,9 @@
 
 import argparse
 
-from psla_hf.cli import user_errors
-from psla_hf.data import load_esc
-from psla_hf.evaluation import evaluate_model
+from psla_hf.cli import command_line
+from psla_hf.data import load_esc, targets_of
+from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.inference import AudioTagger
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_metrics
@@ -22,12 +22,13 @@ def main() -> None:
 
     tagger = AudioTagger.from_pretrained(arguments.model)
     clips = load_esc(arguments.data_dir, arguments.fold)["test"]
-    metrics = evaluate_model(tagger.model, tagger.extractor, clips, make_accelerator(), arguments.batch_size)
+    scores = score_clips(tagger.model, tagger.extractor, clips, make_accelerator(), arguments.batch_size)
+    metrics = tagging_metrics(scores, targets_of(clips))
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of fold {arguments.fold}")
     if arguments.output:
         write_json({**provenance(), "clips": len(clips), "results": metrics}, arguments.output)
 
 
 if __name__ == "__main__":
-    with user_errors():
+    with command_line():
         main()

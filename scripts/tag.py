@@ -2,7 +2,7 @@
 
 import argparse
 
-from psla_hf.cli import user_errors
+from psla_hf.cli import command_line
 from psla_hf.inference import AudioTagger
 from psla_hf.reporting import print_tags
 
@@ -21,5 +21,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with user_errors():
+    with command_line():
         main()

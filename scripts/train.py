@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from psla_hf.cli import parse_with_recipe, user_errors
+from psla_hf.cli import command_line, parse_with_recipe
 from psla_hf.data import load_esc
 from psla_hf.recipes import required, setting
 from psla_hf.reporting import print_epoch, print_metrics
@@ -46,5 +46,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with user_errors():
+    with command_line():
         main()

@@ -32,7 +32,7 @@ def read_audio(source: str | Path | bytes, sampling_rate: int) -> np.ndarray:
         )
     except soundfile.LibsndfileError as error:
         raise ValueError(
-            f"Could not decode {name} as wav, flac, ogg or mp3 ({error}). Check the file, or convert it to one of these."
+            f"Could not decode {name} as wav, flac, ogg or mp3 ({error}). Check the file, or convert it."
         ) from error
     if len(samples) == 0:
         raise ValueError(f"Expected audio, but {name} holds no samples.")

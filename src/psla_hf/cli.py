@@ -6,23 +6,26 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from transformers import HfArgumentParser
+from transformers.utils.logging import disable_progress_bar
 
 from .recipes import Recipe, get_recipe
 
-__all__ = ["parse_with_recipe", "user_errors"]
+__all__ = ["command_line", "parse_with_recipe"]
 
 Arguments = TypeVar("Arguments")
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Turn a `ValueError` or `OSError` into its message, where it was raised, and exit status 2.
+def command_line() -> Iterator[None]:
+    """Run a script: no progress bars for loading a file, and errors as one line.
 
+    A `ValueError` or `OSError` becomes its message with the place that raised it, and exit status 2;
     `python -X dev` shows the whole traceback.
     """
+    disable_progress_bar()
     try:
         yield
     except (ValueError, OSError) as error:
@@ -47,6 +50,7 @@ def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tup
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chooser.add_argument("--recipe", default=run_type.recipe)  # type: ignore[attr-defined]
     recipe = get_recipe(chooser.parse_known_args()[0].recipe)
-    parser = HfArgumentParser([run_type, Recipe], description=description, allow_abbrev=False)
+    parser = HfArgumentParser(cast("Any", [run_type, Recipe]), description=description, allow_abbrev=False)
     parser.set_defaults(**asdict(recipe))
-    return parser.parse_args_into_dataclasses()
+    run, settings = parser.parse_args_into_dataclasses()
+    return cast("tuple[Arguments, Recipe]", (run, settings))

@@ -1,6 +1,6 @@
 """The configuration of a PSLA model. Knows nothing of weights, audio or labels' meaning."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -39,7 +39,7 @@ class PslaConfig(PreTrainedConfig):
         "multi_label_classification"
     )
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         """Check ranges before the base class fills in the labels."""
         if self.num_attention_heads < 1:
             raise ValueError(f"num_attention_heads must be at least 1, got {self.num_attention_heads}.")
@@ -51,3 +51,9 @@ class PslaConfig(PreTrainedConfig):
         if not 0.0 < self.batch_norm_momentum <= 1.0:
             raise ValueError(f"batch_norm_momentum must be in (0, 1], got {self.batch_norm_momentum}.")
         super().__post_init__(**kwargs)
+
+    @property
+    def label_names(self) -> list[str]:
+        """The classes' names, in index order."""
+        id2label = self.id2label or {}
+        return [str(id2label[k]) for k in sorted(id2label)]  # type: ignore[index]

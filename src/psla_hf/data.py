@@ -108,7 +108,9 @@ def _read_esc_table(data_dir: Path) -> pd.DataFrame:
     table = pd.read_csv(path)
     absent = [column for column in ESC_COLUMNS if column not in table.columns]
     if absent:
-        raise ValueError(f"Expected columns {list(ESC_COLUMNS)} in {path}, missing {absent}, found {list(table.columns)}.")
+        raise ValueError(
+            f"Expected columns {list(ESC_COLUMNS)} in {path}, missing {absent}, found {list(table.columns)}."
+        )
     return table
 
 
@@ -173,9 +175,12 @@ class TaggingDataset(torch.utils.data.Dataset):
 
 
 def collate(samples: list[dict]) -> dict:
-    """A batch: `waveforms` float32 `[B, T]`, zero-padded to the longest; `lengths` `[B]` in samples; `labels` `[B, K]`;
-    `ids`; and, for training samples, `mask_draws` `[B, 4]`.
-    """  # noqa: D205 - one sentence
+    """Make samples of different length a batch.
+
+    Returns:
+        `waveforms` float32 `[B, T]`, zero-padded to the longest; `lengths` `[B]`, the true numbers of samples; `labels`
+        float32 `[B, K]`; `ids`; and, if these are training samples, `mask_draws` `[B, 4]`.
+    """
     waveforms = [torch.from_numpy(np.asarray(sample["waveform"], dtype=np.float32)) for sample in samples]
     batch = {
         "waveforms": torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True),

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import tqdm
 from datasets import Dataset
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 from .data import TaggingDataset, class_names, collate
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 
-__all__ = ["evaluate_model", "predict", "tagging_metrics"]
+__all__ = ["predict", "score_clips", "tagging_metrics"]
 
 
 def tagging_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -59,7 +59,6 @@ def predict(
     extractor: PslaFeatureExtractor,
     batches: Iterable[dict],
     accelerator: Accelerator,
-    description: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Score every clip of a prepared loader once, whatever the number of processes.
 
@@ -68,14 +67,14 @@ def predict(
         extractor: Its feature extractor.
         batches: A loader of `data.collate` batches, prepared by `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
-        description: Label of the progress bar; `None` for no bar.
 
     Returns:
         Probabilities and targets, both float32 `[N, K]` on the CPU, in the data set's order.
     """
     model.eval()
     probabilities, targets = [], []
-    for batch in tqdm(batches, desc=description, disable=description is None, leave=False):
+    hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
+    for batch in tqdm(batches, "evaluating", unit="batch", leave=False, disable=hidden):
         features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
         logits = model(features).logits
         gathered, wanted = accelerator.gather_for_metrics((logits.sigmoid(), batch["labels"]))
@@ -84,14 +83,14 @@ def predict(
     return torch.cat(probabilities), torch.cat(targets)
 
 
-def evaluate_model(
+def score_clips(
     model: PslaForAudioClassification,
     extractor: PslaFeatureExtractor,
     clips: Dataset,
     accelerator: Accelerator,
     batch_size: int = 16,
-) -> dict[str, float]:
-    """Metrics of a tagger on a data set with the same classes.
+) -> np.ndarray:
+    """A tagger's probabilities `[N, K]` for a data set with its classes, in the data set's order.
 
     Args:
         model: The tagger.
@@ -104,10 +103,11 @@ def evaluate_model(
         ValueError: The data set's classes, or their order, are not the model's.
     """
     names = class_names(clips)
-    own = [model.config.id2label[k] for k in range(model.config.num_labels)]
-    if names != own:
-        raise ValueError(f"Expected a data set with the model's classes in its order, {own}, got {names}.")
+    if names != model.config.label_names:
+        raise ValueError(
+            f"Expected a data set with the model's classes in its order, {model.config.label_names}, got {names}."
+        )
     loader = DataLoader(TaggingDataset(clips, extractor.sampling_rate), batch_size, collate_fn=collate)
     model, loader = accelerator.prepare(model, loader)
-    probabilities, targets = predict(model, extractor, loader, accelerator, description="evaluating")
-    return tagging_metrics(probabilities.numpy(), targets.numpy())
+    probabilities, _ = predict(model, extractor, loader, accelerator)
+    return probabilities.numpy()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         std: float = 4.5699,
         feature_size: int = 1,
         padding_value: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
         self.num_mel_bins = num_mel_bins
@@ -140,7 +141,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: int | None = None,
         return_tensors: str | TensorType | None = None,
         device: str | torch.device = "cpu",
-        **kwargs,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Features of one clip or of a list of clips of any lengths.
 
@@ -177,8 +178,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         if return_tensors is None:
             return BatchFeature({"input_values": list(features.cpu().numpy())})
         if return_tensors != TensorType.PYTORCH:
-            features = features.cpu().numpy()
-        return BatchFeature({"input_values": features}, tensor_type=return_tensors)
+            return BatchFeature({"input_values": features.cpu().numpy()}, tensor_type=return_tensors)
+        return BatchFeature({"input_values": features})
 
     def _check_rate(self, sampling_rate: int | None) -> None:
         if sampling_rate is None:

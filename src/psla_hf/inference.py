@@ -77,7 +77,7 @@ class AudioTagger:
         """
         scores = self.scores(audio, sampling_rate).max(dim=0).values
         best = scores.topk(len(scores) if top_k is None else min(top_k, len(scores)))
-        labels = self.model.config.id2label
+        labels = self.model.config.label_names
         return [
             {"label": labels[k], "score": score}
             for score, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)

@@ -1,7 +1,7 @@
 """Label vocabularies as multi-hot targets, and the ontology as a graph. Knows no audio and no models."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Ontology:
     names: Mapping[str, str]
     abstract: frozenset[str] = frozenset()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse children that are no classes, and cycles."""
         unknown = {child for children in self.children.values() for child in children} - self.children.keys()
         if unknown:
@@ -81,7 +81,7 @@ class Ontology:
         """Boolean `[K, K]`: entry [k, j] says that class `ids[j]` is an ancestor of class `ids[k]`."""
         return self._relation(ids, self.ancestors)
 
-    def _relation(self, ids, related) -> np.ndarray:
+    def _relation(self, ids: Sequence[str], related: Callable[[str], Iterable[str]]) -> np.ndarray:
         unknown = [node for node in ids if node not in self.children]
         if unknown:
             raise ValueError(f"Expected classes of the ontology, unknown are {unknown[:5]}.")

@@ -44,7 +44,7 @@ class PslaPreTrainedModel(PreTrainedModel):
     config: PslaConfig
     base_model_prefix = "psla"
     main_input_name = "input_values"
-    input_modalities = ("audio",)
+    input_modalities = "audio"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -77,7 +77,7 @@ class PslaModel(PslaPreTrainedModel):
     def __init__(self, config: PslaConfig):
         super().__init__(config)
         self.backbone = timm.create_model(config.backbone, pretrained=False, in_chans=1, num_classes=0, global_pool="")
-        self.hidden_size: int = self.backbone.num_features
+        self.hidden_size = int(self.backbone.num_features)  # type: ignore[arg-type]
         for module in self.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = config.batch_norm_momentum
@@ -97,7 +97,8 @@ class PslaModel(PslaPreTrainedModel):
             raise ValueError(
                 f"Expected input_values [B, frames, {self.config.num_mel_bins}], got {list(input_values.shape)}."
             )
-        feature_map = self.backbone.forward_features(input_values.transpose(1, 2).unsqueeze(1))  # [B, C, F/32, steps]
+        images = input_values.transpose(1, 2).unsqueeze(1)  # [B, 1, F, frames]
+        feature_map = self.backbone.forward_features(images)  # type: ignore[operator]  # [B, C, F / 32, steps]
         hidden = feature_map.mean(dim=2).transpose(1, 2)
         output = BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=hidden.mean(dim=1))
         return output.to_tuple() if return_dict is False else output
@@ -188,11 +189,12 @@ class PslaLinearPooling(nn.Module):
 
 def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
     """The pooling that the configuration names."""
+    num_labels = len(config.label_names)
     if config.pooling == "attention":
-        return PslaAttentionPooling(in_features, config.num_labels, config.num_attention_heads)
+        return PslaAttentionPooling(in_features, num_labels, config.num_attention_heads)
     if config.pooling == "mean":
-        return PslaMeanPooling(in_features, config.num_labels)
-    return PslaLinearPooling(in_features, config.num_labels)
+        return PslaMeanPooling(in_features, num_labels)
+    return PslaLinearPooling(in_features, num_labels)
 
 
 class PslaForAudioClassification(PslaPreTrainedModel):

@@ -1,7 +1,6 @@
 """What a result must name to be believed: command, commit, versions, machine. Knows nothing of what was measured."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from .cpu import cpu_count
 from .version import __version__
 
 __all__ = ["provenance", "write_json"]
@@ -28,7 +28,7 @@ def provenance() -> dict:
         "versions": {package: _version(package) for package in PACKAGES},
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": cpu_count(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }

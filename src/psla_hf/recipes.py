@@ -55,7 +55,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what no run could mean."""
-        positive = ("max_length", "epochs", "batch_size", "learning_rate", "halve_every", "average_last", "mixup_alpha")
+        positive = (
+            "max_length",
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "halve_every",
+            "average_last",
+            "mixup_alpha",
+        )
         not_negative = ("warmup_steps", "halve_from_epoch", "weight_decay", "frequency_mask", "time_mask")
         for name in (*positive, *not_negative):
             value = getattr(self, name)
@@ -120,4 +128,3 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"There is no recipe {name!r}. Recipes: {', '.join(sorted(RECIPES))}.")
     return RECIPES[name]
-

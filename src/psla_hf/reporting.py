@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_epoch", "print_metrics", "print_tags"]
+__all__ = ["print_added_labels", "print_epoch", "print_metrics", "print_tags"]
 
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
@@ -18,19 +19,19 @@ def print_epoch(row: Mapping[str, float]) -> None:
 
 def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
     """One row per named set of metrics; a column for each metric that some row has."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     shown = [metric for metric in METRICS if any(metric in metrics for metrics in rows.values())]
     table.add_column(first_column, no_wrap=True)
     for metric in shown:
         table.add_column(metric, justify="right")
     for name, metrics in rows.items():
         table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
-    Console().print(table)
+    _print(title, table)
 
 
 def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:
     """Tags with their scores; with `true_labels`, a column that says which are true."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("tag")
     table.add_column("score", justify="right")
     if true_labels is not None:
@@ -40,4 +41,20 @@ def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] |
         if true_labels is not None:
             row.append("yes" if tag["label"] in true_labels else "no")
         table.add_row(*row)
-    Console().print(table)
+    _print(title, table)
+
+
+def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarray) -> None:
+    """How many labels an enhancement added, and how many of them are true; all three are 0/1 labels `[N, K]`."""
+    added, missing = (enhanced > given), (truth > given)
+    right = int((added & missing).sum())
+    print(
+        f"\nLabel enhancement added {int(added.sum())} labels ({added.sum() / given.sum():.1%}), {right} of them "
+        f"true; {int(missing.sum())} were missing."
+    )
+
+
+def _print(title: str, table: Table) -> None:
+    console = Console(highlight=False)
+    console.print(title, style="bold", soft_wrap=True, markup=False)
+    console.print(table)

@@ -80,7 +80,8 @@ def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
 
 def _hum(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     base = rng.uniform(80, 200)
-    return sum(np.sin(2 * np.pi * base * h * time + rng.uniform(0, 6.28)) / h for h in range(1, 8))
+    harmonics = [np.sin(2 * np.pi * base * h * time + rng.uniform(0, 6.28)) / h for h in range(1, 8)]
+    return np.sum(harmonics, axis=0)
 
 
 def _whistle(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -107,9 +108,11 @@ def _knock(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _bell(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     base = rng.uniform(600, 1200)
     partials = (1.0, 2.76, 5.4)  # a struck bar's: not harmonic
-    return _strikes(
-        time, rng, 1.5, lambda t: sum(np.exp(-t * 4 * p) * np.sin(2 * np.pi * base * p * t) for p in partials)
-    )
+
+    def strike(t: np.ndarray) -> np.ndarray:
+        return np.sum([np.exp(-t * 4 * p) * np.sin(2 * np.pi * base * p * t) for p in partials], axis=0)
+
+    return _strikes(time, rng, 1.5, strike)
 
 
 def _rain(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, tqdm
+from accelerate.utils import DataLoaderConfiguration
 from datasets import Dataset
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 from .augmentation import mask_spectrograms
 from .averaging import RunningMean
 from .configuration_psla import PslaConfig
 from .conversion import imagenet_source, imagenet_weights
+from .cpu import tune_for_cpu
 from .data import TaggingDataset, class_names, collate
 from .evaluation import predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
@@ -39,12 +41,15 @@ def make_accelerator(cpu: bool = False, mixed_precision: str | None = None) -> A
         cpu: Stay on the CPU.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
     """
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=mixed_precision,
         dataloader_config=DataLoaderConfiguration(split_batches=True),
         step_scheduler_with_optimizer=False,
     )
+    if accelerator.device.type == "cpu":
+        tune_for_cpu(accelerator.num_processes)
+    return accelerator
 
 
 def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClassification:
@@ -131,9 +136,7 @@ class Trainer:
             model, optimizer, *loaders
         )
         # Not prepared: accelerate would step it once per process.
-        self.schedule = LambdaLR(
-            self.optimizer, lambda step: recipe.learning_rate_factor(step, len(self.train_loader))
-        )
+        self.schedule = LambdaLR(self.optimizer, lambda step: recipe.learning_rate_factor(step, len(self.train_loader)))
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
         """Run all epochs and save the models.
@@ -157,20 +160,18 @@ class Trainer:
             ensemble.update({"probabilities": probabilities})
             if epoch > self.recipe.epochs - self.recipe.average_last:
                 weights.update(self.accelerator.unwrap_model(self.model).state_dict())
-            rows.append(
-                {"epoch": epoch, "loss": loss, **metrics, "seconds": round(time.perf_counter() - started, 1)}
-            )
+            rows.append({"epoch": epoch, "loss": loss, **metrics, "seconds": round(time.perf_counter() - started, 1)})
             self._log(rows[-1], report)
 
         self._save(self.output_dir / "last_epoch")
         self.accelerator.unwrap_model(self.model).load_state_dict(weights.result())
         self._save(self.output_dir)
         _, averaged = self._evaluate()
-        probabilities = ensemble.result()["probabilities"].numpy()
+        all_epochs = ensemble.result()["probabilities"]
         results = {
             "last_epoch": metrics,
             "averaged": averaged,
-            "ensemble": tagging_metrics(probabilities, self.test_set.targets),
+            "ensemble": tagging_metrics(all_epochs.numpy(), self.test_set.targets),
         }
         return self._write_results(rows, results)
 
@@ -180,7 +181,8 @@ class Trainer:
         self.model.train()
         self.sampler.set_epoch(epoch)
         total = 0.0
-        bar = tqdm(self.train_loader, desc=f"epoch {epoch}/{recipe.epochs}", leave=False)
+        hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
+        bar = tqdm(self.train_loader, f"epoch {epoch}/{recipe.epochs}", unit="batch", leave=False, disable=hidden)
         for step, batch in enumerate(bar, start=1):
             log_mel = self.extractor.log_mel(batch["waveforms"], batch["lengths"].tolist())
             log_mel = mask_spectrograms(log_mel, batch["mask_draws"], recipe.frequency_mask, recipe.time_mask)
@@ -201,9 +203,7 @@ class Trainer:
 
     def _evaluate(self) -> tuple[Tensor, dict[str, float]]:
         """Probabilities `[N, K]` and metrics on the test set."""
-        probabilities, targets = predict(
-            self.model, self.extractor, self.test_loader, self.accelerator, description="evaluating"
-        )
+        probabilities, targets = predict(self.model, self.extractor, self.test_loader, self.accelerator)
         return probabilities, tagging_metrics(probabilities.numpy(), targets.numpy())
 
     def _log(self, row: dict, report: Callable[[dict], None]) -> None:
@@ -221,11 +221,12 @@ class Trainer:
 
     def _write_results(self, rows: list[dict], results: dict) -> dict:
         recipe = self.recipe
-        pretrained = recipe.pretraining != "none"
         content = {
             **provenance(),
             "recipe": asdict(recipe),
-            "imagenet_weights": imagenet_source(recipe.backbone, recipe.pretraining) if pretrained else None,
+            "imagenet_weights": None
+            if recipe.pretraining == "none"
+            else imagenet_source(recipe.backbone, recipe.pretraining),
             "seed": self.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,

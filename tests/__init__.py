@@ -1,0 +1,1 @@
+"""Tests: properties of each module, offline and on the CPU."""

@@ -1,0 +1,74 @@
+"""Shared fixtures: the test material, a tiny model, a little ESC folder. Nothing here reaches a network."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+# Some virtual machines announce AMX and do not have it; oneDNN then dies of an illegal instruction in bfloat16.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from psla_hf import PslaConfig, PslaFeatureExtractor, PslaForAudioClassification
+from psla_hf.training import make_accelerator
+
+SHARED = Path(__file__).parents[2] / "shared"
+TINY_BACKBONE = "test_efficientnet"  # timm's own, made for tests: 0.4M parameters
+CATEGORIES = ("dog", "rain", "rooster")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The test material; where it is missing its tests fail in CI and are skipped elsewhere."""
+    if not SHARED.is_dir():
+        message = f"the test material is not at {SHARED.name}/ beside the checkout"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def accelerator():
+    return make_accelerator(cpu=True)
+
+
+@pytest.fixture
+def tiny_config() -> PslaConfig:
+    return PslaConfig(backbone=TINY_BACKBONE, id2label=dict(enumerate(CATEGORIES)))
+
+
+@pytest.fixture
+def tiny_model(tiny_config) -> PslaForAudioClassification:
+    torch.manual_seed(0)
+    return PslaForAudioClassification(tiny_config).eval()
+
+
+@pytest.fixture
+def saved_model(tiny_model, tmp_path) -> Path:
+    """A directory with a tiny tagger of one-second clips."""
+    tiny_model.save_pretrained(tmp_path / "model")
+    PslaFeatureExtractor(max_length=98).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def esc_folder(tmp_path) -> Path:
+    """A folder in ESC-50's official layout: 3 classes, 5 folds, 2 half-second clips of each; two are in ESC-10."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "ESC-50-master"
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    rows = []
+    for fold in range(1, 6):
+        for take in "AB":
+            for k, category in enumerate(CATEGORIES):
+                name = f"{fold}-{1000 + k}-{take}-{k * 10}.wav"
+                tone = np.sin(2 * np.pi * 300 * (k + 1) * np.arange(11025) / 22050)
+                soundfile.write(folder / "audio" / name, 0.3 * tone + 0.05 * rng.standard_normal(11025), 22050)
+                rows.append({"filename": name, "fold": fold, "target": k * 10, "category": category, "esc10": k < 2})
+    pd.DataFrame(rows).to_csv(folder / "meta" / "esc50.csv", index=False)
+    return folder

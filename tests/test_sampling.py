@@ -1,0 +1,60 @@
+"""The order of clips follows the law, and is a pure function of seed, epoch and position."""
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from psla_hf.sampling import EpochSampler, balanced_weights
+
+# 40 clips of a long tail: class 0 in all, class 1 in ten, class 2 in two.
+TARGETS = np.zeros((40, 3))
+TARGETS[:, 0] = 1
+TARGETS[:10, 1] = 1
+TARGETS[:2, 2] = 1
+
+
+def draw(sampler: EpochSampler, epoch: int) -> list[tuple[int, int]]:
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def test_weights_of_the_docstring():
+    np.testing.assert_allclose(balanced_weights(np.array([[1, 0], [1, 0], [1, 1]])), [1 / 3, 1 / 3, 4 / 3])
+
+
+def test_a_clip_without_labels_is_never_drawn_and_a_set_without_any_is_refused():
+    assert balanced_weights(np.array([[0, 0], [1, 0]]))[0] == 0
+    with pytest.raises(ValueError, match="at least one labelled clip"):
+        balanced_weights(np.zeros((3, 2)))
+
+
+def test_draws_follow_the_weights():
+    """Counts over 400 epochs against the expected ones; with this seed the p-value is fixed; a wrong law's is 0."""
+    weights = balanced_weights(TARGETS)
+    sampler = EpochSampler(40, seed=0, weights=weights)
+    counts = np.bincount([index for epoch in range(400) for index, _ in draw(sampler, epoch)], minlength=40)
+    assert chisquare(counts, weights / weights.sum() * counts.sum()).pvalue > 0.01
+
+
+def test_without_weights_every_clip_comes_once():
+    assert sorted(index for index, _ in draw(EpochSampler(40, seed=0), 3)) == list(range(40))
+
+
+@pytest.mark.parametrize("weights", [None, balanced_weights(TARGETS)], ids=["permutation", "balanced"])
+def test_order_is_a_pure_function_of_seed_and_epoch(weights):
+    sampler, again = EpochSampler(40, 5, weights), EpochSampler(40, 5, weights)
+    draw(again, 1)  # what was drawn before leaves no trace
+    assert draw(sampler, 2) == draw(again, 2)
+    assert draw(sampler, 2) != draw(sampler, 3)
+    assert draw(sampler, 2) != draw(EpochSampler(40, 6, weights), 2)
+
+
+def test_every_sample_has_a_seed_of_its_own():
+    sampler = EpochSampler(40, 0, balanced_weights(TARGETS))
+    seeds = {seed for epoch in range(5) for _, seed in draw(sampler, epoch)}
+    assert len(seeds) == 200
+
+
+def test_weights_of_another_data_set_are_refused():
+    with pytest.raises(ValueError, match="39 of them, got 40"):
+        EpochSampler(39, 0, balanced_weights(TARGETS))

@@ -1,0 +1,102 @@
+"""The commands of the README do what they say; what a user gets wrong costs one clear line and exit status 2."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .conftest import TINY_BACKBONE
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+SMALL = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", "2", "--max-length", "48", "--cpu"]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Run a script in this process, as the command line would."""
+
+    def call(name: str, *arguments) -> None:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+
+    return call
+
+
+def test_train_evaluate_and_tag(script, esc_folder, tmp_path, capsys):
+    script("train.py", "--data-dir", esc_folder, "--fold", 2, "--output-dir", tmp_path / "run", *SMALL)
+    assert "averaged" in capsys.readouterr().out
+    trained = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert trained["recipe"]["epochs"] == 2 and trained["recipe"]["mixup_rate"] == 0.5
+
+    options = ["--data-dir", esc_folder, "--fold", 2, "--output", tmp_path / "evaluated.json"]
+    script("evaluate.py", tmp_path / "run", *options)
+    evaluated = json.loads((tmp_path / "evaluated.json").read_text())
+    assert evaluated["results"] == pytest.approx(trained["results"]["averaged"], abs=1e-4)
+    assert capsys.readouterr().out
+
+    script("tag.py", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
+    printed = capsys.readouterr().out
+    assert "1-1000-A-0.wav" in printed and printed.count("│") == 4
+
+
+def test_accelerate_launches_training(esc_folder, tmp_path):
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", SCRIPTS / "train.py"]
+    options = ["--recipe", "esc10", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL]
+    run = subprocess.run([*launch, *options], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, capsys):
+    script("demo.py", "--output-dir", tmp_path / "demo", "--train-scenes", 24, "--test-scenes", 40)
+    printed = capsys.readouterr().out
+    for ingredient in ("+ P", "+ S", "+ L", "+ A", "Label enhancement added", "true labels"):
+        assert ingredient in printed
+    assert (tmp_path / "demo" / "psla" / "model.safetensors").is_file()
+    assert f"scripts/tag.py {tmp_path / 'demo' / 'psla'}" in printed
+
+
+def broken_column(folder: Path) -> None:
+    table = folder / "meta" / "esc50.csv"
+    pd.read_csv(table).rename(columns={"fold": "part"}).to_csv(table, index=False)
+
+
+def broken_clip(folder: Path) -> None:
+    (folder / "audio" / "1-1000-A-0.wav").write_bytes(b"not audio")
+
+
+@pytest.mark.parametrize(
+    ("breakage", "options", "message"),
+    [
+        (None, ["--data-dir", "nowhere"], "There is no directory nowhere"),
+        (broken_column, [], "missing ['fold']"),
+        (broken_clip, [], "Clip '1-1000-A-0': Could not decode"),
+        (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),
+        (None, ["--fold", "7"], "Expected fold 1 to 5, got 7"),
+        (None, ["--epochs", "0"], "Expected epochs above 0, got 0"),
+    ],
+    ids=["directory", "column", "clip", "recipe", "fold", "setting"],
+)
+def test_bad_input_to_training_is_one_clear_line(script, esc_folder, tmp_path, capsys, breakage, options, message):
+    if breakage:
+        breakage(esc_folder)
+    with pytest.raises(SystemExit) as stopped:
+        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL, *options)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+def test_an_unknown_flag_is_refused(script, esc_folder, tmp_path, capsys):
+    with pytest.raises((SystemExit, ValueError)):
+        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path, "--learning-rat", "0.1")
+
+
+def test_a_model_that_is_not_there_is_one_clear_line(script, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        script("tag.py", tmp_path / "nothing", "sound.wav")
+    assert "Expected a saved model" in capsys.readouterr().err
