@@ -111,7 +111,9 @@ def test_int16_is_scaled():
 def test_a_clip_shorter_than_a_frame_is_padded_to_one():
     extractor = PslaFeatureExtractor(max_length=10)
     short = clip(0.01)
-    np.testing.assert_array_equal(features(extractor, short), features(extractor, np.pad(short, (0, 240))))
+    padded = features(extractor, np.pad(short, (0, 240)))
+    np.testing.assert_array_equal(features(extractor, short), padded)
+    np.testing.assert_allclose(features(extractor, [clip(0.1), short])[1:], padded, atol=1e-5)
 
 
 @pytest.mark.parametrize(

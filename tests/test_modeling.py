@@ -102,7 +102,7 @@ def test_every_kind_of_layer_starts_at_its_own_scale(tiny_model):
     assert 0.9 * bound < pooling.attention.weight.abs().max() <= bound
     assert (pooling.head_weight == 0.25).all()
     conv = backbone.conv_head
-    assert conv.weight.std() == pytest.approx((2 / conv.out_channels) ** 0.5, rel=0.1)
+    assert conv.weight.std().item() == pytest.approx((2 / conv.out_channels) ** 0.5, rel=0.1)
     norm = next(m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d))
     assert (norm.weight == 1).all() and (norm.bias == 0).all() and (norm.running_var == 1).all()
     assert norm.momentum == tiny_model.config.batch_norm_momentum == 0.01

@@ -40,7 +40,7 @@ def test_train_evaluate_and_tag(script, esc_folder, tmp_path, capsys):
 
     script("tag.py", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
     printed = capsys.readouterr().out
-    assert "1-1000-A-0.wav" in printed and printed.count("│") == 4
+    assert "1-1000-A-0.wav" in printed and sum(name in printed for name in ("dog", "rain", "rooster")) == 2
 
 
 def test_accelerate_launches_training(esc_folder, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
+from psla_hf.data import targets_of
 from psla_hf.recipes import get_recipe
 from psla_hf.synthetic import make_scenes
 from psla_hf.training import Trainer, build_model
@@ -63,8 +64,7 @@ def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tm
 
 def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
     own = run(RECIPE, scenes, tmp_path / "own", accelerator)
-    targets = 1 - Trainer(RECIPE, *scenes, tmp_path / "other", accelerator).train_set.targets
-    other = run(RECIPE, scenes, tmp_path / "other", accelerator, train_targets=targets, overwrite=True)
+    other = run(RECIPE, scenes, tmp_path / "other", accelerator, train_targets=1 - targets_of(scenes[0]))
     assert own["epochs"][0]["loss"] != other["epochs"][0]["loss"]
 
 
@@ -73,6 +73,11 @@ def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_pa
     with pytest.raises(FileExistsError, match="is not empty"):
         Trainer(RECIPE, *scenes, tmp_path, accelerator)
     assert Trainer(RECIPE, *scenes, tmp_path, accelerator, overwrite=True).output_dir == tmp_path
+
+
+def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
+    Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    assert Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):

@@ -86,24 +86,26 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         return self.sampling_rate * HOP_MS // 1000
 
     def num_frames(self, num_samples: int) -> int:
-        """Whole frames in a clip of `num_samples` (at least a frame's worth): 998 for ten seconds."""
-        return 1 + (num_samples - self.frame_size) // self.hop_size
+        """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
+        return 1 + max(0, num_samples - self.frame_size) // self.hop_size
 
     def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """Unnormalized log-mel spectrograms, where masks belong.
 
         Args:
             waveforms: Float waveforms `[B, T]` in [-1, 1] on any device, padded behind.
-            lengths: True number of samples of each clip, at least `frame_size`; all `T` if omitted.
+            lengths: True number of samples of each clip; all `T` if omitted.
 
         Returns:
-            Float32 `[B, frames, F]` on the same device, zero behind each clip's last frame.
+            Float32 `[B, frames, F]` on the same device, zero behind each clip's last frame. A clip shorter than a frame
+            counts as zero-padded to one.
         """
         batch, samples = waveforms.shape
-        lengths = [samples] * batch if lengths is None else list(lengths)
+        lengths = [max(length, self.frame_size) for length in lengths or [samples] * batch]
+        waveforms = torch.nn.functional.pad(waveforms, (0, max(0, self.frame_size - samples)))
         frames = self.max_length or self.num_frames(max(lengths))
         features = waveforms.new_zeros(batch, frames, self.num_mel_bins, dtype=torch.float32)
-        chunk = batch if waveforms.is_cuda else CPU_CHUNK_CLIPS
+        chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
             rows = slice(start, start + chunk)
             mel = self._log_mel_chunk(waveforms[rows].float(), lengths[rows], frames)
@@ -141,7 +143,6 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: int | None = None,
         return_tensors: str | TensorType | None = None,
         device: str | torch.device = "cpu",
-        **kwargs: Any,
     ) -> BatchFeature:
         """Features of one clip or of a list of clips of any lengths.
 
@@ -153,7 +154,6 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             sampling_rate: Sampling rate of `raw_speech` in Hz. Pass it: it is checked.
             return_tensors: `"pt"` or `"np"`; lists of arrays if omitted.
             device: Where to compute, for example `"cuda"`. The result stays there with `return_tensors="pt"`.
-            **kwargs: Accepted for the pipeline's sake and not used.
 
         Returns:
             `BatchFeature` with `input_values` `[B, frames, num_mel_bins]`.
@@ -203,7 +203,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         return [raw_speech] if one_clip else list(raw_speech)
 
     def _as_clip(self, clip: np.ndarray | Tensor | Sequence) -> Tensor:
-        """One clip as float32 mono `[T]`, at least one frame long."""
+        """One clip as float32 mono `[T]`."""
         samples = scale_to_float(torch.as_tensor(clip))
         if samples.dim() == 2 and min(samples.shape) <= MAX_CHANNELS:
             samples = samples.mean(dim=int(samples.shape[0] > samples.shape[1]))
@@ -216,7 +216,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
         if not torch.isfinite(samples).all():
             raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
-        return torch.nn.functional.pad(samples, (0, max(0, self.frame_size - samples.numel())))
+        return samples
 
 
 def scale_to_float(samples: Tensor) -> Tensor:

@@ -94,14 +94,14 @@ ESC10 = Recipe(
     first_convolution="sum",
     batch_norm_momentum=0.1,
     max_length=512,
-    epochs=12,
+    epochs=20,
     batch_size=16,
     learning_rate=1e-3,
     warmup_steps=40,
-    halve_from_epoch=6,
+    halve_from_epoch=10,
     halve_every=2,
     time_mask=96,
-    average_last=6,
+    average_last=8,
 )
 
 # A minute's training on one-second synthetic scenes, for `make demo`.
@@ -110,7 +110,7 @@ SCENES = replace(
     max_length=96,
     epochs=4,
     warmup_steps=20,
-    halve_from_epoch=3,
+    halve_from_epoch=2,
     frequency_mask=16,
     time_mask=16,
     average_last=2,

@@ -1,4 +1,4 @@
-"""Results and tags as tables for a terminal. Knows nothing of how they came about."""
+"""Results and tags as tables, for a terminal or in Markdown. Knows nothing of how they came about."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_added_labels", "print_epoch", "print_metrics", "print_tags"]
+__all__ = ["markdown_results", "print_added_labels", "print_epoch", "print_metrics", "print_tags"]
 
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
@@ -52,6 +52,34 @@ def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarra
         f"\nLabel enhancement added {int(added.sum())} labels ({added.sum() / given.sum():.1%}), {right} of them "
         f"true; {int(missing.sum())} were missing."
     )
+
+
+def markdown_results(runs: Mapping[str, Mapping]) -> str:
+    """A Markdown table of training runs, with what each figure needs to be believed below it.
+
+    Args:
+        runs: What `results.json` holds, by the name of the row.
+
+    Raises:
+        KeyError: A run lacks a figure: a missing number is an error, not a dash.
+    """
+    columns = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
+    lines = [
+        "| run | " + " | ".join(f"{column}: accuracy / mAP" for column in columns) + " |",
+        "| --- |" + " --- |" * len(columns),
+    ]
+    for name, run in runs.items():
+        cells = (run["results"][key] for key in columns.values())
+        lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
+    for name, run in runs.items():
+        machine, versions = run["machine"], run["versions"]
+        where = machine["accelerator"] or f"{machine['cpus']} CPU cores"
+        lines.append("")
+        lines.append(
+            f"{name}: `{run['command']}`, seed {run['seed']}, commit {run['commit']}, {where}, "
+            f"torch {versions['torch']}, {run['clips']['train']} clips to train on, {run['clips']['test']} to test on."
+        )
+    return "\n".join(lines)
 
 
 def _print(title: str, table: Table) -> None:

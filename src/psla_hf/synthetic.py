@@ -23,8 +23,8 @@ SCENE_TREE = {
     "noise": ("rain", "wind"),
 }
 SCENE_CLASSES = tuple(name for parent, children in SCENE_TREE.items() for name in (parent, *children))
-# From common to rare: the k-th sounds about 1 / k as often as the first.
-LONG_TAIL = ("hum", "rain", "click", "whistle", "wind", "knock", "siren", "bell")
+# From common to rare, where a long tail is asked for: the k-th is 1 / k² as likely to be chosen as the first.
+FROM_COMMON_TO_RARE = ("hum", "rain", "click", "whistle", "wind", "knock", "siren", "bell")
 
 
 def scene_ontology() -> Ontology:
@@ -36,35 +36,38 @@ def scene_ontology() -> Ontology:
 
 
 def make_scenes(
-    num_scenes: int, seed: int, missing_labels: float = 0.0, sampling_rate: int = SAMPLING_RATE
+    num_scenes: int,
+    seed: int,
+    long_tail: bool = False,
+    missing_labels: float = 0.0,
 ) -> tuple[Dataset, np.ndarray]:
     """Make one-second scenes of one to three sounds on a quiet floor, some of their labels left out.
 
     Args:
         num_scenes: How many.
         seed: The same seed gives the same scenes, on any machine up to rounding.
+        long_tail: A few sounds are common and the others rare, instead of all alike.
         missing_labels: Probability with which each true label is left out; every scene keeps at least one.
-        sampling_rate: In Hz.
 
     Returns:
         The data set (schema of `data.tagging_features`, audio as FLAC bytes) and its true 0/1 labels `[N, K]`.
     """
     rng = np.random.default_rng(seed)
-    tail = 1.0 / np.arange(1, len(LONG_TAIL) + 1)
+    shares = np.arange(1, len(FROM_COMMON_TO_RARE) + 1) ** (-2.0 if long_tail else 0.0)
     rows, truth = [], np.zeros((num_scenes, len(SCENE_CLASSES)), dtype=np.float32)
     for i in range(num_scenes):
-        sounding = rng.choice(LONG_TAIL, size=rng.integers(1, 4), replace=False, p=tail / tail.sum())
+        sounding = rng.choice(FROM_COMMON_TO_RARE, size=rng.integers(1, 4), replace=False, p=shares / shares.sum())
         labels = [k for k, name in enumerate(SCENE_CLASSES) if {name, *SCENE_TREE.get(name, ())} & set(sounding)]
         truth[i, labels] = 1
         kept = [k for k in labels if rng.random() >= missing_labels] or [int(rng.choice(labels))]
-        audio = _as_flac(_scene(sounding, sampling_rate, rng), sampling_rate)
+        audio = _as_flac(_scene(sounding, rng))
         rows.append({"id": f"scene-{seed}-{i:05d}", "audio": {"path": None, "bytes": audio}, "labels": kept})
     return Dataset.from_list(rows, features=tagging_features(SCENE_CLASSES)), truth
 
 
-def _scene(sounding: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
+def _scene(sounding: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The sounds at random levels, over a floor of white noise."""
-    time = np.arange(int(SCENE_SECONDS * sampling_rate)) / sampling_rate
+    time = np.arange(int(SCENE_SECONDS * SAMPLING_RATE)) / SAMPLING_RATE
     scene = 0.003 * rng.standard_normal(len(time))
     for name in sounding:
         sound = SOUNDS[name](time, rng)
@@ -72,9 +75,9 @@ def _scene(sounding: np.ndarray, sampling_rate: int, rng: np.random.Generator) -
     return scene / max(1.0, np.abs(scene).max())
 
 
-def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
+def _as_flac(samples: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sampling_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 

@@ -88,13 +88,12 @@ class Trainer:
         accelerator: From `make_accelerator`.
         seed: Of initialisation, order and augmentation.
         train_targets: Labels `[N, K]` to train on instead of the data set's own, for example enhanced ones.
-        test_targets: Labels `[N, K]` to evaluate against instead of the data set's own.
         num_workers: Processes that decode; 0 decodes in this one.
         overwrite: Write into a directory that is not empty.
 
     Raises:
         ValueError: The sets' classes differ.
-        FileExistsError: `output_dir` is not empty and `overwrite` is off.
+        FileExistsError: `output_dir` holds more than the log of a broken-off run, and `overwrite` is off.
     """
 
     def __init__(
@@ -107,7 +106,6 @@ class Trainer:
         *,
         seed: int = 0,
         train_targets: np.ndarray | None = None,
-        test_targets: np.ndarray | None = None,
         num_workers: int = 0,
         overwrite: bool = False,
     ):
@@ -121,11 +119,12 @@ class Trainer:
         self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
         rate = self.extractor.sampling_rate
         self.train_set = TaggingDataset(train_clips, rate, recipe.mixup_rate, recipe.mixup_alpha, train_targets)
-        self.test_set = TaggingDataset(test_clips, rate, targets=test_targets)
+        self.test_set = TaggingDataset(test_clips, rate)
         weights = balanced_weights(self.train_set.targets) if recipe.balanced_sampling else None
         self.sampler = EpochSampler(len(self.train_set), seed, weights)
 
-        model = build_model(recipe, names, seed).to(memory_format=torch.channels_last)
+        model = build_model(recipe, names, seed)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
         betas = (recipe.adam_beta1, recipe.adam_beta2)
         optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, betas, weight_decay=recipe.weight_decay)
         loaders = [
@@ -241,8 +240,11 @@ class Trainer:
 
 
 def prepare_output_dir(output_dir: Path, overwrite: bool, accelerator: Accelerator) -> Path:
-    """Create the directory and an empty log in it; refuse one that has content unless told to overwrite."""
-    occupied = output_dir.is_dir() and any(output_dir.iterdir())
+    """Create the directory and an empty log in it; refuse one with other content unless told to overwrite.
+
+    A log alone is what a run leaves that was broken off before it saved anything.
+    """
+    occupied = output_dir.is_dir() and any(path.name != METRICS_FILE for path in output_dir.iterdir())
     accelerator.wait_for_everyone()  # every process has looked before the main one writes
     if occupied and not overwrite:
         raise FileExistsError(f"{output_dir} is not empty. Choose another directory, or allow overwriting it.")
