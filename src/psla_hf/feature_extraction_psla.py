@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchaudio
 from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import BatchFeature, SequenceFeatureExtractor
@@ -74,6 +75,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         self.max_length = max_length
         self.mean = mean
         self.std = std
+        # Where transformers finds this class when the package is not installed; the model brings the file along.
+        self.auto_map = {"AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor"}
 
     @property
     def frame_size(self) -> int:
@@ -89,6 +92,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
         return 1 + max(0, num_samples - self.frame_size) // self.hop_size
 
+    @torch.no_grad()
     def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """Unnormalized log-mel spectrograms, where masks belong.
 
@@ -115,27 +119,37 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
     def _log_mel_chunk(self, waveforms: Tensor, lengths: list[int], max_frames: int) -> Tensor:
         """Log-mel `[B, frames, F]` of a few clips at once, zeroed behind each clip, at most `max_frames` long."""
         device = waveforms.device
-        # One mean per clip over its true samples: exactly what the clip alone gives, whatever it is batched with.
-        means = torch.stack([clip[:length].mean() for clip, length in zip(waveforms, lengths, strict=True)])
+        # One mean per clip over its true samples, so that a clip's features do not depend on its batch; in float64, so
+        # that they do not depend on how many threads share the sum.
+        means = torch.stack(
+            [clip[:length].double().mean().float() for clip, length in zip(waveforms, lengths, strict=True)]
+        )
         # Nothing behind the last frame that is kept can reach the output, only the mean above.
         needed = min(max(lengths), (max_frames - 1) * self.hop_size + self.frame_size)
         waveforms = waveforms[:, :needed] - means[:, None]
 
+        # In place, and in exactly Kaldi's order of operations: before the Fourier transform a rounding of another kind
+        # is amplified in bins close to silence. (Hence no fused multiply-add for the pre-emphasis.)
         frames = waveforms.unfold(1, self.frame_size, self.hop_size)  # [B, frames, frame_size]
         frames = frames - frames.mean(dim=2, keepdim=True)
-        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-        frames = (frames - PREEMPHASIS * previous) * hann_window(self.frame_size, device)
+        previous = frames * PREEMPHASIS
         fft_size = 1 << (self.frame_size - 1).bit_length()
-        power = torch.fft.rfft(frames, n=fft_size).abs().square()
+        padded = frames.new_zeros(*frames.shape[:2], fft_size)
+        emphasized = padded[..., : self.frame_size]
+        torch.sub(frames[..., 1:], previous[..., :-1], out=emphasized[..., 1:])
+        torch.sub(frames[..., 0], previous[..., 0], out=emphasized[..., 0])
+        emphasized *= hann_window(self.frame_size, device)
+        spectrum = torch.fft.rfft(padded)
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
         mel = power @ mel_filters(self.num_mel_bins, fft_size, self.sampling_rate, device)
-        mel = mel.clamp(min=torch.finfo(torch.float32).eps).log()
+        mel.clamp_(min=torch.finfo(torch.float32).eps).log_()
         for row, length in zip(mel, lengths, strict=True):
             row[self.num_frames(length) :] = 0.0
         return mel
 
     def normalize(self, log_mel: Tensor) -> Tensor:
         """`(log_mel - mean) / std`, padded frames included, as published checkpoints expect."""
-        return (log_mel - self.mean) / self.std
+        return (log_mel - self.mean).div_(self.std)
 
     def __call__(
         self,
@@ -143,6 +157,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: int | None = None,
         return_tensors: str | TensorType | None = None,
         device: str | torch.device = "cpu",
+        resample: bool = False,
     ) -> BatchFeature:
         """Features of one clip or of a list of clips of any lengths.
 
@@ -154,6 +169,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             sampling_rate: Sampling rate of `raw_speech` in Hz. Pass it: it is checked.
             return_tensors: `"pt"` or `"np"`; lists of arrays if omitted.
             device: Where to compute, for example `"cuda"`. The result stays there with `return_tensors="pt"`.
+            resample: Convert audio of another sampling rate instead of refusing it.
 
         Returns:
             `BatchFeature` with `input_values` `[B, frames, num_mel_bins]`.
@@ -164,8 +180,11 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         Clips shorter than one frame (25 ms) are zero-padded to one frame; clips longer than `max_length` are cut, with
         a warning (`psla_hf.AudioTagger` tags long audio in windows instead).
         """
-        self._check_rate(sampling_rate)
         clips = [self._as_clip(clip) for clip in self._as_list(raw_speech)]
+        if resample and sampling_rate is not None:
+            clips = [torchaudio.functional.resample(clip, sampling_rate, self.sampling_rate) for clip in clips]
+        else:
+            self._check_rate(sampling_rate)
         lengths = [clip.numel() for clip in clips]
         if self.max_length is not None and max(map(self.num_frames, lengths)) > self.max_length:
             logger.warning_once(
@@ -188,8 +207,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             )
         elif sampling_rate != self.sampling_rate:
             raise ValueError(
-                f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Resample it first, "
-                f"for example with torchaudio.functional.resample(audio, {sampling_rate}, {self.sampling_rate})."
+                f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Pass resample=True, or "
+                "resample it first."
             )
 
     def _as_list(self, raw_speech: np.ndarray | Tensor | Sequence) -> list:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.preprocessing import MultiLabelBinarizer
 
-__all__ = ["Ontology", "multi_hot"]
+__all__ = ["Ontology", "multi_hot", "read_label_names"]
 
 
 def multi_hot(labels: Iterable[Sequence[int]], num_classes: int) -> np.ndarray:
@@ -22,6 +23,21 @@ def multi_hot(labels: Iterable[Sequence[int]], num_classes: int) -> np.ndarray:
     if outside:
         raise ValueError(f"Expected class indices from 0 to {num_classes - 1}, got {outside[:5]}.")
     return MultiLabelBinarizer(classes=range(num_classes)).fit_transform(labels).astype(np.float32)
+
+
+def read_label_names(path: str | Path) -> list[str]:
+    """Read `class_labels_indices.csv` (AudioSet's, or PSLA's for FSD50K): display names in index order.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It lacks the columns `index` and `display_name`, or the indices are not 0, 1, 2, …
+    """
+    table = pd.read_csv(path)
+    if not {"index", "display_name"} <= set(table.columns):
+        raise ValueError(f"Expected columns index and display_name in {path}, found {list(table.columns)}.")
+    if table["index"].tolist() != list(range(len(table))):
+        raise ValueError(f"Expected the indices 0, 1, 2, … in {path}, in this order.")
+    return table["display_name"].tolist()
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,33 @@
-"""The PSLA tagger: backbone, frequency mean, pooling over time, true logits. Knows no files, data sets or metrics."""
+"""The PSLA tagger: backbone, frequency mean, pooling over time, true logits. Knows no audio, data sets or metrics."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
 import torch.nn.functional as F
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
-from .configuration_psla import PslaConfig
+from .configuration_psla import REMOTE_CODE, PslaConfig
 
 __all__ = ["PslaAudioClassifierOutput", "PslaForAudioClassification", "PslaModel"]
 
 # The original clamps attention and clip probabilities to [EPSILON, 1 - EPSILON]. Below float32 this vanishes, so
 # everything from the first sigmoid on is float32, also under autocast.
 EPSILON = 1e-7
+
+# A spectrogram frame begins every 10 ms and is 25 ms long.
+FRAME_HOP_SECONDS = 0.010
+FRAME_CENTER_SECONDS = 0.0125
 
 # How the three input channels of an ImageNet convolution become the one of a spectrogram.
 FirstConvolution = Literal["sum", "mean", "random"]
@@ -32,10 +40,17 @@ class PslaAudioClassifierOutput(ModelOutput):
     Attributes:
         loss: Scalar, if labels were given.
         logits: `[B, K]` float32; under multi-label their sigmoid is the clip's clamped probability.
+        frame_scores: `[B, steps, K]`, the probability at each time step.
+        attentions: `[B, H, steps, K]`, each step's weight, head weights included. The sum over heads and steps of
+            `attentions * frame_scores` is the clip's probability before the clamp.
+        frame_times: `[steps]`, the middle of each step in seconds.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
+    frame_scores: Tensor | None = None
+    attentions: Tensor | None = None
+    frame_times: Tensor | None = None
 
 
 class PslaPreTrainedModel(PreTrainedModel):
@@ -57,6 +72,10 @@ class PslaPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, UniformLinear):
+            bound = (6.0 / module.in_features) ** 0.5
+            init.uniform_(module.weight, -bound, bound)
+            init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5  # torch's own default, which the original's four-head pooling uses
             init.uniform_(module.weight, -bound, bound)
@@ -67,6 +86,13 @@ class PslaPreTrainedModel(PreTrainedModel):
         else:
             super()._init_weights(module)
 
+    def save_pretrained(self, save_directory: str | PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save as any transformers model, and with it the three files that `trust_remote_code=True` loads it from."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if self._auto_class is None:  # else this is remote code itself, and transformers has copied its files
+            for module in {place.partition(".")[0] for place in REMOTE_CODE.values()}:
+                shutil.copy(Path(__file__).with_name(f"{module}.py"), save_directory)
+
 
 class PslaModel(PslaPreTrainedModel):
     """Spectrograms `[B, frames, F]` to frame embeddings `[B, steps, C]`, one step per 32 frames.
@@ -76,7 +102,7 @@ class PslaModel(PslaPreTrainedModel):
 
     def __init__(self, config: PslaConfig):
         super().__init__(config)
-        self.backbone = timm.create_model(config.backbone, pretrained=False, in_chans=1, num_classes=0, global_pool="")
+        self.backbone = make_backbone(config)
         self.hidden_size = int(self.backbone.num_features)  # type: ignore[arg-type]
         for module in self.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -123,15 +149,110 @@ class PslaModel(PslaPreTrainedModel):
                 "mean": weights[first].mean(dim=1, keepdim=True),
                 "random": own[first],
             }[first_convolution]
-        missing = sorted(own.keys() - weights.keys())
-        left_over = sorted(weights.keys() - own.keys())
-        misshapen = sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape)
-        if missing or left_over or misshapen:
-            raise ValueError(
-                f"The weights do not fit backbone {self.config.backbone!r}: {len(missing)} missing {missing[:4]}, "
-                f"{len(left_over)} left over {left_over[:4]}, {len(misshapen)} of another shape {misshapen[:4]}."
-            )
+        check_fit(own, weights, f"the weights for {self.config.backbone}")
         self.backbone.load_state_dict(weights)
+
+
+def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], what: str) -> None:
+    """Refuse weights that differ from a model's `own` in a name or a shape.
+
+    Raises:
+        ValueError: They differ; the message lists what is missing or left over.
+    """
+    problems = {
+        "missing": own.keys() - weights.keys(),
+        "left over": weights.keys() - own.keys(),
+        "of another shape": {name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape},
+    }
+    if any(problems.values()):
+        said = "; ".join(f"{len(names)} {problem} {sorted(names)[:5]}" for problem, names in problems.items() if names)
+        raise ValueError(f"Expected {what} to fit the model: {said}.")
+
+
+def make_backbone(config: PslaConfig) -> nn.Module:
+    """The timm model that the configuration names, for one-channel images and without a classifier.
+
+    Raises:
+        ValueError: timm has no such model, or its features are no map `[B, C, height, width]` of 1/32 of the image.
+    """
+
+    def create() -> Any:
+        return timm.create_model(config.backbone, pretrained=False, in_chans=1, num_classes=0, global_pool="")
+
+    frames = 64
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            trial = create().eval().forward_features(torch.empty(1, 1, config.num_mel_bins, frames))
+    except (
+        Exception
+    ) as error:  # timm's models fail in ways of their own: unknown name, fixed image size, no such method
+        raise ValueError(
+            f"backbone {config.backbone!r} cannot be used: {error}. Expected a convolutional timm model that takes "
+            "images of any size, such as tf_efficientnet_b2, resnet50 or mobilenetv2_100."
+        ) from error
+    backbone = create()
+    expected = (1, backbone.num_features, -(-config.num_mel_bins // 32), frames // 32)
+    if tuple(trial.shape) != expected:
+        raise ValueError(
+            f"backbone {config.backbone!r} cannot be used: expected features [B, C, F / 32, frames / 32] = {expected} "
+            f"of a one-channel image, it gives {tuple(trial.shape)}."
+        )
+    if config.static_padding_size is not None:
+        pad_statically(backbone, config.static_padding_size)
+    return backbone
+
+
+class StaticallyPaddedConv2d(nn.Conv2d):
+    """A convolution after zero-padding by fixed amounts: `padded` is (left, right, top, bottom)."""
+
+    padded: tuple[int, int, int, int]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images `[B, C, height, width]`, padded and convolved."""
+        return super().forward(F.pad(image, self.padded))
+
+
+def pad_statically(backbone: nn.Module, image_size: int) -> None:
+    """Give the strided convolutions the padding that TensorFlow's "same" has for a square image of `image_size`.
+
+    For an input of n pixels, kernel k and stride s, "same" gives ceil(n / s) pixels and pads
+    (ceil(n / s) - 1) * s + k - n in all, the odd one behind. For example in B2 (260) a 5x5 convolution with stride 2
+    meets 65 pixels and pads (33 - 1) * 2 + 5 - 65 = 4, two on each side; an even number would have made it one and two.
+
+    Args:
+        backbone: A timm EfficientNet whose convolutions are in the order of execution.
+        image_size: Height and width of the image, in pixels.
+
+    Raises:
+        ValueError: The backbone has no such convolutions.
+    """
+    strided = [(name, module) for name, module in backbone.named_modules() if isinstance(module, Conv2dSame)]
+    if not strided:
+        raise ValueError("static_padding_size is only for backbones with TensorFlow's padding: timm's names with tf_.")
+    size = image_size
+    for name, old in strided:
+        stride, kernel = old.stride[0], old.kernel_size[0]
+        reduced = -(-size // stride)
+        total = max(0, (reduced - 1) * stride + kernel - size)
+        new = StaticallyPaddedConv2d(
+            old.in_channels, old.out_channels, kernel, stride, groups=old.groups, bias=old.bias is not None
+        )
+        new.padded = (total // 2, total - total // 2, total // 2, total - total // 2)
+        parent, _, leaf = name.rpartition(".")
+        setattr(backbone.get_submodule(parent), leaf, new)
+        size = reduced
+
+
+class UniformLinear(nn.Linear):
+    """A linear layer that starts from U(-√(6 / fan-in), √(6 / fan-in)) and no bias, as the original's single heads."""
+
+
+class Pooled(NamedTuple):
+    """What pooling makes of frames; see `PslaAudioClassifierOutput` for the optional two."""
+
+    probability: Tensor  # [B, K], not clamped
+    frame_scores: Tensor | None = None  # [B, steps, K]
+    attentions: Tensor | None = None  # [B, H, steps, K]
 
 
 class PslaAttentionPooling(nn.Module):
@@ -145,22 +266,29 @@ class PslaAttentionPooling(nn.Module):
     def __init__(self, in_features: int, num_labels: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.attention = nn.Linear(in_features, num_heads * num_labels)
-        self.scores = nn.Linear(in_features, num_heads * num_labels)
+        linear = nn.Linear if num_heads > 1 else UniformLinear
+        self.attention = linear(in_features, num_heads * num_labels)
+        self.scores = linear(in_features, num_heads * num_labels)
         if num_heads > 1:
             self.head_weight = nn.Parameter(torch.full((num_heads,), 1.0 / num_heads))
         else:
             self.register_buffer("head_weight", torch.ones(1), persistent=False)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Frames `[B, steps, C]` to clip probabilities `[B, K]`, not clamped."""
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`."""
         batch, steps, _ = hidden.shape
         by_head = (batch, steps, self.num_heads, -1)
         attention = self.attention(hidden).float().sigmoid().clamp(EPSILON, 1 - EPSILON).view(by_head)
         attention = attention / attention.sum(dim=1, keepdim=True)
         scores = self.scores(hidden).float().sigmoid().view(by_head)
-        heads = (attention * scores).sum(dim=1)  # [B, H, K]
-        return (heads * self.head_weight.float()[:, None]).sum(dim=1)
+        head_weight = self.head_weight.float()[:, None]
+        probability = ((attention * scores).sum(dim=1) * head_weight).sum(dim=1)
+        if not per_frame:
+            return Pooled(probability)
+        weights = attention * head_weight  # [B, steps, H, K]
+        # One score per step: the heads' mean, by their weights there, so that the weighted sum is the clip's.
+        frame_scores = (weights * scores).sum(dim=2) / weights.sum(dim=2)
+        return Pooled(probability, frame_scores, weights.transpose(1, 2))
 
 
 class PslaMeanPooling(nn.Module):
@@ -168,11 +296,14 @@ class PslaMeanPooling(nn.Module):
 
     def __init__(self, in_features: int, num_labels: int):
         super().__init__()
-        self.scores = nn.Linear(in_features, num_labels)
+        self.scores = UniformLinear(in_features, num_labels)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Frames `[B, steps, C]` to clip probabilities `[B, K]`."""
-        return self.scores(hidden).float().sigmoid().mean(dim=1)
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`; every step weighs the same."""
+        scores = self.scores(hidden).float().sigmoid()
+        if not per_frame:
+            return Pooled(scores.mean(dim=1))
+        return Pooled(scores.mean(dim=1), scores, torch.full_like(scores, 1 / scores.shape[1])[:, None])
 
 
 class PslaLinearPooling(nn.Module):
@@ -182,9 +313,11 @@ class PslaLinearPooling(nn.Module):
         super().__init__()
         self.scores = nn.Linear(in_features, num_labels)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Frames `[B, steps, C]` to clip probabilities `[B, K]`."""
-        return self.scores(hidden.mean(dim=1)).float().sigmoid()
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`; the mean comes first, so that there are no scores of single frames."""
+        if per_frame:
+            raise ValueError('Linear pooling has no scores per frame. Use pooling="attention" or "mean".')
+        return Pooled(self.scores(hidden.mean(dim=1)).float().sigmoid())
 
 
 def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
@@ -225,7 +358,11 @@ class PslaForAudioClassification(PslaPreTrainedModel):
         return model
 
     def forward(
-        self, input_values: Tensor, labels: Tensor | None = None, return_dict: bool | None = None
+        self,
+        input_values: Tensor,
+        labels: Tensor | None = None,
+        output_frame_scores: bool = False,
+        return_dict: bool | None = None,
     ) -> PslaAudioClassifierOutput | tuple:
         """Tag spectrograms.
 
@@ -234,14 +371,28 @@ class PslaForAudioClassification(PslaPreTrainedModel):
             labels: By `config.problem_type`: probabilities `[B, K]` in [0, 1] (multi-label, the default; soft labels
                 welcome), class indices `[B]` or soft labels `[B, K]` (single-label), or targets `[B, K]` or `[B]`
                 (regression).
+            output_frame_scores: Also return scores per frame, their attention and their times.
             return_dict: `False` gives a tuple.
         """
         hidden = self.psla(input_values).last_hidden_state
+        pooled = self.pooling(hidden, per_frame=output_frame_scores)
         # logit(clamp(p)) is the inverse of the sigmoid that losses and pipelines apply.
-        logits = torch.logit(self.pooling(hidden), eps=EPSILON)
-        loss = None if labels is None else self._loss(logits, labels)
-        output = PslaAudioClassifierOutput(loss=loss, logits=logits)
+        logits = torch.logit(pooled.probability, eps=EPSILON)
+        output = PslaAudioClassifierOutput(
+            loss=None if labels is None else self._loss(logits, labels),
+            logits=logits,
+            frame_scores=pooled.frame_scores,
+            attentions=pooled.attentions,
+            frame_times=self._frame_times(hidden, input_values.shape[1]) if output_frame_scores else None,
+        )
         return output.to_tuple() if return_dict is False else output
+
+    @staticmethod
+    def _frame_times(hidden: Tensor, num_frames: int) -> Tensor:
+        """The middle, in seconds, of the stretch of spectrogram frames that each of the steps stands for."""
+        steps = hidden.shape[1]
+        middle = (torch.arange(steps, device=hidden.device) + 0.5) * (num_frames / steps) - 0.5  # in frames
+        return middle * FRAME_HOP_SECONDS + FRAME_CENTER_SECONDS
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss that `config.problem_type` names, the mean over the batch."""

@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["markdown_results", "print_added_labels", "print_epoch", "print_metrics", "print_tags"]
+__all__ = ["markdown_results", "print_added_labels", "print_epoch", "print_metrics", "print_speed", "print_tags"]
 
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
@@ -27,6 +27,21 @@ def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_col
     for name, metrics in rows.items():
         table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
     _print(title, table)
+
+
+def print_speed(results: Mapping[str, Mapping], title: str) -> None:
+    """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
+    table = Table()
+    table.add_column("way", no_wrap=True)
+    table.add_column("clips/s", justify="right")
+    table.add_column("time, first = 1", justify="right")
+    for name, result in results.items():
+        table.add_row(name, f"{result['clips_per_second']:.0f}", f"{result['ratio']:.2f}")
+    _print(title, table)
+    first, result = next(iter(results.items()))
+    print(
+        f"Where {first}'s time goes: " + ", ".join(f"{op} {share:.0%}" for op, share in result["time_shares"].items())
+    )
 
 
 def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:

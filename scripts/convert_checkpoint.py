@@ -1,0 +1,39 @@
+"""Convert an original PSLA checkpoint: python scripts/convert_checkpoint.py CHECKPOINT OUTPUT_DIR --labels CSV."""
+
+import argparse
+
+from psla_hf.cli import command_line
+from psla_hf.conversion import convert_psla_checkpoint
+from psla_hf.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.labels import read_label_names
+
+AUDIOSET_FRAMES, FSD50K_FRAMES, FSD50K_CLASSES = 1056, 3000, 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", help="the original's .pth file")
+    parser.add_argument("output_dir", help="folder for the converted model")
+    parser.add_argument("--labels", help="class_labels_indices.csv with index, mid and display_name; else LABEL_0, …")
+    parser.add_argument(
+        "--max-length", type=int, help="frames per clip; default 3000 for FSD50K's 200 classes, else 1056"
+    )
+    arguments = parser.parse_args()
+
+    names = read_label_names(arguments.labels) if arguments.labels else None
+    model = convert_psla_checkpoint(arguments.checkpoint, names)
+    num_labels = len(model.config.label_names)
+    frames = arguments.max_length or (FSD50K_FRAMES if num_labels == FSD50K_CLASSES else AUDIOSET_FRAMES)
+    model.save_pretrained(arguments.output_dir)
+    PslaFeatureExtractor(max_length=frames).save_pretrained(arguments.output_dir)
+    config = model.config
+    heads = f", {config.num_attention_heads} heads" if config.pooling == "attention" else ""
+    print(
+        f"{arguments.output_dir}: {config.backbone}, {config.pooling} pooling{heads}, {num_labels} classes, "
+        f"{frames} frames"
+    )
+
+
+if __name__ == "__main__":
+    with command_line():
+        main()

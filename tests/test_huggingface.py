@@ -1,0 +1,146 @@
+"""A saved model's life in transformers: pipeline, Trainer, and remote code where this package is not installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments, pipeline
+
+from psla_hf import AudioTagger, PslaForAudioClassification
+
+RATE = 16000
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * RATE))).astype(np.float32)
+
+
+@pytest.fixture
+def tagger(saved_model):
+    return pipeline("audio-classification", model=str(saved_model))
+
+
+def scores(tags: list[dict]) -> dict[str, float]:
+    return {tag["label"]: tag["score"] for tag in tags}
+
+
+def test_the_pipeline_gives_the_taggers_scores_independent_per_class(tagger, saved_model):
+    expected = scores(AudioTagger.from_pretrained(saved_model)(noise(1.0), RATE))
+    assert scores(tagger(noise(1.0), top_k=3)) == pytest.approx(expected, abs=1e-6)
+    assert sum(expected.values()) != pytest.approx(1.0, abs=0.05)  # sigmoids, not a softmax
+
+
+def test_top_k_at_call_time(tagger):
+    assert len(tagger(noise(1.0), top_k=2)) == 2
+
+
+def test_lists_batches_and_generators_are_the_same(tagger):
+    clips = [noise(1.0, seed) for seed in range(3)]
+    single = [scores(tagger(clip)) for clip in clips]
+    for together in (tagger(clips), tagger(clips, batch_size=2), list(tagger(clip for clip in clips))):
+        for tags, expected in zip(together, single, strict=True):
+            assert scores(tags) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_dict_with_its_rate_is_resampled(tagger):
+    tone = np.sin(2 * np.pi * 440 * np.arange(43200) / 48000).astype(np.float32)
+    assert len(tagger({"raw": tone, "sampling_rate": 48000})) == 3
+
+
+def test_integers_and_very_short_clips_are_mended_by_the_extractor(tagger):
+    pcm = (noise(1.0) * 32768).astype(np.int16)
+    assert scores(tagger(pcm)) == pytest.approx(scores(tagger(pcm.astype(np.float32) / 32768)), abs=1e-6)
+    assert len(tagger(noise(0.01))) == 3
+
+
+def test_a_torch_tensor_is_an_array(tagger):
+    assert scores(tagger(torch.from_numpy(noise(1.0)))) == pytest.approx(scores(tagger(noise(1.0))), abs=1e-6)
+
+
+def test_what_the_pipeline_itself_refuses_works_with_its_way_around(tagger, tmp_path):
+    """Stereo and lists raise in the pipeline before the extractor sees them: the README has these ways."""
+    stereo = np.stack([noise(1.0), noise(1.0)])
+    with pytest.raises(ValueError, match="single channel"):
+        tagger(stereo)
+    assert scores(tagger(stereo.mean(axis=0))) == pytest.approx(scores(tagger(noise(1.0))), abs=1e-5)
+    assert len(tagger.feature_extractor([stereo], sampling_rate=RATE)["input_values"]) == 1
+
+
+REMOTE = """
+import sys
+sys.modules["psla_hf"] = None  # as if it were not installed
+import torch
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, pipeline
+
+folder = sys.argv[1]
+spectrogram = torch.linspace(-1, 1, 64 * 128).view(1, 64, 128)
+config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+hidden = AutoModel.from_pretrained(folder, trust_remote_code=True)(spectrogram).last_hidden_state
+model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True)
+model.save_pretrained(sys.argv[2])
+extractor.save_pretrained(sys.argv[2])
+tags = pipeline("audio-classification", model=sys.argv[2], trust_remote_code=True)(torch.zeros(16000).numpy() + 0.01)
+assert not any(name.startswith("psla_hf.") for name in sys.modules)
+torch.save({"names": config.label_names, "hidden": hidden, "logits": model(spectrogram).logits, "tags": len(tags),
+            "max_length": extractor.max_length}, sys.argv[3])
+"""
+
+
+def test_all_auto_classes_load_as_remote_code_and_save_again(tiny_model, saved_model, tmp_path):
+    assert {path.name for path in saved_model.glob("*.py")} == {
+        "configuration_psla.py",
+        "feature_extraction_psla.py",
+        "modeling_psla.py",
+    }
+    arguments = [saved_model, tmp_path / "again", tmp_path / "out.pt"]
+    run = subprocess.run(
+        [sys.executable, "-c", REMOTE, *arguments],
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    found = torch.load(tmp_path / "out.pt")
+    spectrogram = torch.linspace(-1, 1, 64 * 128).view(1, 64, 128)
+    torch.testing.assert_close(found["logits"], tiny_model(spectrogram).logits)
+    torch.testing.assert_close(found["hidden"], tiny_model.psla(spectrogram).last_hidden_state)
+    assert found["names"] == tiny_model.config.label_names
+    assert (found["tags"], found["max_length"]) == (3, 98)
+    loaded = PslaForAudioClassification.from_pretrained(tmp_path / "again")  # and back, without trust
+    torch.testing.assert_close(loaded(spectrogram).logits, tiny_model(spectrogram).logits)
+
+
+def test_trainer_accumulates_to_the_gradient_of_one_large_batch(tiny_model, tmp_path):
+    """Eight clips of the same sound and different labels: BatchNorm's statistics are then those of any part of them."""
+    start = {name: tensor.clone() for name, tensor in tiny_model.state_dict().items()}
+    spectrogram = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
+    clips = [{"input_values": spectrogram, "labels": torch.eye(3)[k % 3] * 0.9} for k in range(8)]
+
+    def step(batch_size: int, accumulate: int, path: Path) -> dict:
+        tiny_model.load_state_dict(start)
+        arguments = TrainingArguments(
+            output_dir=str(path),
+            per_device_train_batch_size=batch_size,
+            gradient_accumulation_steps=accumulate,
+            max_steps=1,
+            learning_rate=0.1,
+            optim="sgd",
+            max_grad_norm=0.0,
+            use_cpu=True,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+        )
+        Trainer(model=tiny_model, args=arguments, train_dataset=clips).train()
+        return {name: tensor.clone() for name, tensor in tiny_model.named_parameters()}
+
+    whole, parts = step(8, 1, tmp_path / "whole"), step(2, 4, tmp_path / "parts")
+    assert any(not torch.equal(whole[name], start[name]) for name in whole)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=1e-5)
