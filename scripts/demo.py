@@ -21,8 +21,8 @@ from psla_hf.training import Trainer, make_accelerator
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output-dir", default="runs/demo", help="folder for the models; what is there is replaced")
-    parser.add_argument("--train-scenes", type=int, default=320, help="scenes to train on")
-    parser.add_argument("--test-scenes", type=int, default=160, help="held-out scenes, with all their labels")
+    parser.add_argument("--train-scenes", type=int, default=288, help="scenes to train on")
+    parser.add_argument("--test-scenes", type=int, default=128, help="held-out scenes, with all their labels")
     arguments = parser.parse_args()
     output_dir = Path(arguments.output_dir)
 
@@ -62,7 +62,7 @@ def main() -> None:
     table["+ L  labels enhanced by the teacher"] = results["last_epoch"]
     table["+ A  weights averaged"] = results["averaged"]
     table["     or: checkpoint ensemble"] = results["ensemble"]
-    print_metrics(table, "What each ingredient gave, on held-out scenes (one seed, 80 steps each: a taste)")
+    print_metrics(table, "What each ingredient gave, on held-out scenes (one seed, 144 steps each: a taste)")
 
     tagger = AudioTagger.from_pretrained(output_dir / "psla")
     scene = test_clips[0]
