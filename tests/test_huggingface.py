@@ -34,8 +34,22 @@ def test_the_pipeline_gives_the_taggers_scores_independent_per_class(tagger, sav
     assert sum(expected.values()) != pytest.approx(1.0, abs=0.05)  # sigmoids, not a softmax
 
 
-def test_top_k_at_call_time(tagger):
+def test_top_k_counts_at_the_call_and_is_all_classes_without(tagger, saved_model):
     assert len(tagger(noise(1.0), top_k=2)) == 2
+    assert len(tagger(noise(1.0))) == 3
+
+
+def test_long_audio_is_cut_where_the_tagger_hears_all_of_it(tagger, saved_model):
+    long = np.concatenate([noise(1.0), 5 * noise(4.0, 1)])
+    window = 400 + 97 * RATE // 100  # 98 frames; the rest only shifts the mean
+    assert scores(tagger(long)) == pytest.approx(scores(tagger(long[:window] - long.mean())), abs=1e-4)
+    assert AudioTagger.from_pretrained(saved_model).scores(long, RATE).shape == (6, 3)
+
+
+def test_a_model_put_into_eval_mode_keeps_its_batch_norm(tiny_model, tagger):
+    before = {name: tensor.clone() for name, tensor in tiny_model.train().state_dict().items()}
+    pipeline("audio-classification", model=tiny_model.eval(), feature_extractor=tagger.feature_extractor)(noise(1.0))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny_model.state_dict().items())
 
 
 def test_lists_batches_and_generators_are_the_same(tagger):
@@ -62,10 +76,14 @@ def test_a_torch_tensor_is_an_array(tagger):
 
 
 def test_what_the_pipeline_itself_refuses_works_with_its_way_around(tagger, tmp_path):
-    """Stereo and lists raise in the pipeline before the extractor sees them: the README has these ways."""
+    """It raises before the extractor sees the audio: the README has these ways."""
     stereo = np.stack([noise(1.0), noise(1.0)])
     with pytest.raises(ValueError, match="single channel"):
         tagger(stereo)
+    for refused in (tmp_path / "sound.wav", noise(1.0).tolist()):
+        with pytest.raises((TypeError, ValueError)):
+            tagger(refused)
+    assert scores(tagger(np.array(noise(1.0).tolist(), np.float32))) == scores(tagger(noise(1.0)))
     assert scores(tagger(stereo.mean(axis=0))) == pytest.approx(scores(tagger(noise(1.0))), abs=1e-5)
     assert len(tagger.feature_extractor([stereo], sampling_rate=RATE)["input_values"]) == 1
 

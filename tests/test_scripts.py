@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+
+from psla_hf.fidelity import OriginalTagger
 
 from .conftest import TINY_BACKBONE
 
@@ -67,6 +70,12 @@ def test_an_original_checkpoint_is_converted_with_its_labels(script, shared, tmp
     assert "tf_efficientnet_b2, attention pooling, 4 heads, 527 classes, 1056 frames" in capsys.readouterr().out
     script("tag.py", tmp_path / "out", shared / "golden" / "wav" / "chirp10.wav", "--top-k", "527")
     assert "Male speech, man speaking" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_fsd50ks_200_classes_takes_its_3000_frames(script, tmp_path, capsys):
+    torch.save(OriginalTagger("efficientnet-b0", 0, 200).state_dict(), tmp_path / "fsd50k.pth")
+    script("convert_checkpoint.py", tmp_path / "fsd50k.pth", tmp_path / "out")
+    assert "tf_efficientnet_b0, mean pooling, 200 classes, 3000 frames" in capsys.readouterr().out
 
 
 def test_what_is_no_checkpoint_is_one_clear_line(script, tmp_path, capsys):
