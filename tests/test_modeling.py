@@ -158,6 +158,14 @@ def test_the_model_compiles_as_one_graph(tiny_model, training):
     loss.backward()
 
 
+def test_the_model_is_exported_for_any_batch_and_length(tiny_model):
+    dynamic = {"input_values": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
+    exported = torch.export.export(tiny_model, (), {"input_values": spectrograms(2, 96)}, dynamic_shapes=dynamic)
+    other = spectrograms(3, 160)
+    logits = exported.module()(input_values=other)["logits"]
+    torch.testing.assert_close(logits, tiny_model(other).logits, rtol=1e-4, atol=1e-4)
+
+
 def test_gradient_checkpointing_is_refused(tiny_model):
     with pytest.raises(ValueError, match="does not support"):
         tiny_model.gradient_checkpointing_enable()

@@ -8,7 +8,7 @@ from psla_hf.recipes import RECIPES, Recipe, get_recipe
 
 
 def test_the_default_schedule_is_the_papers_for_balanced_audioset():
-    """Full rate to epoch 35, half to 40, a quarter from 41, where averaging begins (REFERENCE: epochs 41 to 60)."""
+    """Full rate to epoch 35, half to 40, a quarter from 41, where averaging begins."""
     recipe = Recipe()
     rates = {epoch: recipe.learning_rate_factor((epoch - 1) * 208, 208) for epoch in (6, 35, 36, 40, 41, 46)}
     assert rates == {6: 1.0, 35: 1.0, 36: 0.5, 40: 0.5, 41: 0.25, 46: 0.125}

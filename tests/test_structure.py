@@ -6,7 +6,7 @@ from pathlib import Path
 import psla_hf
 
 PACKAGE = Path(psla_hf.__file__).parent
-# From the bottom up; DESIGN's order, with the modules that it does not name where they belong.
+# From the bottom up.
 ORDER = [
     "version",
     "cpu",
