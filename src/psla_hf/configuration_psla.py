@@ -26,7 +26,7 @@ class PslaConfig(PreTrainedConfig):
 
     Args:
         backbone: Name of a timm model whose last feature map is `[B, C, height, width]`.
-        pooling: How frames become a clip's scores: `"attention"` (section III-E of the paper), `"mean"` (sigmoid of
+        pooling: How frames become a clip's scores: `"attention"`, `"mean"` (sigmoid of
             each frame, averaged) or `"linear"` (features averaged over time, then one linear layer).
         num_attention_heads: Number of attention heads H; with 1 there is no head weight. Only for `"attention"`.
         num_mel_bins: Mel bins F of the input `[B, frames, F]`.

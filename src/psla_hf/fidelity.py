@@ -82,7 +82,7 @@ class OriginalTagger(nn.Module):
             self.attention.register_parameter("head_weight", nn.Parameter(weights))
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        """Spectrograms `[B, frames, F]` to probabilities `[B, K]`, not clamped (PSLA, section III-E)."""
+        """Spectrograms `[B, frames, F]` to probabilities `[B, K]`, not clamped."""
         images = spectrograms.transpose(1, 2)[:, None]
         frames = self._features(images).mean(dim=2, keepdim=True)  # [B, C, 1, steps]
         if self.num_heads == 0:

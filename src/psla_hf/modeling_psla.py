@@ -256,7 +256,7 @@ class Pooled(NamedTuple):
 
 
 class PslaAttentionPooling(nn.Module):
-    """Multi-head attention pooling of PSLA (section III-E): each head weighs frames per class.
+    """Multi-head attention pooling of PSLA: each head weighs frames per class.
 
     Per head, attention a and scores c are sigmoids of linear maps of a frame; a is divided by its sum over time, the
     head's output is the sum over time of a * c, and the heads are added with free weights that start at 1 / H. The

@@ -18,7 +18,7 @@ def required(help: str) -> Any:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every setting of a training run; the defaults are the paper's where it has one (PSLA, section IV).
+    """Every setting of a training run; the defaults are the paper's for balanced AudioSet, but for the sampling.
 
     A variant is a `dataclasses.replace`. What depends on the data or the machine is no setting of a recipe.
 
