@@ -1,6 +1,7 @@
 """PSLA on built-in synthetic sound scenes, offline, in a few minutes: python scripts/demo.py."""
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def main() -> None:
     table["+ L  labels enhanced by the teacher"] = results["last_epoch"]
     table["+ A  weights averaged"] = results["averaged"]
     table["     or: checkpoint ensemble"] = results["ensemble"]
-    print_metrics(table, "What each ingredient gave, on held-out scenes (one seed, 144 steps each: a taste)")
+    steps = psa.epochs * math.ceil(len(train_clips) / psa.batch_size)
+    print_metrics(table, f"What each ingredient gave, on held-out scenes (one seed, {steps} steps each: a taste)")
 
     tagger = AudioTagger.from_pretrained(output_dir / "psla")
     scene = test_clips[0]

@@ -15,13 +15,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="directory or Hub id of a saved tagger")
     parser.add_argument("--data-dir", required=True, help="folder of ESC-50 or ESC-10")
+    parser.add_argument("--subset", choices=["esc10"], help="take ESC-10 out of a folder of ESC-50")
     parser.add_argument("--fold", type=int, default=1, help="fold to test on, 1 to 5")
     parser.add_argument("--batch-size", type=int, default=16, help="clips at a time")
     parser.add_argument("--output", help="also write the metrics to this JSON file")
     arguments = parser.parse_args()
 
     tagger = AudioTagger.from_pretrained(arguments.model)
-    clips = load_esc(arguments.data_dir, arguments.fold)["test"]
+    clips = load_esc(arguments.data_dir, arguments.fold, arguments.subset)["test"]
     scores = score_clips(tagger.model, tagger.extractor, clips, make_accelerator(), arguments.batch_size)
     metrics = tagging_metrics(scores, targets_of(clips))
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of fold {arguments.fold}")

@@ -17,6 +17,7 @@ class RunArguments:
     data_dir: str = required("folder of ESC-50 or ESC-10")
     output_dir: str = required("folder for the model and the results")
     recipe: str = setting("esc10", "which recipe; each of its settings can be overridden by the flag of its name")
+    subset: Literal["esc10"] | None = setting(None, "take ESC-10 out of a folder of ESC-50; default: all it lists")
     fold: int = setting(1, "fold to hold out and test on, 1 to 5")
     seed: int = setting(0, "seed of initialisation, order and augmentation")
     num_workers: int = setting(0, "processes that decode audio; 0 decodes in the training process")
@@ -27,7 +28,7 @@ class RunArguments:
 
 def main() -> None:
     run, recipe = parse_with_recipe(RunArguments, __doc__)
-    data = load_esc(run.data_dir, run.fold)
+    data = load_esc(run.data_dir, run.fold, run.subset)
     accelerator = make_accelerator(run.cpu, run.mixed_precision)
     trainer = Trainer(
         recipe,

@@ -114,10 +114,11 @@ def broken_clip(folder: Path) -> None:
         (broken_column, [], "missing ['fold']"),
         (broken_clip, [], "Clip '1-1000-A-0': Could not decode"),
         (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),
+        (None, ["--subset", "esc10"], "ten classes of ESC-10, got 2"),
         (None, ["--fold", "7"], "Expected fold 1 to 5, got 7"),
         (None, ["--epochs", "0"], "Expected epochs above 0, got 0"),
     ],
-    ids=["directory", "column", "clip", "recipe", "fold", "setting"],
+    ids=["directory", "column", "clip", "recipe", "subset", "fold", "setting"],
 )
 def test_bad_input_to_training_is_one_clear_line(script, esc_folder, tmp_path, capsys, breakage, options, message):
     if breakage:

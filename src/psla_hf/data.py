@@ -44,7 +44,7 @@ def targets_of(clips: Dataset) -> np.ndarray:
     return multi_hot(clips["labels"][:], len(class_names(clips)))
 
 
-def load_esc(data_dir: str | Path, fold: int, subset: Literal["esc10", "esc50"] | None = None) -> DatasetDict:
+def load_esc(data_dir: str | Path, fold: int, subset: Literal["esc10"] | None = None) -> DatasetDict:
     """Load ESC-50 or ESC-10 from a folder: splits `train` (four folds) and `test` (the held-out one).
 
     Two layouts are understood: the official one (`audio/*.wav`, `meta/esc50.csv`) and ESC-10 by itself (`audio/*`,
