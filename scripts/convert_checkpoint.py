@@ -5,7 +5,7 @@ import argparse
 from psla_hf.cli import command_line
 from psla_hf.conversion import convert_psla_checkpoint
 from psla_hf.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.labels import read_label_names
+from psla_hf.labels import Vocabulary
 
 AUDIOSET_FRAMES, FSD50K_FRAMES, FSD50K_CLASSES = 1056, 3000, 200
 
@@ -20,7 +20,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    names = read_label_names(arguments.labels) if arguments.labels else None
+    names = list(Vocabulary.from_csv(arguments.labels).names) if arguments.labels else None
     model = convert_psla_checkpoint(arguments.checkpoint, names)
     num_labels = len(model.config.label_names)
     frames = arguments.max_length or (FSD50K_FRAMES if num_labels == FSD50K_CLASSES else AUDIOSET_FRAMES)

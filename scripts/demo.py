@@ -5,16 +5,16 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+from datasets import Dataset
 
 from psla_hf.cli import command_line
 from psla_hf.conversion import imagenet_source
-from psla_hf.data import class_names, targets_of
 from psla_hf.evaluation import score_clips
 from psla_hf.inference import AudioTagger
 from psla_hf.label_enhancement import enhance_labels
 from psla_hf.recipes import Recipe, get_recipe
 from psla_hf.reporting import print_added_labels, print_epoch, print_metrics, print_tags
+from psla_hf.schema import class_names, targets_of, with_targets
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes, scene_ontology
 from psla_hf.training import Trainer, make_accelerator
 
@@ -37,11 +37,9 @@ def main() -> None:
         "labels are missing; held out, all are alike and all labels are there."
     )
 
-    def train(name: str, recipe: Recipe, targets: np.ndarray = given) -> dict:
+    def train(name: str, recipe: Recipe, clips: Dataset = train_clips) -> dict:
         print(f"\n{name}")
-        trainer = Trainer(
-            recipe, train_clips, test_clips, output_dir / name, accelerator, train_targets=targets, overwrite=True
-        )
+        trainer = Trainer(recipe, clips, test_clips, output_dir / name, accelerator, overwrite=True)
         return trainer.train(report=print_epoch)["results"]
 
     psa = get_recipe("scenes")
@@ -59,7 +57,7 @@ def main() -> None:
     scores = score_clips(teacher.model, teacher.extractor, train_clips, accelerator)
     enhanced = enhance_labels(given, scores, scene_ontology(), class_names(train_clips))
     print_added_labels(given, enhanced, truth)
-    results = train("psla", psa, enhanced)
+    results = train("psla", psa, with_targets(train_clips, enhanced))
     table["+ L  labels enhanced by the teacher"] = results["last_epoch"]
     table["+ A  weights averaged"] = results["averaged"]
     table["     or: checkpoint ensemble"] = results["ensemble"]

@@ -3,11 +3,12 @@
 import argparse
 
 from psla_hf.cli import command_line
-from psla_hf.data import load_esc, targets_of
+from psla_hf.data import load_esc
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.inference import AudioTagger
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_metrics
+from psla_hf.schema import targets_of
 from psla_hf.training import make_accelerator
 
 
@@ -21,9 +22,11 @@ def main() -> None:
     parser.add_argument("--output", help="also write the metrics to this JSON file")
     arguments = parser.parse_args()
 
+    accelerator = make_accelerator()
     tagger = AudioTagger.from_pretrained(arguments.model)
-    clips = load_esc(arguments.data_dir, arguments.fold, arguments.subset)["test"]
-    scores = score_clips(tagger.model, tagger.extractor, clips, make_accelerator(), arguments.batch_size)
+    quiet = not accelerator.is_main_process
+    clips = load_esc(arguments.data_dir, arguments.fold, arguments.subset, quiet=quiet)["test"]
+    scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, arguments.batch_size)
     metrics = tagging_metrics(scores, targets_of(clips))
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of fold {arguments.fold}")
     if arguments.output:

@@ -20,6 +20,10 @@ class RunArguments:
     subset: Literal["esc10"] | None = setting(None, "take ESC-10 out of a folder of ESC-50; default: all it lists")
     fold: int = setting(1, "fold to hold out and test on, 1 to 5")
     seed: int = setting(0, "seed of initialisation, order and augmentation")
+    on_error: Literal["raise", "redraw"] = setting(
+        "raise", "what to do with a training clip that does not decode: stop, or log it and draw another"
+    )
+    tolerated_share: float = setting(0.01, "with redraw: stop when more than this share of the draws did not decode")
     num_workers: int = setting(0, "processes that decode audio; 0 decodes in the training process")
     overwrite: bool = setting(False, "write into an output folder that is not empty")
     cpu: bool = setting(False, "stay on the CPU")
@@ -28,8 +32,8 @@ class RunArguments:
 
 def main() -> None:
     run, recipe = parse_with_recipe(RunArguments, __doc__)
-    data = load_esc(run.data_dir, run.fold, run.subset)
     accelerator = make_accelerator(run.cpu, run.mixed_precision)
+    data = load_esc(run.data_dir, run.fold, run.subset, quiet=not accelerator.is_main_process)
     trainer = Trainer(
         recipe,
         data["train"],
@@ -38,6 +42,8 @@ def main() -> None:
         accelerator,
         seed=run.seed,
         num_workers=run.num_workers,
+        on_error=run.on_error,
+        tolerated_share=run.tolerated_share,
         overwrite=run.overwrite,
     )
     results = trainer.train(report=print_epoch)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.audio import read_audio, to_mono_at_rate
+from psla_hf.audio import audio_seconds, is_cut_short, read_audio, to_mono_at_rate
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
 
@@ -46,3 +46,25 @@ def test_what_cannot_be_read_says_so(tmp_path):
         read_audio(encoded(np.zeros(0), 16000, "WAV"), 16000)
     with pytest.raises(FileNotFoundError, match=r"gone\.wav"):
         read_audio(tmp_path / "gone.wav", 16000)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_the_header_says_the_length(kind):
+    assert audio_seconds(encoded(TONE, 16000, kind)) == pytest.approx(2, abs=0.15)
+    with pytest.raises(ValueError, match="Could not decode"):
+        audio_seconds(b"not audio")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "OGG", "MP3"])
+def test_a_file_that_decodes_short_without_an_error_is_noticed(kind):
+    noisy = TONE + np.random.default_rng(0).normal(0, 0.1, len(TONE))
+    data = encoded(noisy, 16000, kind)
+    assert not is_cut_short(data, len(read_audio(data, 16000)) / 16000)
+    cut = data[: len(data) * 2 // 3]
+    assert is_cut_short(cut, len(read_audio(cut, 16000)) / 16000)
+
+
+def test_a_flac_file_that_is_cut_does_not_decode():
+    data = encoded(TONE, 16000, "FLAC")
+    with pytest.raises(ValueError, match="Could not decode"):
+        read_audio(data[: len(data) * 2 // 3], 16000)

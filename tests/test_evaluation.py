@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import norm
 
 from psla_hf import PslaFeatureExtractor
-from psla_hf.data import TaggingDataset, load_esc
+from psla_hf.data import load_esc
 from psla_hf.evaluation import score_clips, tagging_metrics
+from psla_hf.samples import SampleMaker
 
 
 def test_metrics_by_hand():
@@ -39,7 +40,7 @@ def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_mo
     extractor = PslaFeatureExtractor(max_length=48)
     scores = score_clips(tiny_model, extractor, clips, accelerator, batch_size=5)
     assert scores.shape == (24, 3)
-    waveform = TaggingDataset(clips, 16000)[17]["waveform"]
+    waveform = SampleMaker(3, 16000).clip(clips[17])["waveform"]
     features = extractor(waveform, sampling_rate=16000, return_tensors="pt")
     expected = tiny_model(**features).logits.sigmoid().detach().numpy()[0]
     np.testing.assert_allclose(scores[17], expected, atol=1e-5)
@@ -47,5 +48,5 @@ def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_mo
 
 def test_a_data_set_with_other_classes_is_refused(tiny_model, accelerator, esc_folder):
     tiny_model.config.id2label = {0: "rain", 1: "dog", 2: "rooster"}
-    with pytest.raises(ValueError, match=r"\['rain', 'dog', 'rooster'\], got \['dog', 'rain', 'rooster'\]"):
+    with pytest.raises(ValueError, match="class 0 is 'dog' in the data and 'rain' in the model"):
         score_clips(tiny_model, PslaFeatureExtractor(), load_esc(esc_folder, 1)["test"], accelerator)

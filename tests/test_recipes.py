@@ -29,7 +29,15 @@ def test_an_unknown_recipe_is_refused_with_those_there_are():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": -1.0}, {"mixup_rate": 1.5}, {"time_mask": -1}, {"batch_size": 0}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"learning_rate": -1.0},
+        {"mixup_rate": 1.5},
+        {"time_mask": -1},
+        {"batch_size": 0},
+        {"mixstyle_rate": 2.0},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

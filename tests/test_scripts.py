@@ -92,10 +92,29 @@ def test_the_feature_benchmark_compares_three_ways(script, tmp_path, capsys):
     assert "time goes" in capsys.readouterr().out
 
 
-def test_the_readmes_figures_are_those_of_the_result_files():
-    update = runpy.run_path(str(SCRIPTS / "update_readme.py"))["updated"]
-    readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
-    assert update(readme) == readme
+def test_the_sampling_benchmark_finds_the_law_kept(script, tmp_path):
+    script("benchmark.py", "sampling", "--clips", 3000, "--output", tmp_path / "sampling.json")
+    results = json.loads((tmp_path / "sampling.json").read_text())["results"]
+    assert results["readers"]["same_clips"] is True
+    for figures in results["law"].values():
+        assert figures["mean"] == pytest.approx(1, abs=0.05) and figures["variance"] == pytest.approx(1, abs=0.3)
+    order = list(results["order"].values())
+    assert order[0]["repeated_pairs"] < order[1]["repeated_pairs"]  # independent draws, copies in place
+
+
+def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(script, esc_folder, tmp_path):
+    options = ("--rounds", 1, "--minutes", 0.01, "--output", tmp_path / "data.json")
+    script("benchmark.py", "data", "--data-dir", esc_folder, *options)
+    results = json.loads((tmp_path / "data.json").read_text())["results"]
+    assert len(results["speed"]) == 4 and results["speed"]["plain loader"]["ratio"] == 1
+    assert results["memory"][0]["clips"] > 0
+
+
+def test_the_figures_in_the_documents_are_those_of_the_result_files():
+    documents = runpy.run_path(str(SCRIPTS / "update_documents.py"))
+    for name, parts in documents["DOCUMENTS"].items():
+        text = (SCRIPTS.parent / name).read_text(encoding="utf-8")
+        assert documents["updated"](text, parts) == text
 
 
 def broken_column(folder: Path) -> None:
@@ -112,7 +131,7 @@ def broken_clip(folder: Path) -> None:
     [
         (None, ["--data-dir", "nowhere"], "There is no directory nowhere"),
         (broken_column, [], "missing ['fold']"),
-        (broken_clip, [], "Clip '1-1000-A-0': Could not decode"),
+        (broken_clip, [], "1 of 30 clips in"),
         (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),
         (None, ["--subset", "esc10"], "ten classes of ESC-10, got 2"),
         (None, ["--fold", "7"], "Expected fold 1 to 5, got 7"),

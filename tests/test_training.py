@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from psla_hf.data import targets_of
 from psla_hf.recipes import get_recipe
+from psla_hf.schema import targets_of, with_targets
 from psla_hf.synthetic import make_scenes
 from psla_hf.training import Trainer, build_model
 
@@ -64,7 +65,8 @@ def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tm
 
 def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
     own = run(RECIPE, scenes, tmp_path / "own", accelerator)
-    other = run(RECIPE, scenes, tmp_path / "other", accelerator, train_targets=1 - targets_of(scenes[0]))
+    relabelled = with_targets(scenes[0], 1 - targets_of(scenes[0]))
+    other = run(RECIPE, (relabelled, scenes[1]), tmp_path / "other", accelerator)
     assert own["epochs"][0]["loss"] != other["epochs"][0]["loss"]
 
 
@@ -78,6 +80,17 @@ def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_pa
 def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
     Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
     assert Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+
+
+def test_a_broken_clip_stops_a_run_unless_it_may_be_redrawn_and_then_it_is_counted(scenes, tmp_path, accelerator):
+    rows = scenes[0].to_list()
+    rows[5]["audio"]["bytes"] = b"not audio"
+    broken = Dataset.from_list(rows, features=scenes[0].features)
+    with pytest.raises(ValueError, match="Clip 'scene-1-00005'"):
+        run(RECIPE, (broken, scenes[1]), tmp_path / "raise", accelerator)
+    results = run(RECIPE, (broken, scenes[1]), tmp_path / "redraw", accelerator, on_error="redraw", tolerated_share=0.1)
+    assert sum(row["redrawn"] for row in results["epochs"]) > 0
+    assert {row["short"] for row in results["epochs"]} == {0}
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .data import TaggingDataset, class_names, collate
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
+from .samples import SampleMaker, TaggingDataset, collate
+from .schema import check_class_order, class_names
 
 __all__ = ["predict", "score_clips", "tagging_metrics"]
 
@@ -95,19 +96,16 @@ def score_clips(
     Args:
         model: The tagger.
         extractor: Its feature extractor.
-        clips: Schema of `data.tagging_features`.
+        clips: Schema of `schema.tagging_features`.
         accelerator: Where to run.
         batch_size: Clips at a time, all processes together.
 
     Raises:
         ValueError: The data set's classes, or their order, are not the model's.
     """
-    names = class_names(clips)
-    if names != model.config.label_names:
-        raise ValueError(
-            f"Expected a data set with the model's classes in its order, {model.config.label_names}, got {names}."
-        )
-    loader = DataLoader(TaggingDataset(clips, extractor.sampling_rate), batch_size, collate_fn=collate)
+    check_class_order(class_names(clips), model.config.label_names)
+    maker = SampleMaker(len(class_names(clips)), extractor.sampling_rate)
+    loader = DataLoader(TaggingDataset(clips, maker), batch_size, collate_fn=collate)
     model, loader = accelerator.prepare(model, loader)
     probabilities, _ = predict(model, extractor, loader, accelerator)
     return probabilities.numpy()

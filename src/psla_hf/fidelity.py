@@ -21,7 +21,7 @@ from .configuration_psla import PslaConfig
 from .conversion import convert_psla_checkpoint
 from .feature_extraction_psla import PslaFeatureExtractor
 from .label_enhancement import RelationType, Threshold, enhance_labels
-from .labels import Ontology, multi_hot
+from .labels import ClipLabels, Ontology
 from .modeling_psla import PslaForAudioClassification
 from .recipes import PAPER_ARCHITECTURES
 
@@ -172,7 +172,7 @@ def golden_label_sets(shared: Path) -> dict[str, bool]:
     with (audioset / "balanced_train_segments.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True))
     index = {mid: k for k, mid in enumerate(mids)}
-    targets = multi_hot([[index[mid] for mid in row[3].split(",")] for row in rows], len(mids))
+    targets = ClipLabels.from_lists([[index[mid] for mid in row[3].split(",")] for row in rows], len(mids)).multi_hot()
     scores = np.random.default_rng(11).random(targets.shape, dtype=np.float32) ** 4 * 0.9 + 0.1 * targets
     ontology = Ontology.from_json(audioset / "ontology.json")
     golden = json.loads((shared / "golden" / "label_enhancement_balanced_seed11.json").read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """Training settings as data, with the figures they are to be measured against. Knows nothing of how they run."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
+
+from .augmentation import Augmentation
 
 __all__ = ["PAPER_ARCHITECTURES", "RECIPES", "Recipe", "get_recipe", "required", "setting"]
 
@@ -49,9 +51,18 @@ class Recipe:
     balanced_sampling: bool = setting(True, "draw clips by the inverse frequency of their classes")
     mixup_rate: float = setting(0.5, "share of samples that are mixed with another")
     mixup_alpha: float = setting(10.0, "the mixing weight follows Beta(alpha, alpha)")
+    gain_db: float = setting(0.0, "largest gain of a sample, up or down, in decibels; not in PSLA")
+    time_roll: bool = setting(False, "roll each sample in time by a random share of its length; not in PSLA")
+    mixstyle_rate: float = setting(0.0, "share of samples that get a part of another's frequency response; not in PSLA")
+    mixstyle_alpha: float = setting(0.4, "the weight of that follows Beta(alpha, alpha)")
     frequency_mask: int = setting(48, "largest width of the frequency mask in mel bins")
     time_mask: int = setting(192, "largest width of the time mask in frames")
     average_last: int = setting(20, "weights are averaged over this many last epochs")
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Its settings of augmentation, together."""
+        return Augmentation(**{setting.name: getattr(self, setting.name) for setting in fields(Augmentation)})
 
     def __post_init__(self) -> None:
         """Refuse what no run could mean."""
@@ -63,13 +74,14 @@ class Recipe:
             "halve_every",
             "average_last",
             "mixup_alpha",
+            "mixstyle_alpha",
         )
-        not_negative = ("warmup_steps", "halve_from_epoch", "weight_decay", "frequency_mask", "time_mask")
+        not_negative = ("warmup_steps", "halve_from_epoch", "weight_decay", "gain_db", "frequency_mask", "time_mask")
         for name in (*positive, *not_negative):
             value = getattr(self, name)
             if value < 0 or (value == 0 and name in positive):
                 raise ValueError(f"Expected {name} {'above' if name in positive else 'of at least'} 0, got {value}.")
-        for name in ("mixup_rate", "adam_beta1", "adam_beta2"):
+        for name in ("mixup_rate", "mixstyle_rate", "adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Expected {name} from 0 to 1, got {getattr(self, name)}.")
 

@@ -6,7 +6,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["markdown_results", "print_added_labels", "print_epoch", "print_metrics", "print_speed", "print_tags"]
+__all__ = [
+    "markdown_results",
+    "print_added_labels",
+    "print_epoch",
+    "print_figures",
+    "print_metrics",
+    "print_speed",
+    "print_tags",
+]
 
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
@@ -44,6 +52,19 @@ def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     )
 
 
+def print_figures(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "") -> None:
+    """One row per name, a column per figure, as they come."""
+    table = Table()
+    table.add_column(first_column, no_wrap=True)
+    for column in next(iter(rows.values())):
+        table.add_column(column.replace("_", " "), justify="right")
+    for name, figures in rows.items():
+        table.add_row(
+            name, *(f"{figure:,.4g}" if abs(figure) < 1000 else f"{figure:,.0f}" for figure in figures.values())
+        )
+    _print(title, table)
+
+
 def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:
     """Tags with their scores; with `true_labels`, a column that says which are true."""
     table = Table()
@@ -69,6 +90,25 @@ def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarra
     )
 
 
+def markdown_figures(rows: Mapping[str, Mapping[str, float]], first_column: str) -> str:
+    """The same as a Markdown table."""
+    columns = list(next(iter(rows.values())))
+    lines = [
+        f"| {first_column} | " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+        "| --- |" + " --- |" * len(columns),
+    ]
+    return "\n".join(
+        [*lines, *(f"| {name} | " + " | ".join(_short(row[c]) for c in columns) + " |" for name, row in rows.items())]
+    )
+
+
+def markdown_origin(result: Mapping) -> str:
+    """Where figures come from: command, commit and machine of a result file."""
+    machine, versions = result["machine"], result["versions"]
+    where = machine["accelerator"] or f"{machine['cpus']} CPU cores"
+    return f"`{result['command']}`, commit {result['commit']}, {where}, torch {versions['torch']}"
+
+
 def markdown_results(runs: Mapping[str, Mapping]) -> str:
     """A Markdown table of training runs, with what each figure needs to be believed below it.
 
@@ -87,14 +127,17 @@ def markdown_results(runs: Mapping[str, Mapping]) -> str:
         cells = (run["results"][key] for key in columns.values())
         lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
     for name, run in runs.items():
-        machine, versions = run["machine"], run["versions"]
-        where = machine["accelerator"] or f"{machine['cpus']} CPU cores"
+        clips = run["clips"]
         lines.append("")
         lines.append(
-            f"{name}: `{run['command']}`, seed {run['seed']}, commit {run['commit']}, {where}, "
-            f"torch {versions['torch']}, {run['clips']['train']} clips to train on, {run['clips']['test']} to test on."
+            f"{name}: {markdown_origin(run)}, seed {run['seed']}, {clips['train']} clips to train on, {clips['test']} "
+            "to test on."
         )
     return "\n".join(lines)
+
+
+def _short(figure: float) -> str:
+    return f"{figure:,.3g}" if abs(figure) < 100 else f"{figure:,.0f}"
 
 
 def _print(title: str, table: Table) -> None:

@@ -8,8 +8,8 @@ import soundfile
 from datasets import Dataset
 from scipy.signal import butter, sosfilt
 
-from .data import tagging_features
-from .labels import Ontology
+from .labels import Ontology, Vocabulary
+from .schema import tagging_features
 
 __all__ = ["SCENE_CLASSES", "make_scenes", "scene_ontology"]
 
@@ -50,7 +50,7 @@ def make_scenes(
         missing_labels: Probability with which each true label is left out; every scene keeps at least one.
 
     Returns:
-        The data set (schema of `data.tagging_features`, audio as FLAC bytes) and its true 0/1 labels `[N, K]`.
+        The data set (schema of `schema.tagging_features`, audio as FLAC bytes) and its true 0/1 labels `[N, K]`.
     """
     rng = np.random.default_rng(seed)
     shares = np.arange(1, len(FROM_COMMON_TO_RARE) + 1) ** (-2.0 if long_tail else 0.0)
@@ -61,8 +61,17 @@ def make_scenes(
         truth[i, labels] = 1
         kept = [k for k in labels if rng.random() >= missing_labels] or [int(rng.choice(labels))]
         audio = _as_flac(_scene(sounding, rng))
-        rows.append({"id": f"scene-{seed}-{i:05d}", "audio": {"path": None, "bytes": audio}, "labels": kept})
-    return Dataset.from_list(rows, features=tagging_features(SCENE_CLASSES)), truth
+        rows.append(
+            {
+                "id": f"scene-{seed}-{i:05d}",
+                "audio": {"path": None, "bytes": audio},
+                "labels": kept,
+                "mids": kept,
+                "split": f"seed {seed}",
+                "seconds": SCENE_SECONDS,
+            }
+        )
+    return Dataset.from_list(rows, features=tagging_features(Vocabulary(SCENE_CLASSES))), truth
 
 
 def _scene(sounding: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
@@ -16,18 +15,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .augmentation import mask_spectrograms
 from .averaging import RunningMean
 from .configuration_psla import PslaConfig
 from .conversion import imagenet_source, imagenet_weights
 from .cpu import tune_for_cpu
-from .data import TaggingDataset, class_names, collate
 from .evaluation import predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .provenance import provenance, write_json
 from .recipes import Recipe
+from .samples import OnError, SampleMaker, TaggingDataset, collate
 from .sampling import EpochSampler, balanced_weights
+from .schema import class_names, labels_of, targets_of
 
 __all__ = ["Trainer", "build_model", "make_accelerator"]
 
@@ -81,14 +80,15 @@ class Trainer:
 
     Args:
         recipe: All settings.
-        train_clips: Training clips, schema of `data.tagging_features`.
+        train_clips: Training clips, schema of `schema.tagging_features`.
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
             line per epoch in `metrics.jsonl`; and `results.json`.
         accelerator: From `make_accelerator`.
         seed: Of initialisation, order and augmentation.
-        train_targets: Labels `[N, K]` to train on instead of the data set's own, for example enhanced ones.
         num_workers: Processes that decode; 0 decodes in this one.
+        on_error: What to do with a training clip that does not decode, see `samples.SampleMaker`.
+        tolerated_share: Share of draws that may fail to decode where they are drawn again.
         overwrite: Write into a directory that is not empty.
 
     Raises:
@@ -105,8 +105,9 @@ class Trainer:
         accelerator: Accelerator,
         *,
         seed: int = 0,
-        train_targets: np.ndarray | None = None,
         num_workers: int = 0,
+        on_error: OnError = "raise",
+        tolerated_share: float = 0.01,
         overwrite: bool = False,
     ):
         names = class_names(train_clips)
@@ -117,10 +118,11 @@ class Trainer:
         self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
         self.output_dir = prepare_output_dir(Path(output_dir), overwrite, accelerator)
         self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
-        rate = self.extractor.sampling_rate
-        self.train_set = TaggingDataset(train_clips, rate, recipe.mixup_rate, recipe.mixup_alpha, train_targets)
-        self.test_set = TaggingDataset(test_clips, rate)
-        weights = balanced_weights(self.train_set.targets) if recipe.balanced_sampling else None
+        self.augmentation = recipe.augmentation
+        maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
+        weights = balanced_weights(labels_of(train_clips)) if recipe.balanced_sampling else None
+        self.train_set = TaggingDataset(train_clips, maker, weights)
+        self.test_set = TaggingDataset(test_clips, maker)
         self.sampler = EpochSampler(len(self.train_set), seed, weights)
 
         model = build_model(recipe, names, seed)
@@ -154,12 +156,13 @@ class Trainer:
         weights, ensemble = RunningMean(), RunningMean()
         for epoch in range(1, self.recipe.epochs + 1):
             started = time.perf_counter()
-            loss = self._train_epoch(epoch)
+            trained = self._train_epoch(epoch)
             probabilities, metrics = self._evaluate()
             ensemble.update({"probabilities": probabilities})
             if epoch > self.recipe.epochs - self.recipe.average_last:
                 weights.update(self.accelerator.unwrap_model(self.model).state_dict())
-            rows.append({"epoch": epoch, "loss": loss, **metrics, "seconds": round(time.perf_counter() - started, 1)})
+            seconds = round(time.perf_counter() - started, 1)
+            rows.append({"epoch": epoch, **trained, **metrics, "seconds": seconds})
             self._log(rows[-1], report)
 
         self._save(self.output_dir / "last_epoch")
@@ -170,21 +173,20 @@ class Trainer:
         results = {
             "last_epoch": metrics,
             "averaged": averaged,
-            "ensemble": tagging_metrics(all_epochs.numpy(), self.test_set.targets),
+            "ensemble": tagging_metrics(all_epochs.numpy(), targets_of(self.test_set.clips)),
         }
         return self._write_results(rows, results)
 
-    def _train_epoch(self, epoch: int) -> float:
-        """One pass over the training loader; returns this process's mean loss."""
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        """One pass over the training loader: this process's mean loss, and how many clips were odd (`collate`)."""
         recipe, accelerator = self.recipe, self.accelerator
         self.model.train()
         self.sampler.set_epoch(epoch)
-        total = 0.0
+        total, redrawn, short = 0.0, 0, 0
         hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
         bar = tqdm(self.train_loader, f"epoch {epoch}/{recipe.epochs}", unit="batch", leave=False, disable=hidden)
         for step, batch in enumerate(bar, start=1):
-            log_mel = self.extractor.log_mel(batch["waveforms"], batch["lengths"].tolist())
-            log_mel = mask_spectrograms(log_mel, batch["mask_draws"], recipe.frequency_mask, recipe.time_mask)
+            log_mel = self.augmentation.spectrograms(batch, self.extractor)
             with accelerator.autocast():
                 loss = self.model(self.extractor.normalize(log_mel), labels=batch["labels"]).loss
             if not torch.isfinite(loss):
@@ -197,8 +199,10 @@ class Trainer:
             self.optimizer.zero_grad()
             self.schedule.step()
             total += loss.item()
+            redrawn += len(batch["redrawn"])
+            short += len(batch["short"])
             bar.set_postfix(loss=f"{total / step:.4f}")
-        return total / step
+        return {"loss": total / step, "redrawn": redrawn, "short": short}
 
     def _evaluate(self) -> tuple[Tensor, dict[str, float]]:
         """Probabilities `[N, K]` and metrics on the test set."""

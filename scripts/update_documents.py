@@ -1,0 +1,81 @@
+"""Bring the figures in the documents up to date with the result files: python scripts/update_documents.py."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from psla_hf.cli import command_line
+from psla_hf.reporting import markdown_figures, markdown_origin, markdown_results
+
+ROOT = Path(__file__).parents[1]
+RUNS = {
+    "ImageNet weights": "esc10_fold1_imagenet",
+    "random weights": "esc10_fold1_random",
+}
+
+
+def result(name: str) -> dict:
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def runs() -> str:
+    return markdown_results({name: result(file) for name, file in RUNS.items()})
+
+
+def data() -> str:
+    content = result("benchmark_data")
+    looks = content["results"]["memory"]
+    speed = markdown_figures(content["results"]["speed"], "way")
+    sizes = [look["mb"] for look in looks[len(looks) // 10 :]]
+    memory = (
+        f"Memory of a process that streams: {looks[0]['mb']:.0f} MB at the beginning, between {min(sizes):.0f} and "
+        f"{max(sizes):.0f} MB after a tenth of the time, {looks[-1]['mb']:.0f} MB after "
+        f"{looks[-1]['minute']:.0f} minutes and {looks[-1]['clips']:,} clips."
+    )
+    return f"{speed}\n\n{memory}\n\n{markdown_origin(content)}. Ratio: how many times as long the plain loader takes."
+
+
+def sampling() -> str:
+    content = result("benchmark_sampling")
+    results = content["results"]
+    opening, coverage, law = results["opening"], results["coverage"], results["law"]["stream"]
+    return "\n\n".join(
+        (
+            markdown_figures(results["order"], f"order of {opening['clips']:,} clips, batches of 100"),
+            "Repeated pairs: pairs of the same clip within a batch. Class distance: total variation between a batch's "
+            "class histogram and the epoch's.",
+            f"Chi-square of an epoch's counts, per degree of freedom: mean {law['mean']:.3f}, variance "
+            f"{law['variance']:.2f} of what independent draws have. An epoch uses "
+            f"{coverage['used_in_an_epoch']:.1%} of the clips; {coverage['unseen_after_30_epochs']:.1%} are never seen "
+            f"in 30 epochs. Opening all shards takes {opening['seconds_to_open']:.1f} s, planning an epoch "
+            f"{opening['seconds_to_plan']:.1f} s, and both {opening['additional_mb']:.0f} MB.",
+            f"{markdown_origin(content)}.",
+        )
+    )
+
+
+DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"results": runs},
+    "docs/data.md": {"data": data, "sampling": sampling},
+}
+
+
+def updated(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    for name, content in parts.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"Expected {begin} and {end} once each in the document.")
+        before, after = text.split(begin)[0], text.split(end)[1]
+        text = f"{before}{begin}\n{content()}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    for name, parts in DOCUMENTS.items():
+        path = ROOT / name
+        path.write_text(updated(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with command_line():
+        main()

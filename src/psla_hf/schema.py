@@ -1,0 +1,184 @@
+"""The one schema of tagging data, and the account of what a load found. Knows no audio, no sources and no models."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from .labels import ClipLabels, Vocabulary
+
+__all__ = [
+    "LoadSummary",
+    "check_class_order",
+    "class_names",
+    "labels_of",
+    "tagging_features",
+    "targets_of",
+    "vocabulary_of",
+    "with_targets",
+]
+
+
+def tagging_features(vocabulary: Vocabulary) -> Features:
+    """The schema of every data set here.
+
+    - `id`: the clip's name, unique in its split.
+    - `audio`: undecoded, a path or the file's bytes, in the layout of `datasets.Audio`, but as plain values, because
+      `Audio` needs torchcodec and FFmpeg even to store.
+    - `labels`: class indices in the vocabulary's order; the feature has the display names.
+    - `mids`: the same indices; the feature has AudioSet's ids (the name again, for a class without one).
+    - `split`: such as `train`.
+    - `seconds`: length according to the file's header when it was listed; none where nobody looked.
+    """
+    return Features(
+        {
+            "id": Value("string"),
+            "audio": {"path": Value("string"), "bytes": Value("binary")},
+            "labels": List(ClassLabel(names=list(vocabulary.names))),
+            "mids": List(ClassLabel(names=list(vocabulary.mids))),
+            "split": Value("string"),
+            "seconds": Value("float32"),
+        }
+    )
+
+
+class HasFeatures(Protocol):
+    """Whatever declares its columns as a `datasets.Dataset` does."""
+
+    @property
+    def features(self) -> Features | None:
+        """The columns."""
+
+
+def vocabulary_of(clips: HasFeatures) -> Vocabulary:
+    """The classes of a data set with `tagging_features`."""
+    features = clips.features
+    if features is None or not {"labels", "mids"} <= set(features):
+        raise ValueError(
+            "Expected a data set with the features of psla_hf.schema.tagging_features, got "
+            f"{None if features is None else sorted(features)}. Load it with a function of psla_hf.data."
+        )
+    return Vocabulary(tuple(features["labels"].feature.names), tuple(features["mids"].feature.names))
+
+
+def class_names(clips: HasFeatures) -> list[str]:
+    """The display names of a data set's classes, in index order."""
+    return list(vocabulary_of(clips).names)
+
+
+def labels_of(clips: Dataset) -> ClipLabels:
+    """All labels of a data set, without touching its audio."""
+    column = clips.select_columns("labels").with_format("arrow")[:]["labels"]
+    return ClipLabels.from_arrow(column, len(vocabulary_of(clips)))
+
+
+def targets_of(clips: Dataset) -> np.ndarray:
+    """All labels of a data set as float32 0/1 targets `[N, K]`, without touching its audio."""
+    return labels_of(clips).multi_hot()
+
+
+def with_targets(clips: Dataset, targets: np.ndarray) -> Dataset:
+    """The same clips with other labels, for example enhanced ones.
+
+    Args:
+        clips: N clips of K classes.
+        targets: 0/1 labels `[N, K]`.
+
+    Raises:
+        ValueError: The shape does not fit, or a label is neither 0 nor 1.
+    """
+    expected = (len(clips), len(vocabulary_of(clips)))
+    if targets.shape != expected:
+        raise ValueError(
+            f"Expected targets {expected}, one row per clip and one column per class, got {targets.shape}."
+        )
+    if not np.isin(targets, (0, 1)).all():
+        raise ValueError("Expected 0/1 targets: a data set's labels are there or not.")
+    indices = [np.flatnonzero(row).tolist() for row in targets]
+    features = clips.features
+    rest = clips.remove_columns(["labels", "mids"])
+    for column in ("labels", "mids"):
+        rest = rest.add_column(column, indices, feature=features[column])
+    return rest.select_columns(list(features))
+
+
+def check_class_order(names: Sequence[str], model_names: Sequence[str]) -> None:
+    """Refuse data whose classes are not a model's, in the model's order.
+
+    Args:
+        names: The data set's classes in index order.
+        model_names: The model's, as in its configuration's `id2label`.
+
+    Raises:
+        ValueError: They differ; the message says from which index on.
+    """
+    if list(names) == list(model_names):
+        return
+    differ = next((k for k, (a, b) in enumerate(zip(names, model_names, strict=False)) if a != b), None)
+    where = (
+        f"class {differ} is {names[differ]!r} in the data and {model_names[differ]!r} in the model"
+        if differ is not None
+        else "the first ones agree, one list is longer"
+    )
+    raise ValueError(
+        f"Expected the model's {len(model_names)} classes in the model's order, got {len(names)}: {where}. Load the "
+        "data with the vocabulary that the model was trained with, or give the model a new head (num_labels, id2label)."
+    )
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load found.
+
+    Attributes:
+        source: Which data, in words.
+        splits: Clips by split, of those that are there.
+        listed: Clips that the source lists.
+        missing: Ids of listed clips without a file.
+        unreadable: Ids of clips whose file is no audio, and why.
+        class_counts: Clips per class, by display name, in index order.
+        hours: By the files' headers; none where the source is remote and does not say.
+        vocabulary: Fingerprint of the classes and their order.
+        notes: What else the reader should know, a sentence each.
+    """
+
+    source: str
+    splits: Mapping[str, int]
+    listed: int
+    class_counts: Mapping[str, int]
+    vocabulary: str
+    missing: Sequence[str] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    hours: float | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def found(self) -> int:
+        """Clips that are there and readable."""
+        return self.listed - len(self.missing) - len(self.unreadable)
+
+    def __str__(self) -> str:
+        counts = sorted(self.class_counts.items(), key=lambda item: item[1])
+        lines = [
+            f"{self.source}: {self.found} of {self.listed} listed clips"
+            + (f", {self.hours:.2f} hours" if self.hours is not None else "")
+            + f" ({', '.join(f'{split} {n}' for split, n in self.splits.items())})",
+            f"  {len(self.missing)} missing"
+            + (f", for example {', '.join(self.missing[:3])}" if self.missing else "")
+            + f"; {len(self.unreadable)} unreadable"
+            + (f", for example {next(iter(self.unreadable.items()))}" if self.unreadable else ""),
+            f"  {len(counts)} classes, {sum(n > 0 for _, n in counts)} of them with clips: from {counts[0][1]} "
+            f"({counts[0][0]}) to {counts[-1][1]} ({counts[-1][0]})",
+            *(f"  {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything, with the full lists, as JSON."""
+        content = {"found": self.found, **asdict(self)}
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
