@@ -304,7 +304,8 @@ def test_clips_that_cannot_be_decoded_stop_the_run_or_are_dropped_and_listed(sou
     assert list(section["dropped"]) == list(broken) and all(section["dropped"].values())
     assert (section["listed"], section["clips"]) == (NUM_CLIPS + 4, NUM_CLIPS)
     assert section["shards"][0]["rows"] == 0  # the first four clips
-    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
+    written = (tmp_path / "out" / "manifest.json").read_text()
+    assert str(tmp_path) not in written and " at 0x" not in written  # the same on any machine, in any run
     assert load_dataset(str(tmp_path / "out"), split="train")["id"][:] == list(sounds)
     assert prepare(clips, tmp_path / "out", on_error="drop", **SMALL) == manifest
     prepare(clips, tmp_path / "again", on_error="drop", **SMALL)

@@ -93,7 +93,7 @@ def _file(source: str | Path | bytes) -> str | Path | io.BytesIO:
     return source
 
 
-def _read_with_torchcodec(source: str | Path | bytes, reason: Exception) -> tuple[np.ndarray, int]:
+def _read_with_torchcodec(source: str | Path | bytes, reason: soundfile.LibsndfileError) -> tuple[np.ndarray, int]:
     """Samples `[T, channels]` and rate of what libsndfile refused for `reason`."""
     try:
         from torchcodec.decoders import AudioDecoder
@@ -103,7 +103,7 @@ def _read_with_torchcodec(source: str | Path | bytes, reason: Exception) -> tupl
         # Not installed, without FFmpeg's libraries (torchcodec then tells at length where it looked), or no audio.
         why = str(error).partition("\n")[0]
         raise ValueError(
-            f"Could not decode {_name(source)} as wav, flac, ogg or mp3 ({reason}), nor with torchcodec ({why}). Check "
-            "the file, or convert it; m4a and the like need torchcodec and FFmpeg."
+            f"Could not decode {_name(source)} as wav, flac, ogg or mp3 ({reason.error_string}), nor with "
+            f"torchcodec ({why}). Check the file, or convert it; m4a and the like need torchcodec and FFmpeg."
         ) from error
     return decoded.data.T.numpy(), decoded.sample_rate

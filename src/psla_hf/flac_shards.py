@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -129,8 +128,7 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
                     f"Clip {clip['id']!r} ({clip['audio']['path'] or 'bytes'}): {error} Mend or remove the clip, or "
                     'have such clips dropped and listed (on_error="drop").'
                 ) from error
-            # libsndfile's message names the object in memory; the manifest is to be the same after every run.
-            account.dropped[clip["id"]] = re.sub(r"<\S+ object at 0x\w+>", "the bytes", str(error))
+            account.dropped[clip["id"]] = str(error)
             continue
         seconds = len(samples) / job.sampling_rate
         account.samples += len(samples)
