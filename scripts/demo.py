@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from psla_hf.assembly import make_accelerator
 from psla_hf.cli import command_line
 from psla_hf.conversion import imagenet_source
 from psla_hf.evaluation import score_clips
@@ -16,7 +17,7 @@ from psla_hf.recipes import Recipe, get_recipe
 from psla_hf.reporting import print_added_labels, print_epoch, print_metrics, print_tags
 from psla_hf.schema import class_names, targets_of, with_targets
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes, scene_ontology
-from psla_hf.training import Trainer, make_accelerator
+from psla_hf.training import Trainer
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from psla_hf.assembly import make_accelerator
 from psla_hf.cli import command_line
 from psla_hf.data import load_esc
 from psla_hf.evaluation import score_clips, tagging_metrics
@@ -9,7 +10,6 @@ from psla_hf.inference import AudioTagger
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_metrics
 from psla_hf.schema import targets_of
-from psla_hf.training import make_accelerator
 
 
 def main() -> None:

@@ -1,54 +1,107 @@
 """Train a tagger: accelerate launch scripts/train.py --recipe esc10 --data-dir DIR --fold 1 --output-dir OUT."""
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from psla_hf.assembly import make_accelerator
 from psla_hf.cli import command_line, parse_with_recipe
-from psla_hf.data import load_esc
+from psla_hf.planning import plan
 from psla_hf.recipes import required, setting
-from psla_hf.reporting import print_epoch, print_metrics
-from psla_hf.training import Trainer, make_accelerator
+from psla_hf.reporting import print_epoch, print_results
+from psla_hf.run_data import load_run_data
+from psla_hf.schema import class_names
+from psla_hf.training import RunInterruptedError, Trainer
+
+RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
 
 
 @dataclass
 class RunArguments:
     """What depends on the data, the machine and the moment; everything else is the recipe's."""
 
-    data_dir: str = required("folder of ESC-50 or ESC-10")
+    data_dir: str = required("folder of the data; for own data a table or folder with splits; for streams an address")
     output_dir: str = required("folder for the model and the results")
     recipe: str = setting("esc10", "which recipe; each of its settings can be overridden by the flag of its name")
-    subset: Literal["esc10"] | None = setting(None, "take ESC-10 out of a folder of ESC-50; default: all it lists")
-    fold: int = setting(1, "fold to hold out and test on, 1 to 5")
+    dataset: Literal["audioset_balanced", "audioset_full", "fsd50k", "esc", "own"] | None = setting(
+        None, "which data; default: what the recipe is named after"
+    )
+    subset: Literal["esc10", "audioset"] | None = setting(
+        None, "take these classes out of ESC-50; default: all it lists"
+    )
+    fold: int = setting(1, "ESC: fold to hold out and test on, 1 to 5")
+    vocabulary: str | None = setting(None, "table of classes; default: the data's own")
+    drop_incomplete: bool = setting(False, "go on without listed clips that are missing or unreadable")
+    streaming: bool = setting(False, "stream the training clips from parquet shards")
     seed: int = setting(0, "seed of initialisation, order and augmentation")
     on_error: Literal["raise", "redraw"] = setting(
         "raise", "what to do with a training clip that does not decode: stop, or log it and draw another"
     )
     tolerated_share: float = setting(0.01, "with redraw: stop when more than this share of the draws did not decode")
     num_workers: int = setting(0, "processes that decode audio; 0 decodes in the training process")
+    checkpoint_every: int = setting(500, "save the state every so many updates, besides after every epoch")
+    keep_epochs: bool = setting(False, "keep the model of every epoch")
+    resume: bool = setting(False, "go on from the latest checkpoint in the output folder, if there is one")
     overwrite: bool = setting(False, "write into an output folder that is not empty")
+    dry_run: bool = setting(False, "print the plan and stop")
+    trackers: str | None = setting(None, "comma-separated, of those installed: tensorboard, wandb, trackio, …")
     cpu: bool = setting(False, "stay on the CPU")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = setting(None, "default: as accelerate launch was told")
 
 
 def main() -> None:
     run, recipe = parse_with_recipe(RunArguments, __doc__)
-    accelerator = make_accelerator(run.cpu, run.mixed_precision)
-    data = load_esc(run.data_dir, run.fold, run.subset, quiet=not accelerator.is_main_process)
+    trackers = run.trackers.split(",") if run.trackers else None
+    accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
+    named = run.recipe.partition("/")[0]
+    data = load_run_data(
+        run.dataset or ("esc" if named.startswith("esc") else named),
+        run.data_dir,
+        fold=run.fold,
+        subset=run.subset,
+        vocabulary=run.vocabulary,
+        streaming=run.streaming,
+        drop_incomplete=run.drop_incomplete,
+        quiet=not accelerator.is_main_process,
+    )
+    if run.dry_run:
+        accelerator.print(
+            plan(
+                recipe,
+                num_train=data.num_train,
+                num_test=len(data.test),
+                num_classes=len(class_names(data.test)),
+                num_processes=accelerator.num_processes,
+                name=run.recipe,
+            )
+        )
+        return
     trainer = Trainer(
         recipe,
-        data["train"],
-        data["test"],
+        data.train,
+        data.test,
         run.output_dir,
         accelerator,
+        validation_clips=data.validation,
         seed=run.seed,
         num_workers=run.num_workers,
         on_error=run.on_error,
         tolerated_share=run.tolerated_share,
+        checkpoint_every=run.checkpoint_every,
+        keep_epochs=run.keep_epochs,
+        resume=run.resume,
         overwrite=run.overwrite,
+        about_data=data.about,
     )
-    results = trainer.train(report=print_epoch)
+    accelerator.init_trackers("psla-hf", config={**vars(recipe), "seed": run.seed})
+    try:
+        results = trainer.train(report=print_epoch)
+    except RunInterruptedError as interrupted:
+        accelerator.print(f"{interrupted} (--resume)")
+        sys.exit(RESUMABLE)
+    accelerator.end_training()
     if accelerator.is_main_process:
-        print_metrics(results["results"], f"{run.recipe}, tested on fold {run.fold}")
+        print_results(results["results"], run.recipe)
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: python scripts/tag.py {run.output_dir} FILE")
 
 

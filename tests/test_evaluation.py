@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from psla_hf import PslaFeatureExtractor
 from psla_hf.data import load_esc
-from psla_hf.evaluation import score_clips, tagging_metrics
+from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 from psla_hf.samples import SampleMaker
 
 
@@ -33,6 +34,47 @@ def test_classes_that_cannot_be_ranked_are_left_out_and_counted():
     assert metrics["classes_left_out"] == 2
     with pytest.raises(ValueError, match="none to rank"):
         tagging_metrics(targets[:, 1:2], targets[:, 1:2])
+
+
+def test_a_classs_figures_are_those_of_scikit_learn_on_any_scores_and_labels():
+    """Ties, equal scores, one positive clip, one negative clip, sparse labels; coarse scores of both precisions."""
+    rng = np.random.default_rng(0)
+    for round in range(20):
+        scores = rng.integers(0, 2 + round, (30, 8)) / (1 + round)
+        scores[:, 0] = 0.5
+        targets = (rng.random((30, 8)) < rng.random(8)).astype(np.float32)
+        targets[:, :3] = np.stack([np.arange(30) % 2, np.arange(30) == 7, np.arange(30) != 7], axis=1)
+        for probabilities in (scores, scores.astype(np.float32)):
+            per_class = class_metrics(probabilities, targets)
+            for k in range(8):
+                if 0 < targets[:, k].sum() < 30:
+                    assert per_class["AP"][k] == average_precision_score(targets[:, k], probabilities[:, k])
+                    assert per_class["AUC"][k] == roc_auc_score(targets[:, k], probabilities[:, k])
+        assert per_class["AUC"][0] == 0.5
+
+
+def test_a_class_without_positive_or_without_negative_clips_has_no_figures():
+    per_class = class_metrics(np.array([[0.9, 0.1, 0.2], [0.1, 0.9, 0.5]]), np.array([[1, 0, 1], [0, 0, 1]]))
+    assert per_class == {"AP": [1.0, None, None], "AUC": [1.0, None, None]}
+
+
+def test_the_means_are_those_of_the_classes_figures():
+    rng = np.random.default_rng(1)
+    scores, targets = rng.random((40, 6)), rng.random((40, 6)) < [0.5, 0.3, 0.1, 0.0, 1.1, 0.5]
+    per_class = class_metrics(scores, targets)
+    metrics = tagging_metrics(scores, targets)
+    assert metrics == tagging_metrics(scores, targets, per_class)
+    ranked = [0, 1, 2, 5]
+    assert metrics["classes_left_out"] == 2
+    assert metrics["mAP"] == pytest.approx(average_precision_score(targets[:, ranked], scores[:, ranked]))
+    assert metrics["AUC"] == pytest.approx(roc_auc_score(targets[:, ranked], scores[:, ranked]))
+
+
+def test_scores_that_are_not_finite_are_refused():
+    targets = np.array([[1], [0]])
+    for odd in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="contains"):
+            tagging_metrics(np.array([[odd], [0.5]]), targets)
 
 
 def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_model, esc_folder, accelerator):

@@ -8,10 +8,11 @@ import torch
 from datasets import Dataset
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
+from psla_hf.assembly import build_model
 from psla_hf.recipes import get_recipe
 from psla_hf.schema import targets_of, with_targets
 from psla_hf.synthetic import make_scenes
-from psla_hf.training import Trainer, build_model
+from psla_hf.training import Trainer
 
 from .conftest import TINY_BACKBONE
 
@@ -38,7 +39,7 @@ def test_a_run_leaves_models_that_load_and_results_that_say_how(scenes, tmp_path
     assert [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == rows
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
     assert results["seed"] == 3 and results["clips"] == {"train": 24, "test": 20}
-    assert set(results["results"]) == {"last_epoch", "averaged", "ensemble"}
+    assert set(results["results"]) == {"single", "last_epoch", "averaged", "ensemble"}
     for path in (tmp_path / "run", tmp_path / "run" / "last_epoch"):
         model = AutoModelForAudioClassification.from_pretrained(path)
         assert not model.training
@@ -97,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
     with torch.no_grad():
         trainer.model.pooling.scores.weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match=r"loss is nan in epoch 1, step 1.*scene-1-"):
+    with pytest.raises(ValueError, match=r"loss is not finite in epoch 1, batch 1.*scene-1-"):
         trainer.train()
 
 

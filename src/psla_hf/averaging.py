@@ -1,6 +1,7 @@
 """Equal means of weights or of probabilities, one after the other, without keeping them. Knows nothing of training."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,16 @@ class RunningMean:
                 self._mean[name] = new.double() if new.is_floating_point() else new.clone()
             else:
                 self._mean[name] += (new.double() - self._mean[name]) / self.count
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later: tensors, numbers and strings."""
+        dtypes = {name: str(dtype).removeprefix("torch.") for name, dtype in self._dtypes.items()}
+        return {"count": self.count, "mean": self._mean, "dtypes": dtypes}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.count, self._mean = state["count"], dict(state["mean"])
+        self._dtypes = {name: getattr(torch, dtype) for name, dtype in state["dtypes"].items()}
 
     def result(self) -> dict[str, Tensor]:
         """The mean so far, in the members' own types, on the CPU.

@@ -1,19 +1,22 @@
-"""What the scripts share at the command line: arguments from data classes, and errors as one line. Nothing else."""
+"""What the scripts share at the command line: arguments from data classes and files, and errors as one line."""
 
 import argparse
+import difflib
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import yaml
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
 from .recipes import Recipe, get_recipe
 
-__all__ = ["command_line", "parse_with_recipe"]
+__all__ = ["command_line", "parse_with_recipe", "read_settings"]
 
 Arguments = TypeVar("Arguments")
 
@@ -38,19 +41,60 @@ def command_line() -> Iterator[None]:
 
 
 def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tuple[Arguments, Recipe]:
-    """Parse a run's arguments and a recipe's settings: those of the recipe that `--recipe` names, overridden by flags.
+    """Parse a run's arguments and a recipe's settings: the recipe's, overridden by `--config`'s, those by flags.
 
     Args:
         run_type: A data class with a field `recipe`.
         description: For `--help`.
 
     Raises:
-        ValueError: There is no such recipe, or a setting is out of range.
+        FileNotFoundError: There is no such file of settings.
+        ValueError: There is no such recipe, a setting is out of range, or the file has what is no setting.
     """
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    chooser.add_argument("--recipe", default=run_type.recipe)  # type: ignore[attr-defined]
-    recipe = get_recipe(chooser.parse_known_args()[0].recipe)
+    chooser.add_argument("--recipe")
+    config = chooser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="YAML or JSON file of a recipe's settings, perhaps with recipe: NAME; flags win",
+    )
+    chosen, _ = chooser.parse_known_args()
+    settings = {} if chosen.config is None else read_settings(chosen.config)
+    in_file = settings.pop("recipe", run_type.recipe)  # type: ignore[attr-defined]
+    name = chosen.recipe or in_file
+
     parser = HfArgumentParser(cast("Any", [run_type, Recipe]), description=description, allow_abbrev=False)
-    parser.set_defaults(**asdict(recipe))
-    run, settings = parser.parse_args_into_dataclasses()
-    return cast("tuple[Arguments, Recipe]", (run, settings))
+    parser.add_argument(*config.option_strings, metavar=config.metavar, help=config.help)
+    parser.set_defaults(**asdict(get_recipe(name)) | settings, recipe=name)
+    run, recipe, _ = parser.parse_args_into_dataclasses()
+    return cast("tuple[Arguments, Recipe]", (run, recipe))
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Settings of a recipe from a YAML or JSON file, with the types of the recipe's, and `recipe`, if it is there.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no mapping, or holds what is no setting or no value of one; the message names it.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"Expected YAML or JSON in {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {content!r}.")
+    known = ["recipe", *(field.name for field in fields(Recipe))]
+    for key, value in content.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)[0]
+            raise ValueError(f"{path}: {key!r} is no setting of a recipe. The nearest is {nearest!r}.")
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {value!r}.")
+    recipe = {key: str(content.pop(key)) for key in ("recipe",) if key in content}
+    # Read as flags are: their types and choices are the command line's. (YAML takes 1e-3, for one, for a word.)
+    reader = HfArgumentParser(cast("Any", Recipe), exit_on_error=False, allow_abbrev=False)
+    try:
+        values = vars(reader.parse_args([f"--{key}={value}" for key, value in content.items()]))
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return recipe | {key: values[key] for key in content}

@@ -1,6 +1,6 @@
 """Scoring clips with a model, and the metrics of audio tagging. Knows nothing of the trainer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,38 +17,71 @@ from .modeling_psla import PslaForAudioClassification
 from .samples import SampleMaker, TaggingDataset, collate
 from .schema import check_class_order, class_names
 
-__all__ = ["predict", "score_clips", "tagging_metrics"]
+__all__ = ["class_metrics", "predict", "score_clips", "tagging_metrics"]
 
 
-def tagging_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Mean average precision, mean AUC, d' and, where every clip has exactly one label, accuracy.
+def class_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, list[float | None]]:
+    """Average precision and AUC of each class.
 
     Args:
         probabilities: `[N, K]`; any scores that rank clips per class will do.
         targets: 0/1 labels `[N, K]`.
 
     Returns:
-        `mAP`, `AUC` (means over classes that have both positive and negative clips), `d_prime` = √2·Φ⁻¹(AUC),
-        `accuracy` if defined, and `classes_left_out`, the number of classes without both.
+        `AP` and `AUC`, K figures each; none for a class without positive or without negative clips: there is nothing
+        to rank.
 
     Raises:
-        ValueError: Shapes differ, or no class has both positive and negative clips.
+        ValueError: Shapes differ, a score is not finite, or no class has both positive and negative clips.
     """
     if probabilities.shape != targets.shape or targets.ndim != 2:
         raise ValueError(
             f"Expected probabilities and targets of one shape [N, K], got {probabilities.shape} and {targets.shape}."
         )
     positive = targets > 0
-    usable = positive.any(axis=0) & ~positive.all(axis=0)
-    if not usable.any():
+    usable = np.flatnonzero(positive.any(axis=0) & ~positive.all(axis=0))
+    if len(usable) == 0:
         raise ValueError("Expected at least one class with both positive and negative clips; there is none to rank.")
-    auc = float(roc_auc_score(positive[:, usable], probabilities[:, usable], average="macro"))
+    # `take` leaves rows contiguous. Indexing does not, and scikit-learn then copies the whole array for every class:
+    # twenty seconds for 20,000 clips of 527 classes, instead of three.
+    labels, scores = positive.take(usable, axis=1), probabilities.take(usable, axis=1)
+    metrics = {}
+    for name, score in (("AP", average_precision_score), ("AUC", roc_auc_score)):
+        figures: list[float | None] = [None] * targets.shape[1]
+        for k, figure in zip(usable, np.atleast_1d(score(labels, scores, average=None)), strict=True):
+            figures[k] = float(figure)
+        metrics[name] = figures
+    return metrics
+
+
+def tagging_metrics(
+    probabilities: np.ndarray, targets: np.ndarray, per_class: Mapping[str, Sequence[float | None]] | None = None
+) -> dict[str, float]:
+    """Mean average precision, mean AUC, d' and, where every clip has exactly one label, accuracy.
+
+    Args:
+        probabilities: `[N, K]`; any scores that rank clips per class will do.
+        targets: 0/1 labels `[N, K]`.
+        per_class: What `class_metrics` makes of the two, where it is at hand: ranking takes nearly all of the time.
+
+    Returns:
+        `mAP`, `AUC` (means over classes that have both positive and negative clips), `d_prime` = √2·Φ⁻¹(AUC),
+        `accuracy` if defined, and `classes_left_out`, the number of classes without both.
+
+    Raises:
+        ValueError: Shapes differ, a score is not finite, or no class has both positive and negative clips.
+    """
+    if per_class is None:
+        per_class = class_metrics(probabilities, targets)
+    ranked = {name: [figure for figure in per_class[name] if figure is not None] for name in ("AP", "AUC")}
+    auc = float(np.mean(ranked["AUC"]))
     metrics = {
-        "mAP": float(average_precision_score(positive[:, usable], probabilities[:, usable], average="macro")),
+        "mAP": float(np.mean(ranked["AP"])),
         "AUC": auc,
         "d_prime": float(np.sqrt(2) * norm.ppf(auc)),
-        "classes_left_out": int((~usable).sum()),
+        "classes_left_out": targets.shape[1] - len(ranked["AP"]),
     }
+    positive = targets > 0
     if (positive.sum(axis=1) == 1).all():
         metrics["accuracy"] = float((probabilities.argmax(axis=1) == positive.argmax(axis=1)).mean())
     return metrics

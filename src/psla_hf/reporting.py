@@ -6,23 +6,34 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from .targets import TARGETS
+
 __all__ = [
     "markdown_results",
     "print_added_labels",
     "print_epoch",
     "print_figures",
     "print_metrics",
+    "print_results",
     "print_speed",
     "print_tags",
 ]
 
+RESULT_NAMES = {
+    "single": "single model, as the recipe reports it",
+    "last_epoch": "last epoch",
+    "averaged": "averaged weights",
+    "averaged_reestimated": "averaged weights, BatchNorm anew",
+    "ensemble": "checkpoint ensemble",
+}
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
 
 def print_epoch(row: Mapping[str, float]) -> None:
     """An epoch's metrics on one line."""
     metrics = "  ".join(f"{metric} {row[metric]:.4f}" for metric in METRICS if metric in row)
-    print(f"epoch {row['epoch']:>3}  loss {row['loss']:.4f}  {metrics}  ({row['seconds']:.0f} s)", flush=True)
+    speed = f"{row['seconds']:.0f} s, {row['clips_per_second']:.1f} clips/s, {row['waiting']:.0%} waiting for data"
+    print(f"epoch {row['epoch']:>3}  loss {row['loss']:.4f}  {metrics}  ({speed})", flush=True)
 
 
 def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
@@ -35,6 +46,18 @@ def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_col
     for name, metrics in rows.items():
         table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
     _print(title, table)
+
+
+def print_results(results: Mapping[str, Mapping[str, float]], recipe: str) -> None:
+    """A run's results, beside the figures that the recipe is to be measured against."""
+    rows = {RESULT_NAMES.get(name, name): metrics for name, metrics in results.items()}
+    target = TARGETS.get(recipe)
+    if target is not None:
+        for name, figure in target.figures.items():
+            rows[f"to be measured against: {name.replace('_', ' ')}"] = {target.metric: figure}
+    print_metrics(rows, recipe)
+    if target is not None:
+        print(f"Measured against: {target.source}. {target.note}".strip())
 
 
 def print_speed(results: Mapping[str, Mapping], title: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.utils.data import Sampler
 
 from .labels import ClipLabels, Vocabulary
 
-__all__ = ["ClassCounts", "EpochSampler", "balanced_weights"]
+__all__ = ["ClassCounts", "EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
 
 
 @dataclass(frozen=True)
@@ -95,32 +96,60 @@ class EpochSampler(Sampler[tuple[int, int]]):
         num_clips: Clips in the data set, N.
         seed: Base seed.
         weights: `[N]` not negative, see `balanced_weights`; `None` for a plain permutation.
+        multiple_of: An epoch is N rounded up to a multiple of this, so that all batches are full: with more draws, or
+            with the beginning of a second permutation.
     """
 
-    def __init__(self, num_clips: int, seed: int, weights: np.ndarray | None = None):
+    def __init__(self, num_clips: int, seed: int, weights: np.ndarray | None = None, multiple_of: int = 1):
         if weights is not None and len(weights) != num_clips:
             raise ValueError(f"Expected one weight per clip, {num_clips} of them, got {len(weights)}.")
         self.num_clips = num_clips
+        self.num_draws = -(-num_clips // multiple_of) * multiple_of
         self.seed = seed
         self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64)
-        self.epoch = 0
+        self.epoch = self.start = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration draws."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch that the next iteration draws, and the position where it begins."""
+        self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
-        return self.num_clips
+        return self.num_draws - self.start
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        seeds = epoch_seeds(self.seed, self.epoch, self.num_clips + 1)
+        seeds = epoch_seeds(self.seed, self.epoch, self.num_draws + 1)
         generator = torch.Generator().manual_seed(int(seeds[0]) >> 1)  # torch takes 63 bits
         if self.weights is None:
-            indices = torch.randperm(self.num_clips, generator=generator)
+            rounds = -(-self.num_draws // self.num_clips)
+            indices = torch.cat([torch.randperm(self.num_clips, generator=generator) for _ in range(rounds)])
         else:
-            indices = torch.multinomial(self.weights, self.num_clips, replacement=True, generator=generator)
-        for index, seed in zip(indices, seeds[1:], strict=True):
-            yield int(index), int(seed)
+            indices = torch.multinomial(self.weights, self.num_draws, replacement=True, generator=generator)
+        for position in range(self.start, self.num_draws):
+            yield int(indices[position]), int(seeds[position + 1])
+
+
+class ProcessBatches(Sampler[list[tuple[int, int]]]):
+    """One process's equal share of each batch of a sampler; together the processes have the sampler's batches.
+
+    Args:
+        sampler: Yields whole batches.
+        batch_size: Of all processes together, a multiple of their number.
+        rank: Number of this process.
+        num_processes: How many there are.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, rank: int = 0, num_processes: int = 1):
+        self.sampler, self.batch_size = sampler, batch_size
+        share = batch_size // num_processes
+        self.mine = slice(rank * share, (rank + 1) * share)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        draws = iter(self.sampler)
+        while batch := list(islice(draws, self.batch_size)):
+            yield batch[self.mine]
 
 
 def epoch_seeds(seed: int, epoch: int, count: int) -> np.ndarray:

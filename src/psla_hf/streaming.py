@@ -184,6 +184,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
         sampling_rate: int = 16000,
         on_error: OnError = "raise",
         tolerated_share: float = 0.01,
+        accumulation: int = 1,
         block_groups: int = 64,
         hot_limit: int = 16384,
         cache_dir: str | None = None,
@@ -203,6 +204,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
             sampling_rate: Of the waveforms in Hz.
             on_error: What to do with a clip that does not decode, see `SampleMaker`.
             tolerated_share: Of draws that may fail then.
+            accumulation: Batches whose gradients make one update: an epoch is a whole number of updates.
             block_groups: Row groups that are mixed with each other: so many are in memory, per reader.
             hot_limit: How many of the clips that are drawn most often are kept on the local disk.
             cache_dir: Where; by default the cache of `datasets`.
@@ -215,7 +217,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
             seed,
             balanced_weights(index.labels) if balanced else None,
             num_readers=readers,
-            multiple_of=readers * batch_size,
+            multiple_of=readers * batch_size * accumulation,
             partner_rates=augmentation.partner_rates,
             block_groups=block_groups,
             hot_limit=hot_limit,

@@ -1,78 +1,47 @@
-"""The training loop: accelerate, per-epoch evaluation, weight averaging, ensemble. Knows no command lines, no Hub."""
+"""The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
 import json
+import shutil
+import signal
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import gather_object, send_to_device
 from datasets import Dataset
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .averaging import RunningMean
-from .configuration_psla import PslaConfig
-from .conversion import imagenet_source, imagenet_weights
-from .cpu import tune_for_cpu
+from .assembly import arrange_model, build_model, build_optimizer
+from .conversion import imagenet_source
+from .epochs import IndexedEpochs, StreamedEpochs
 from .evaluation import predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
-from .provenance import provenance, write_json
+from .provenance import provenance
 from .recipes import Recipe
+from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete, write_results
+from .run_state import Place, RunState, Totals, fingerprint
 from .samples import OnError, SampleMaker, TaggingDataset, collate
 from .sampling import EpochSampler, balanced_weights
-from .schema import class_names, labels_of, targets_of
+from .schema import class_names, labels_of, targets_of, vocabulary_of
+from .streaming import TaggingStream
 
-__all__ = ["Trainer", "build_model", "make_accelerator"]
+__all__ = ["RunInterruptedError", "Trainer"]
 
-METRICS_FILE = "metrics.jsonl"
-
-
-def make_accelerator(cpu: bool = False, mixed_precision: str | None = None) -> Accelerator:
-    """An accelerator that splits the recipe's batch over the processes.
-
-    Args:
-        cpu: Stay on the CPU.
-        mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
-    """
-    accelerator = Accelerator(
-        cpu=cpu,
-        mixed_precision=mixed_precision,
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
-        step_scheduler_with_optimizer=False,
-    )
-    if accelerator.device.type == "cpu":
-        tune_for_cpu(accelerator.num_processes)
-    return accelerator
+LAST_EPOCHS = 5  # the paper's single figure on AudioSet is the mean over so many
 
 
-def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClassification:
-    """A new tagger for these classes, with an ImageNet backbone if the recipe says so.
-
-    Args:
-        recipe: Architecture and pretraining.
-        names: The classes, in index order.
-        seed: Of the random initialisation; the global generator is left as it was.
-    """
-    config = PslaConfig(
-        backbone=recipe.backbone,
-        pooling=recipe.pooling,
-        num_attention_heads=recipe.num_attention_heads,
-        batch_norm_momentum=recipe.batch_norm_momentum,
-        id2label=dict(enumerate(names)),
-        label2id={name: k for k, name in enumerate(names)},
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if recipe.pretraining == "none":
-            return PslaForAudioClassification(config)
-        weights = imagenet_weights(recipe.backbone, recipe.pretraining)
-        return PslaForAudioClassification.from_imagenet(config, weights, recipe.first_convolution)
+class RunInterruptedError(RuntimeError):
+    """The run was told to stop by SIGTERM; its state is saved and can be resumed."""
 
 
 class Trainer:
@@ -80,179 +49,377 @@ class Trainer:
 
     Args:
         recipe: All settings.
-        train_clips: Training clips, schema of `schema.tagging_features`.
+        train_clips: Training clips, schema of `schema.tagging_features`; or parquet shards to be streamed (paths or
+            addresses).
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
-            line per epoch in `metrics.jsonl`; and `results.json`.
-        accelerator: From `make_accelerator`.
+            line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
+        accelerator: From `assembly.make_accelerator`.
+        validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
         seed: Of initialisation, order and augmentation.
-        num_workers: Processes that decode; 0 decodes in this one.
+        num_workers: Processes that decode, for each training process; 0 decodes in this one.
         on_error: What to do with a training clip that does not decode, see `samples.SampleMaker`.
         tolerated_share: Share of draws that may fail to decode where they are drawn again.
+        checkpoint_every: Save the state every so many updates, besides after every epoch.
+        keep_epochs: Also keep the model of each epoch, in `epochs/`.
+        resume: Go on from the latest checkpoint in `output_dir`, if there is one. The end is the same to the bit.
         overwrite: Write into a directory that is not empty.
+        about_data: What the loads of the data found, for `results.json`.
 
     Raises:
-        ValueError: The sets' classes differ.
-        FileExistsError: `output_dir` holds more than the log of a broken-off run, and `overwrite` is off.
+        ValueError: The sets' classes differ, or a resumed run was begun otherwise.
+        FileExistsError: `output_dir` is in use, and neither `resume` nor `overwrite` is on.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        train_clips: Dataset,
+        train_clips: Dataset | Sequence[str],
         test_clips: Dataset,
         output_dir: str | Path,
         accelerator: Accelerator,
         *,
+        validation_clips: Dataset | None = None,
         seed: int = 0,
         num_workers: int = 0,
         on_error: OnError = "raise",
         tolerated_share: float = 0.01,
+        checkpoint_every: int = 500,
+        keep_epochs: bool = False,
+        resume: bool = False,
         overwrite: bool = False,
+        about_data: dict[str, Any] | None = None,
     ):
-        names = class_names(train_clips)
-        if names != class_names(test_clips):
-            raise ValueError(
-                f"Expected the same classes to train and to test on, got {names} and {class_names(test_clips)}."
-            )
         self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
-        self.output_dir = prepare_output_dir(Path(output_dir), overwrite, accelerator)
+        self.num_workers, self.checkpoint_every, self.keep_epochs = num_workers, checkpoint_every, keep_epochs
+        self.about_data = about_data
+        names = class_names(test_clips)
+        self._check(train_clips, test_clips, validation_clips)
+        self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
         self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
         self.augmentation = recipe.augmentation
         maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
-        weights = balanced_weights(labels_of(train_clips)) if recipe.balanced_sampling else None
-        self.train_set = TaggingDataset(train_clips, maker, weights)
-        self.test_set = TaggingDataset(test_clips, maker)
-        self.sampler = EpochSampler(len(self.train_set), seed, weights)
+        self.epochs = self._epochs(train_clips, test_clips, maker)
+        self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.gradient_accumulation
+        self.test_clips, self.validation_clips = test_clips, validation_clips
+        self.counts = {"train": self.num_train, "test": len(test_clips)}
 
-        model = build_model(recipe, names, seed)
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
-        betas = (recipe.adam_beta1, recipe.adam_beta2)
-        optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, betas, weight_decay=recipe.weight_decay)
-        loaders = [
-            DataLoader(data, recipe.batch_size, sampler=order, collate_fn=collate, num_workers=num_workers)
-            for data, order in ((self.train_set, self.sampler), (self.test_set, None))
-        ]
-        self.model, self.optimizer, self.train_loader, self.test_loader = accelerator.prepare(
-            model, optimizer, *loaders
+        model = arrange_model(build_model(recipe, names, seed), recipe, accelerator)
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
+        self.test_loader = self._evaluation_loader(test_clips, maker)
+        self.validation_loader = None if validation_clips is None else self._evaluation_loader(validation_clips, maker)
+
+        self.state = RunState(accelerator, self._identity(train_clips))
+        if resume:
+            self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer)
+            self._write_log()
+
+    def _check(
+        self, train_clips: Dataset | Sequence[str], test_clips: Dataset, validation_clips: Dataset | None
+    ) -> None:
+        """Refuse data and settings that do not go together."""
+        recipe, processes = self.recipe, self.accelerator.num_processes
+        for what, clips in (("train", train_clips), ("validate", validation_clips)):
+            if isinstance(clips, Dataset) and class_names(clips) != class_names(test_clips):
+                raise ValueError(
+                    f"Expected the same classes to {what} and to test on, got {class_names(clips)} and "
+                    f"{class_names(test_clips)}."
+                )
+        if recipe.report == "best_on_validation" and validation_clips is None:
+            raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
+        if recipe.batch_size % (processes * recipe.gradient_accumulation):
+            raise ValueError(
+                f"Expected a batch that {processes} processes and {recipe.gradient_accumulation} steps of accumulation "
+                f"share equally, got batch_size {recipe.batch_size}."
+            )
+
+    def _epochs(
+        self, train_clips: Dataset | Sequence[str], test_clips: Dataset, maker: SampleMaker
+    ) -> IndexedEpochs | StreamedEpochs:
+        """The training batches of this process; an update takes `gradient_accumulation` of them."""
+        recipe, accelerator = self.recipe, self.accelerator
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        batch_size = recipe.batch_size // recipe.gradient_accumulation
+        if not isinstance(train_clips, Dataset):
+            stream = TaggingStream.open(
+                train_clips,
+                batch_size // processes,
+                seed=self.seed,
+                balanced=recipe.balanced_sampling,
+                augmentation=self.augmentation,
+                vocabulary=vocabulary_of(test_clips),
+                num_workers=self.num_workers,
+                rank=rank,
+                num_processes=processes,
+                on_error=maker.on_error,
+                tolerated_share=maker.tolerated_share,
+                accumulation=recipe.gradient_accumulation,
+            )
+            self.num_train = len(stream.clips.index.labels)
+            return StreamedEpochs(stream, self.num_workers)
+        self.num_train = len(train_clips)
+        weights = balanced_weights(labels_of(train_clips)) if recipe.balanced_sampling else None
+        sampler = EpochSampler(len(train_clips), self.seed, weights, recipe.batch_size)
+        dataset = TaggingDataset(train_clips, maker, weights)
+        return IndexedEpochs(dataset, sampler, batch_size, rank, processes, self.num_workers)
+
+    def _evaluation_loader(self, clips: Dataset, maker: SampleMaker) -> DataLoader:
+        """Batches of all processes together, each clip once."""
+        batch_size = self.recipe.batch_size // self.recipe.gradient_accumulation
+        dataset = TaggingDataset(clips, maker)
+        return self.accelerator.prepare(
+            DataLoader(dataset, batch_size, collate_fn=collate, num_workers=self.num_workers)
         )
-        # Not prepared: accelerate would step it once per process.
-        self.schedule = LambdaLR(self.optimizer, lambda step: recipe.learning_rate_factor(step, len(self.train_loader)))
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
-        """Run all epochs and save the models.
+        """Run the epochs that are left and save the models.
 
         Args:
             report: Called on the main process with each epoch's metrics.
 
         Returns:
-            What `results.json` holds: `results` has the metrics of the `last_epoch`, of the `averaged` weights and of
-            the checkpoint `ensemble`, the mean probabilities of all epochs.
+            What `results.json` holds: `results` has the metrics of the `single` model (as the recipe reports it), of
+            the `last_epoch`, of the `averaged` weights, and of the checkpoint `ensemble`, the mean probabilities of all
+            epochs.
 
         Raises:
-            ValueError: The loss is no longer finite.
+            ValueError: The loss is no longer finite; the state is saved in `failed/`.
+            RunInterruptedError: SIGTERM came; the state is saved.
         """
-        rows: list[dict] = []
-        weights, ensemble = RunningMean(), RunningMean()
-        for epoch in range(1, self.recipe.epochs + 1):
-            started = time.perf_counter()
-            trained = self._train_epoch(epoch)
-            probabilities, metrics = self._evaluate()
-            ensemble.update({"probabilities": probabilities})
-            if epoch > self.recipe.epochs - self.recipe.average_last:
-                weights.update(self.accelerator.unwrap_model(self.model).state_dict())
-            seconds = round(time.perf_counter() - started, 1)
-            rows.append({"epoch": epoch, **trained, **metrics, "seconds": seconds})
-            self._log(rows[-1], report)
+        if (self.output_dir / RESULTS_FILE).is_file():
+            return json.loads((self.output_dir / RESULTS_FILE).read_text(encoding="utf-8"))
+        with self._watch_for_termination():
+            while self.state.place.epoch <= self.recipe.epochs:
+                self._train_epoch()
+                self._end_epoch(report)
+            return self._finish()
 
-        self._save(self.output_dir / "last_epoch")
-        self.accelerator.unwrap_model(self.model).load_state_dict(weights.result())
-        self._save(self.output_dir)
-        _, averaged = self._evaluate()
-        all_epochs = ensemble.result()["probabilities"]
-        results = {
-            "last_epoch": metrics,
-            "averaged": averaged,
-            "ensemble": tagging_metrics(all_epochs.numpy(), targets_of(self.test_set.clips)),
-        }
-        return self._write_results(rows, results)
-
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over the training loader: this process's mean loss, and how many clips were odd (`collate`)."""
-        recipe, accelerator = self.recipe, self.accelerator
+    def _train_epoch(self) -> None:
+        """The batches of the epoch that are left."""
+        recipe, place = self.recipe, self.state.place
         self.model.train()
-        self.sampler.set_epoch(epoch)
-        total, redrawn, short = 0.0, 0, 0
-        hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
-        bar = tqdm(self.train_loader, f"epoch {epoch}/{recipe.epochs}", unit="batch", leave=False, disable=hidden)
-        for step, batch in enumerate(bar, start=1):
-            log_mel = self.augmentation.spectrograms(batch, self.extractor)
+        batches = self.epochs.batches(place.epoch, place.batch)
+        title = f"epoch {place.epoch}/{recipe.epochs}"
+        hidden = None if self.accelerator.is_local_main_process else True  # None: shown on a terminal only
+        bar = tqdm(
+            total=self.epochs.batches_per_epoch,
+            initial=place.batch,
+            desc=title,
+            unit="batch",
+            leave=False,
+            disable=hidden,
+        )
+        last = time.perf_counter()
+        with bar:
+            for number, batch in enumerate(batches, start=place.batch + 1):
+                self.state.totals.waiting += time.perf_counter() - last
+                updated = self._step(send_to_device(batch, self.accelerator.device), number)
+                self.state.totals.seconds += time.perf_counter() - last
+                last = time.perf_counter()
+                self.state.place = Place(place.epoch, number)
+                bar.update()
+                totals = self.state.totals
+                bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
+                if updated:
+                    self._between_updates(number // recipe.gradient_accumulation)
+
+    def _step(self, batch: dict, number: int) -> bool:
+        """Add a batch's gradients; update if it completes one."""
+        recipe, accelerator = self.recipe, self.accelerator
+        complete = number % recipe.gradient_accumulation == 0
+        log_mel = self.augmentation.spectrograms(batch, self.extractor)
+        with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
                 loss = self.model(self.extractor.normalize(log_mel), labels=batch["labels"]).loss
-            if not torch.isfinite(loss):
-                raise ValueError(
-                    f"The loss is {loss.item()} in epoch {epoch}, step {step}. Lower the learning rate, or look at the "
-                    f"clips {batch['ids']}."
-                )
-            accelerator.backward(loss)
+            self._check_finite(loss, batch, number)
+            accelerator.backward(loss / recipe.gradient_accumulation)
+        self.state.totals.loss += loss.item()
+        self.state.totals.redrawn += len(batch["redrawn"])
+        self.state.totals.short += len(batch["short"])
+        if complete:
+            if recipe.gradient_clipping:
+                accelerator.clip_grad_norm_(self.model.parameters(), recipe.gradient_clipping)
+            update = (self.state.place.epoch - 1) * self.updates_per_epoch + number // recipe.gradient_accumulation - 1
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * recipe.learning_rate_factor(update, self.updates_per_epoch)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            self.schedule.step()
-            total += loss.item()
-            redrawn += len(batch["redrawn"])
-            short += len(batch["short"])
-            bar.set_postfix(loss=f"{total / step:.4f}")
-        return {"loss": total / step, "redrawn": redrawn, "short": short}
+        return complete
 
-    def _evaluate(self) -> tuple[Tensor, dict[str, float]]:
-        """Probabilities `[N, K]` and metrics on the test set."""
-        probabilities, targets = predict(self.model, self.extractor, self.test_loader, self.accelerator)
+    def _check_finite(self, loss: Tensor, batch: dict, number: int) -> None:
+        """Stop all processes, with the state saved, when the loss of one is not finite."""
+        finite = bool(torch.isfinite(loss))
+        if self._all(finite):
+            return
+        ids = [clip for of_process in gather_object([[] if finite else batch["ids"]]) for clip in of_process]
+        self._save_state("failed", keep=1)
+        raise ValueError(
+            f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
+            f"look at the clips {ids}. The state before this batch is saved in {self.output_dir / 'failed'}."
+        )
+
+    def _between_updates(self, updates: int) -> None:
+        """Save the state where it is due, and stop where that was asked for."""
+        stop = not self._all(not self._terminated)
+        if stop or updates % self.checkpoint_every == 0:
+            self._save_state(CHECKPOINTS)
+        if stop:
+            raise RunInterruptedError(
+                f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved. Go on with resume."
+            )
+
+    def _end_epoch(self, report: Callable[[dict], None]) -> None:
+        """Evaluate, add to the averages, log, and save the state."""
+        recipe, state, epoch = self.recipe, self.state, self.state.place.epoch
+        trained = state.totals.of_all_processes(
+            self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.batch_size
+        )
+        probabilities, metrics = self._evaluate(self.test_loader)
+        self.state.ensemble.update({"probabilities": probabilities})
+        if epoch > recipe.epochs - recipe.average_last:
+            self.state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
+        if self.validation_loader is not None:
+            _, on_validation = self._evaluate(self.validation_loader)
+            metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
+        self.state.rows.append({"epoch": epoch, **trained, **metrics})
+        if self.keep_epochs:
+            self._save_model(self.output_dir / "epochs" / f"{epoch:03d}")
+        state.totals, state.place = Totals(), Place(epoch + 1)
+        self._save_state(CHECKPOINTS)
+        self._write_log()
+        if self.accelerator.is_main_process:
+            report(self.state.rows[-1])
+        self.accelerator.log({k: v for k, v in self.state.rows[-1].items() if v is not None}, step=epoch)
+
+    def _evaluate(self, loader: DataLoader) -> tuple[Tensor, dict[str, float]]:
+        """Probabilities `[N, K]` and metrics of a prepared loader's clips."""
+        probabilities, targets = predict(self.model, self.extractor, loader, self.accelerator)
         return probabilities, tagging_metrics(probabilities.numpy(), targets.numpy())
 
-    def _log(self, row: dict, report: Callable[[dict], None]) -> None:
+    def _finish(self) -> dict:
+        """Save the last and the averaged model, and write the results."""
+        last = self._model_state()
+        self._save_model(self.output_dir / "last_epoch")
+        self._unwrapped().load_state_dict(self.state.weights.result())
+        _, averaged = self._evaluate(self.test_loader)
+        results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
+        if self.recipe.batch_norm_of_average == "reestimate":
+            self._reestimate_batch_norm()
+            _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
+        self._save_model(self.output_dir)
+        self._unwrapped().load_state_dict(last)
+        probabilities = self.state.ensemble.result()["probabilities"].numpy()
+        results["ensemble"] = tagging_metrics(probabilities, targets_of(self.test_clips))
+        content = self._described(results)
         if self.accelerator.is_main_process:
-            with (self.output_dir / METRICS_FILE).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            report(row)
-
-    def _save(self, path: Path) -> None:
-        """Write model and extractor as `from_pretrained` reads them."""
-        if self.accelerator.is_main_process:
-            self.accelerator.unwrap_model(self.model).save_pretrained(path)
-            self.extractor.save_pretrained(path)
+            write_results(content, self.output_dir)
+            shutil.rmtree(self.output_dir / CHECKPOINTS)
         self.accelerator.wait_for_everyone()
+        return content
 
-    def _write_results(self, rows: list[dict], results: dict) -> dict:
+    def _single(self) -> dict[str, float]:
+        """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
+        if self.recipe.report == "best_on_validation":
+            return _metrics(max(self.state.rows, key=lambda row: row["validation_mAP"]))
+        last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
+        return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
+
+    @torch.no_grad()
+    def _reestimate_batch_norm(self) -> None:
+        """BatchNorm's statistics anew, as plain means over one epoch of training batches."""
+        norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch's word for a plain mean
+        self.model.train()
+        for batch in self.epochs.batches(self.recipe.epochs + 1):
+            batch = send_to_device(batch, self.accelerator.device)
+            with self.accelerator.autocast():
+                self.model(self.extractor.normalize(self.augmentation.spectrograms(batch, self.extractor)))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _described(self, results: dict) -> dict:
+        """The content of `results.json`."""
         recipe = self.recipe
-        content = {
+        weights = None if recipe.pretraining == "none" else imagenet_source(recipe.backbone, recipe.pretraining)
+        return {
             **provenance(),
             "recipe": asdict(recipe),
-            "imagenet_weights": None
-            if recipe.pretraining == "none"
-            else imagenet_source(recipe.backbone, recipe.pretraining),
+            "imagenet_weights": weights,
             "seed": self.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
-            "clips": {"train": len(self.train_set), "test": len(self.test_set)},
-            "classes": class_names(self.train_set.clips),
-            "epochs": rows,
+            "clips": self.counts,
+            "data": self.about_data,
+            "classes": class_names(self.test_clips),
+            "epochs": self.state.rows,
             "results": results,
         }
+
+    def _save_state(self, folder: str, keep: int = 2) -> None:
+        self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
+
+    def _identity(self, train_clips: Dataset | Sequence[str]) -> dict[str, Any]:
+        """What must be the same for a resumed run to end as an uninterrupted one."""
+        streamed = not isinstance(train_clips, Dataset)
+        clips = (train_clips, self.test_clips, self.validation_clips)
+        return {
+            **{f"recipe.{field.name}": getattr(self.recipe, field.name) for field in fields(Recipe)},
+            "seed": self.seed,
+            "processes": self.accelerator.num_processes,
+            "mixed_precision": self.accelerator.mixed_precision,
+            "data": [fingerprint(part) for part in clips],
+            "workers": self.num_workers if streamed else "any",
+        }
+
+    def _model_state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self._unwrapped().state_dict().items()}
+
+    def _unwrapped(self) -> PslaForAudioClassification:
+        return self.accelerator.unwrap_model(self.model)
+
+    def _save_model(self, folder: Path) -> None:
+        """Write model and extractor as `from_pretrained` reads them."""
         if self.accelerator.is_main_process:
-            write_json(content, self.output_dir / "results.json")
-        return content
+
+            def write(place: Path) -> None:
+                self._unwrapped().save_pretrained(place)
+                self.extractor.save_pretrained(place)
+
+            write_complete(folder, write)
+        self.accelerator.wait_for_everyone()
+
+    def _write_log(self) -> None:
+        """All epochs so far, a line each: what a run wrote after its last checkpoint is overwritten."""
+        if not self.accelerator.is_main_process:
+            return
+        lines = "".join(json.dumps(row) + "\n" for row in self.state.rows)
+        write_complete(self.output_dir, lambda place: (place / METRICS_FILE).write_text(lines, encoding="utf-8"))
+
+    def _all(self, good: bool) -> bool:
+        """Whether it is true in every process."""
+        if self.accelerator.num_processes == 1:
+            return good
+        bad = torch.tensor(float(not good), device=self.accelerator.device)
+        return float(self.accelerator.reduce(bad, "sum")) == 0
+
+    @contextmanager
+    def _watch_for_termination(self) -> Iterator[None]:
+        """Note SIGTERM, as a scheduler sends it, for the end of the update."""
+        self._terminated = False
+
+        def note(number: int, frame: object) -> None:
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
-def prepare_output_dir(output_dir: Path, overwrite: bool, accelerator: Accelerator) -> Path:
-    """Create the directory and an empty log in it; refuse one with other content unless told to overwrite.
-
-    A log alone is what a run leaves that was broken off before it saved anything.
-    """
-    occupied = output_dir.is_dir() and any(path.name != METRICS_FILE for path in output_dir.iterdir())
-    accelerator.wait_for_everyone()  # every process has looked before the main one writes
-    if occupied and not overwrite:
-        raise FileExistsError(f"{output_dir} is not empty. Choose another directory, or allow overwriting it.")
-    if accelerator.is_main_process:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        (output_dir / METRICS_FILE).write_text("", encoding="utf-8")
-    return output_dir
+def _metrics(row: dict[str, Any]) -> dict[str, float]:
+    """The test set's metrics in an epoch's row."""
+    return {name: row[name] for name in ("mAP", "AUC", "d_prime", "accuracy", "classes_left_out") if name in row}

@@ -1,0 +1,96 @@
+"""What a recipe says, as objects: the accelerator, the model, the optimizer. Knows no data and no loop."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from timm.layers import convert_sync_batchnorm
+from torch import nn
+from torch.optim import Optimizer
+
+from .configuration_psla import PslaConfig
+from .conversion import imagenet_weights
+from .cpu import tune_for_cpu
+from .modeling_psla import PslaForAudioClassification
+from .recipes import Recipe
+
+__all__ = ["arrange_model", "build_model", "build_optimizer", "make_accelerator"]
+
+
+def make_accelerator(
+    cpu: bool = False,
+    mixed_precision: str | None = None,
+    trackers: list[str] | None = None,
+    project_dir: str | None = None,
+) -> Accelerator:
+    """An accelerator that splits the recipe's batch over the processes.
+
+    Args:
+        cpu: Stay on the CPU.
+        mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
+        trackers: Such as `tensorboard`, `wandb` or `trackio`, if they are installed.
+        project_dir: Where trackers that write files do so.
+    """
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision=mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        log_with=trackers,
+        project_dir=project_dir,
+    )
+    if accelerator.device.type == "cpu":
+        tune_for_cpu(accelerator.num_processes)
+    return accelerator
+
+
+def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClassification:
+    """A new tagger for these classes, with an ImageNet backbone if the recipe says so.
+
+    Args:
+        recipe: Architecture and pretraining.
+        names: The classes, in index order.
+        seed: Of the random initialisation; the global generator is left as it was.
+    """
+    config = PslaConfig(
+        backbone=recipe.backbone,
+        pooling=recipe.pooling,
+        num_attention_heads=recipe.num_attention_heads,
+        batch_norm_momentum=recipe.batch_norm_momentum,
+        id2label=dict(enumerate(names)),
+        label2id={name: k for k, name in enumerate(names)},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if recipe.pretraining == "none":
+            return PslaForAudioClassification(config)
+        weights = imagenet_weights(recipe.backbone, recipe.pretraining)
+        return PslaForAudioClassification.from_imagenet(config, weights, recipe.first_convolution)
+
+
+def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator: Accelerator) -> nn.Module:
+    """Memory format, synchronised BatchNorm and compilation, as the recipe says.
+
+    Raises:
+        ValueError: BatchNorm is to be synchronised on a CPU, which torch cannot.
+    """
+    if recipe.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
+    if recipe.sync_batch_norm and accelerator.num_processes > 1:
+        if accelerator.device.type == "cpu":
+            raise ValueError(
+                "Expected GPUs for sync_batch_norm: torch cannot synchronise BatchNorm on CPUs. Leave it out."
+            )
+        model = convert_sync_batchnorm(model)
+    if recipe.compile:
+        model.compile()
+    return model
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+    """The recipe's optimizer over all parameters; for SGD, Adam's first decay is the momentum."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), recipe.learning_rate, recipe.adam_beta1, weight_decay=recipe.weight_decay
+        )
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    betas = (recipe.adam_beta1, recipe.adam_beta2)
+    return kind(model.parameters(), recipe.learning_rate, betas, weight_decay=recipe.weight_decay)

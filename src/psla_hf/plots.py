@@ -1,0 +1,301 @@
+"""Runs and samplers as figures. Draws what it is given as numbers; knows no audio and no models.
+
+Needs matplotlib: `pip install psla-hf[plots]`. Every figure is an object of its own, without pyplot and its global
+state; `save` writes it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .labels import ClipLabels
+from .run_folder import METRICS_FILE, RESULTS_FILE
+from .sampling import balanced_weights
+
+__all__ = [
+    "averaging_start",
+    "class_ap",
+    "class_difference",
+    "class_draws",
+    "expected_draws",
+    "learning_curves",
+    "never_drawn",
+    "read_epochs",
+    "read_results",
+    "save",
+    "unseen_shares",
+]
+
+NAMED_CLASSES = 60  # more rows of class names than these are not readable on a screen
+
+
+def read_epochs(run_dir: str | Path) -> list[dict]:
+    """The rows of a run's log, one per finished epoch; the run need not have ended.
+
+    Raises:
+        FileNotFoundError: The folder has no log.
+        ValueError: The log has no rows yet.
+    """
+    path = _file(run_dir, METRICS_FILE)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if not rows:
+        raise ValueError(f"Expected a line for every epoch in {path}, got an empty file. Wait for the first epoch.")
+    return rows
+
+
+def read_results(run_dir: str | Path) -> dict:
+    """The result file of a finished run.
+
+    Raises:
+        FileNotFoundError: There is none (yet).
+    """
+    return json.loads(_file(run_dir, RESULTS_FILE).read_text(encoding="utf-8"))
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG; its folder is made if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", dpi=120)
+
+
+def learning_curves(runs: Mapping[str, Sequence[Mapping]]) -> Figure:
+    """Mean average precision and training loss over the epochs, a line per run.
+
+    Args:
+        runs: By name, the rows of `read_epochs`.
+
+    Raises:
+        ValueError: There is no run, or a row lacks a figure.
+    """
+    figure, (precision, loss) = _panels(2, (10, 4))
+    for name, rows in _some(runs).items():
+        epochs = _figures(rows, "epoch", name)
+        precision.plot(epochs, _figures(rows, "mAP", name), marker=".", label=name)
+        loss.plot(epochs, _figures(rows, "loss", name), marker=".", label=name)
+    for axes, title in ((precision, "mAP on the evaluation clips"), (loss, "mean training loss")):
+        axes.set(xlabel="epoch", ylabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    precision.legend()
+    return figure
+
+
+def averaging_start(results: Mapping[str, Mapping]) -> Figure:
+    """Mean average precision of averaged weights against the epoch from which on they are averaged, a line per run.
+
+    Args:
+        results: By the run's name, its result file (`read_results`), whose `averaged_from` among the results is a list
+            of rows with `epoch`, the first whose weights count, and the average's `mAP`.
+
+    Raises:
+        ValueError: There is no run, or a run lacks a figure.
+    """
+    figure, (axes,) = _panels(1, (6, 4))
+    for name, content in _some(results).items():
+        rows = _result(content, "averaged_from", name)
+        axes.plot(_figures(rows, "epoch", name), _figures(rows, "mAP", name), marker=".", label=name)
+    axes.set(xlabel="first epoch whose weights are averaged", ylabel="mAP on the evaluation clips")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def class_ap(results: Mapping[str, Mapping]) -> Figure:
+    """Average precision of every class as bars, the first run's highest on top.
+
+    Of more classes than fit the bars show both ends, and a panel beside them has all. Classes that cannot be ranked are
+    left out, and the title says how many.
+
+    Args:
+        results: By the run's name, its result file (`read_results`).
+
+    Raises:
+        ValueError: There is no run, the runs' classes differ, or a run has no figures per class.
+    """
+    names, values = _per_class(results)
+    figure = _classes(names, values, "average precision")
+    figure.axes[0].set_xlim(0, 1)
+    return figure
+
+
+def class_difference(results: Mapping[str, Mapping]) -> Figure:
+    """By how much the second run's average precision is above the first's, class by class, largest gain first.
+
+    Args:
+        results: By the run's name, the result files (`read_results`) of two runs.
+
+    Raises:
+        ValueError: There are not two runs, their classes differ, or one has no figures per class.
+    """
+    if len(results) != 2:
+        raise ValueError(f"Expected two runs to compare class by class, got {len(results)}: {list(results)}.")
+    names, values = _per_class(results)
+    (first, before), (second, after) = values.items()
+    figure = _classes(names, {f"{second} minus {first}": after - before}, "difference in average precision")
+    figure.axes[0].axvline(0, color="black", linewidth=0.8)
+    return figure
+
+
+def class_draws(labels: ClipLabels) -> Figure:
+    """How often clips with each class are drawn in an epoch, plain and balanced, against how many there are."""
+    figure, (axes,) = _panels(1, (6, 4.5))
+    counts = labels.class_counts()
+    there = counts > 0
+    axes.plot(counts[there], counts[there], ".", label="plain: every clip once")
+    axes.plot(counts[there], expected_draws(labels)[there], ".", label="balanced: expected draws")
+    axes.set(
+        xscale="log", yscale="log", xlabel="clips with the class", ylabel="draws of clips with the class per epoch"
+    )
+    axes.set_title(_amounts(labels, there.sum()), fontsize="medium")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def never_drawn(labels: ClipLabels, epochs: int = 30, mixup_rate: float = 0.5) -> Figure:
+    """Share of the clips that no epoch has used yet: plain, balanced, and balanced with mixup.
+
+    Args:
+        labels: Of N clips.
+        epochs: How many to show.
+        mixup_rate: Share of draws that have a partner, drawn uniformly.
+    """
+    figure, (axes,) = _panels(1, (6, 4.5))
+    passed = np.arange(epochs + 1)
+    axes.plot(passed, np.where(passed, 0.0, 100.0), label="plain: every clip once")
+    for rate, label in ((0.0, "balanced"), (mixup_rate, f"balanced, mixup rate {mixup_rate:g}")):
+        axes.plot(passed, 100 * unseen_shares(labels, epochs, rate), marker=".", label=label)
+    axes.set(xlabel="epochs", ylabel="clips never drawn (%)", ylim=(-2, 102))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(_amounts(labels, (labels.class_counts() > 0).sum()), fontsize="medium")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def expected_draws(labels: ClipLabels) -> np.ndarray:
+    """How many of an epoch's N balanced draws have each class, as expected by the law: float64 `[K]`."""
+    draws = len(labels) * _chances(labels)
+    return np.bincount(labels.values, weights=np.repeat(draws, np.diff(labels.offsets)), minlength=labels.num_classes)
+
+
+def unseen_shares(labels: ClipLabels, epochs: int, mixup_rate: float = 0.0) -> np.ndarray:
+    """Expected share of the clips that balanced sampling has not used after 0, 1, … epochs of N draws.
+
+    A draw leaves clip i alone with probability 1 - p_i, and so does its partner in a mixup, which it has with
+    probability `mixup_rate` and which is any clip, with 1 - 1 / N.
+
+    Args:
+        labels: Of N clips.
+        epochs: How many.
+        mixup_rate: Share of draws that have a partner, drawn uniformly.
+
+    Returns:
+        Float64 `[epochs + 1]`, beginning with 1.
+    """
+    num_clips = len(labels)
+    left_alone = (1 - _chances(labels)) * (1 - mixup_rate / num_clips)
+    return np.array([(left_alone ** (num_clips * epoch)).mean() for epoch in range(epochs + 1)])
+
+
+def _chances(labels: ClipLabels) -> np.ndarray:
+    weights = balanced_weights(labels)
+    return weights / weights.sum()
+
+
+def _amounts(labels: ClipLabels, classes: int) -> str:
+    return f"{len(labels):,} clips, {classes} classes that occur"
+
+
+def _file(run_dir: str | Path, name: str) -> Path:
+    path = Path(run_dir) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected {name} in the folder of a run, {run_dir}, and found none.")
+    return path
+
+
+def _some(runs: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not runs:
+        raise ValueError("Expected at least one run to draw, got none.")
+    return runs
+
+
+def _figures(rows: Sequence[Mapping], figure: str, run: str) -> list[float]:
+    """One figure of every row."""
+    for place, row in enumerate(rows, start=1):
+        if figure not in row:
+            raise ValueError(f"Expected {figure!r} in every row of {run}; row {place} has {sorted(row)}.")
+    return [row[figure] for row in rows]
+
+
+def _result(content: Mapping, figure: str, run: str) -> Any:
+    """One of the results in a run's result file."""
+    if figure not in content["results"]:
+        raise ValueError(
+            f"Expected {figure!r} among the results of {run}, got {sorted(content['results'])}: the run "
+            "was not made to measure it, or by a version that did not record it."
+        )
+    return content["results"][figure]
+
+
+def _per_class(results: Mapping[str, Mapping]) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The classes, and each run's average precision `[K]`, NaN where a class cannot be ranked."""
+    names = next(iter(_some(results).values()))["classes"]
+    values = {}
+    for run, content in results.items():
+        if content["classes"] != names:
+            raise ValueError(f"Expected runs with the same classes in the same order; those of {run} differ.")
+        values[run] = np.array(_result(content, "per_class", run)["AP"], dtype=float)
+    return names, values
+
+
+def _classes(names: Sequence[str], values: Mapping[str, np.ndarray], quantity: str) -> Figure:
+    """Bars of the classes, highest first value on top; of too many only both ends, beside a panel that has all."""
+    first = next(iter(values.values()))
+    order = np.argsort(-first, kind="stable")
+    ranked = order[np.isfinite(first[order])]
+    half = NAMED_CLASSES // 2
+    crowded = len(ranked) > NAMED_CLASSES
+    shown = np.concatenate([ranked[:half], ranked[-half:]]) if crowded else ranked
+    bars = {run: of_run[shown] for run, of_run in values.items()}
+    height = 1.5 + len(shown) * max(0.18, 0.1 * len(values))
+    figure, panels = _panels(2 if crowded else 1, (12 if crowded else 7, height))
+    _bars(panels[0], [names[k] for k in shown], bars)
+    panels[0].set_xlabel(quantity)
+    if crowded:
+        panels[0].axhline(half - 0.5, color="black", linestyle=":")
+        panels[0].set_ylabel(f"the {half} highest and the {half} lowest of {len(ranked)} classes")
+        for run, of_run in values.items():
+            panels[1].plot(of_run[ranked], ".", label=run)
+        panels[1].set(xlabel=f"all {len(ranked)} classes, in the order of {next(iter(values))}", ylabel=quantity)
+        panels[1].grid(alpha=0.3)
+    left_out = len(names) - len(ranked)
+    if left_out:
+        figure.suptitle(f"{left_out} of {len(names)} classes left out: without positive or without negative clips")
+    return figure
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, np.ndarray]) -> None:
+    """Horizontal bars, first class on top, one bar per run within a class's row."""
+    thickness = 0.8 / len(values)
+    rows = np.arange(len(names))
+    for place, (run, of_run) in enumerate(values.items()):
+        axes.barh(rows + (place - (len(values) - 1) / 2) * thickness, of_run, thickness, label=run)
+    axes.set_yticks(rows, names, fontsize="small")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above the bars, which leave no corner free
+
+
+def _panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """An empty figure of so many inches, and its axes side by side."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(figure.subplots(1, number, squeeze=False).flat)
