@@ -1,4 +1,4 @@
-"""Trains a tiny tagger, kills it at random moments, resumes it, and compares: python -m tests.kill_and_resume …
+"""Trains a tiny tagger, kills it at random moments, resumes it and compares: python -m tests.kill_and_resume.
 
 A process of its own, so that it can fork runs that find everything imported and no threads started.
 """
@@ -110,7 +110,9 @@ def outcome(folder: Path) -> dict:
         tensors = load_file(model / "model.safetensors")
         digest = hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
         weights[model.name] = digest.hexdigest()
-    leftovers = [path.name for path in folder.rglob(".unfinished-*")] + [path.name for path in folder.glob("checkpoints")]
+    leftovers = [path.name for path in folder.rglob(".unfinished-*")] + [
+        path.name for path in folder.glob("checkpoints")
+    ]
     return {"rows": rows, "results": results["results"], "weights": list(weights.values()), "leftovers": leftovers}
 
 

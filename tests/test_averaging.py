@@ -39,3 +39,17 @@ def test_other_architectures_and_no_members_are_refused():
     mean.update({"a": torch.zeros(2)})
     with pytest.raises(ValueError, match="same names and shapes"):
         mean.update({"a": torch.zeros(3)})
+
+
+def test_a_mean_goes_on_from_its_state():
+    members = [{"a": torch.randn(3), "n": torch.tensor(k)} for k in range(5)]
+    straight, interrupted = RunningMean(), RunningMean()
+    for member in members:
+        straight.update(member)
+    for member in members[:3]:
+        interrupted.update(member)
+    resumed = RunningMean()
+    resumed.load_state_dict(interrupted.state_dict())
+    for member in members[3:]:
+        resumed.update(member)
+    assert all(torch.equal(tensor, straight.result()[name]) for name, tensor in resumed.result().items())

@@ -23,7 +23,7 @@ LABELS = ClipLabels.from_lists([[0]] * 60 + [[0, 1]] * 20 + [[1, 2]] * 15 + [[2]
 def results_of(precision: list, names: list[str] | None = None) -> dict:
     names = names or [f"class {k}" for k in range(len(precision))]
     rows = [{"epoch": epoch, "mAP": 0.5 + 0.01 * epoch} for epoch in range(1, 6)]
-    return {"classes": names, "results": {"per_class": {"AP": precision}, "averaged_from": rows}}
+    return {"classes": names, "per_class": {"AP": precision}, "averaged_from": rows}
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_a_missing_figure_is_an_error_that_names_it():
     with pytest.raises(ValueError, match="'loss' in every row of one; row 2"):
         plots.learning_curves({"one": [ROWS[0], {"epoch": 2, "mAP": 0.1}]})
     without = {"classes": ["a"], "results": {"averaged": {}}}
-    with pytest.raises(ValueError, match=r"'per_class' among the results of one, got \['averaged'\]"):
+    with pytest.raises(ValueError, match=r"'per_class' in the results of one, got \['classes', 'results'\]"):
         plots.class_ap({"one": without})
-    with pytest.raises(ValueError, match="'averaged_from' among the results of one"):
+    with pytest.raises(ValueError, match="'averaged_from' in the results of one"):
         plots.averaging_start({"one": without})
     with pytest.raises(ValueError, match="at least one run"):
         plots.learning_curves({})

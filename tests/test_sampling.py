@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare
 
 from psla_hf.labels import ClipLabels, Vocabulary
-from psla_hf.sampling import ClassCounts, EpochSampler, balanced_weights
+from psla_hf.sampling import ClassCounts, EpochSampler, ProcessBatches, balanced_weights
 
 # 40 clips of a long tail: class 0 in all, class 1 in ten, class 2 in two.
 LABELS = ClipLabels.from_lists([[0] + [1] * (i < 10) + [2] * (i < 2) for i in range(40)], 3)
@@ -74,3 +74,22 @@ def test_counts_are_saved_with_their_classes_and_refused_for_others(tmp_path):
     (tmp_path / "counts.json").write_text('{"weights": [1]}')
     with pytest.raises(ValueError, match="Expected class counts in"):
         ClassCounts.load(tmp_path / "counts.json", vocabulary)
+
+
+@pytest.mark.parametrize("weights", [None, balanced_weights(LABELS)], ids=["permutation", "balanced"])
+def test_an_epoch_is_a_whole_number_of_batches_and_can_begin_anywhere(weights):
+    sampler = EpochSampler(40, 0, weights, multiple_of=16)
+    whole = draw(sampler, 1)
+    assert len(whole) == len(sampler) == 48
+    if weights is None:
+        assert {index for index, _ in whole[:40]} == set(range(40))
+    sampler.set_epoch(1, start=32)
+    assert list(sampler) == whole[32:] and len(sampler) == 16
+
+
+def test_processes_share_every_batch():
+    sampler = EpochSampler(40, 0, multiple_of=8)
+    alone = list(ProcessBatches(sampler, 8))
+    shares = [list(ProcessBatches(sampler, 8, rank, 2)) for rank in range(2)]
+    assert [first + second for first, second in zip(*shares, strict=True)] == alone
+    assert len(ProcessBatches(sampler, 8, 1, 2)) == len(alone) == 5

@@ -64,6 +64,75 @@ def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tm
     assert two["averaged"] != two["last_epoch"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.1},
+        {"optimizer": "sgd"},
+        {"gradient_clipping": 1e-3},
+        {"time_roll": True},
+        {"mixstyle_rate": 1.0},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_settings_change_the_run(scenes, tmp_path, accelerator, change):
+    recipe = replace(RECIPE, epochs=1)
+    plain = run(recipe, scenes, tmp_path / "plain", accelerator)
+    changed = run(replace(recipe, **change), scenes, tmp_path / "changed", accelerator)
+    assert plain["results"]["last_epoch"] != changed["results"]["last_epoch"]
+
+
+def test_accumulated_gradients_are_those_of_the_batch(scenes, tmp_path, accelerator):
+    """With LayerNorm, which does not see what else is in a step."""
+    recipe = replace(RECIPE, backbone="test_efficientnet_ln", epochs=1, optimizer="sgd")
+    whole = run(recipe, scenes, tmp_path / "whole", accelerator)
+    parts = run(replace(recipe, gradient_accumulation=4), scenes, tmp_path / "parts", accelerator)
+    assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-5)
+    assert parts["results"]["last_epoch"] == pytest.approx(whole["results"]["last_epoch"], rel=1e-4)
+
+
+def test_statistics_of_the_average_can_be_estimated_anew(scenes, tmp_path, accelerator):
+    recipe = replace(RECIPE, batch_norm_of_average="reestimate")
+    results = run(recipe, scenes, tmp_path / "run", accelerator)["results"]
+    assert results["averaged_reestimated"] != results["averaged"]
+    plain = run(RECIPE, scenes, tmp_path / "plain", accelerator)["results"]
+    assert results["averaged"] == plain["averaged"]
+
+
+def test_the_single_figure_is_the_recipes(scenes, tmp_path, accelerator):
+    results = run(RECIPE, scenes, tmp_path / "last", accelerator)
+    expected = sum(row["mAP"] for row in results["epochs"]) / 3  # of the last five there are three
+    assert results["results"]["single"]["mAP"] == pytest.approx(expected)
+    recipe = replace(RECIPE, report="best_on_validation")
+    with pytest.raises(ValueError, match="Expected validation clips"):
+        run(recipe, scenes, tmp_path / "none", accelerator)
+    results = run(recipe, scenes, tmp_path / "best", accelerator, validation_clips=make_scenes(16, seed=3)[0])
+    best = max(results["epochs"], key=lambda row: row["validation_mAP"])
+    assert results["results"]["single"]["mAP"] == best["mAP"]
+
+
+def test_models_of_epochs_are_kept_on_request(scenes, tmp_path, accelerator):
+    run(RECIPE, scenes, tmp_path / "run", accelerator, keep_epochs=True)
+    assert sorted(path.name for path in (tmp_path / "run" / "epochs").iterdir()) == ["001", "002", "003"]
+    AutoModelForAudioClassification.from_pretrained(tmp_path / "run" / "epochs" / "002")
+
+
+def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(scenes, tmp_path, accelerator):
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(RECIPE, *scenes, tmp_path / "run", accelerator).train(report=stop)
+    with pytest.raises(FileExistsError, match="Resume the run in it"):
+        Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    with pytest.raises(ValueError, match=r"recipe.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
+        Trainer(replace(RECIPE, learning_rate=0.1), *scenes, tmp_path / "run", accelerator, seed=1, resume=True)
+    results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
+    assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]
+    assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
     own = run(RECIPE, scenes, tmp_path / "own", accelerator)
     relabelled = with_targets(scenes[0], 1 - targets_of(scenes[0]))
@@ -100,6 +169,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
         trainer.model.pooling.scores.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=r"loss is not finite in epoch 1, batch 1.*scene-1-"):
         trainer.train()
+    assert len(list((tmp_path / "run" / "failed").iterdir())) == 1
 
 
 def test_initialisation_follows_from_the_seed_and_leaves_the_global_generator_alone():

@@ -90,7 +90,7 @@ def averaging_start(results: Mapping[str, Mapping]) -> Figure:
     """Mean average precision of averaged weights against the epoch from which on they are averaged, a line per run.
 
     Args:
-        results: By the run's name, its result file (`read_results`), whose `averaged_from` among the results is a list
+        results: By the run's name, its result file (`read_results`), whose `averaged_from` is a list
             of rows with `epoch`, the first whose weights count, and the average's `mAP`.
 
     Raises:
@@ -236,13 +236,13 @@ def _figures(rows: Sequence[Mapping], figure: str, run: str) -> list[float]:
 
 
 def _result(content: Mapping, figure: str, run: str) -> Any:
-    """One of the results in a run's result file."""
-    if figure not in content["results"]:
+    """One of the entries of a run's result file."""
+    if figure not in content:
         raise ValueError(
-            f"Expected {figure!r} among the results of {run}, got {sorted(content['results'])}: the run "
-            "was not made to measure it, or by a version that did not record it."
+            f"Expected {figure!r} in the results of {run}, got {sorted(content)}: the run was not made to measure it, "
+            "or by a version that did not record it."
         )
-    return content["results"][figure]
+    return content[figure]
 
 
 def _per_class(results: Mapping[str, Mapping]) -> tuple[list[str], dict[str, np.ndarray]]:

@@ -35,10 +35,8 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
     interrupted = (folder / CHECKPOINTS).is_dir()
     accelerator.wait_for_everyone()
     if occupied and not (resume or overwrite):
-        hint = (
-            "holds a run that was interrupted: resume it" if interrupted else "is not empty. Choose another directory"
-        )
-        raise FileExistsError(f"{folder} {hint}, or allow overwriting it.")
+        way_out = "Resume the run in it" if interrupted else "Choose another directory"
+        raise FileExistsError(f"{folder} is not empty. {way_out}, or allow overwriting it.")
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.rglob(f"{UNFINISHED}*"):

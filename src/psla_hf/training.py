@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from .assembly import arrange_model, build_model, build_optimizer
 from .conversion import imagenet_source
 from .epochs import IndexedEpochs, StreamedEpochs
-from .evaluation import predict, tagging_metrics
+from .evaluation import class_metrics, predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .provenance import provenance
@@ -109,6 +109,7 @@ class Trainer:
         self.test_loader = self._evaluation_loader(test_clips, maker)
         self.validation_loader = None if validation_clips is None else self._evaluation_loader(validation_clips, maker)
 
+        self._terminated = False
         self.state = RunState(accelerator, self._identity(train_clips))
         if resume:
             self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer)
@@ -118,7 +119,7 @@ class Trainer:
         self, train_clips: Dataset | Sequence[str], test_clips: Dataset, validation_clips: Dataset | None
     ) -> None:
         """Refuse data and settings that do not go together."""
-        recipe, processes = self.recipe, self.accelerator.num_processes
+        recipe = self.recipe
         for what, clips in (("train", train_clips), ("validate", validation_clips)):
             if isinstance(clips, Dataset) and class_names(clips) != class_names(test_clips):
                 raise ValueError(
@@ -127,11 +128,7 @@ class Trainer:
                 )
         if recipe.report == "best_on_validation" and validation_clips is None:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
-        if recipe.batch_size % (processes * recipe.gradient_accumulation):
-            raise ValueError(
-                f"Expected a batch that {processes} processes and {recipe.gradient_accumulation} steps of accumulation "
-                f"share equally, got batch_size {recipe.batch_size}."
-            )
+        recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
     def _epochs(
         self, train_clips: Dataset | Sequence[str], test_clips: Dataset, maker: SampleMaker
@@ -143,7 +140,7 @@ class Trainer:
         if not isinstance(train_clips, Dataset):
             stream = TaggingStream.open(
                 train_clips,
-                batch_size // processes,
+                recipe.clips_per_step(processes),
                 seed=self.seed,
                 balanced=recipe.balanced_sampling,
                 augmentation=self.augmentation,
@@ -276,7 +273,7 @@ class Trainer:
         )
         probabilities, metrics = self._evaluate(self.test_loader)
         self.state.ensemble.update({"probabilities": probabilities})
-        if epoch > recipe.epochs - recipe.average_last:
+        if epoch >= recipe.first_averaged_epoch:
             self.state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
         if self.validation_loader is not None:
             _, on_validation = self._evaluate(self.validation_loader)
@@ -301,16 +298,17 @@ class Trainer:
         last = self._model_state()
         self._save_model(self.output_dir / "last_epoch")
         self._unwrapped().load_state_dict(self.state.weights.result())
-        _, averaged = self._evaluate(self.test_loader)
+        probabilities, averaged = self._evaluate(self.test_loader)
+        per_class = class_metrics(probabilities.numpy(), targets_of(self.test_clips))
         results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.batch_norm_of_average == "reestimate":
             self._reestimate_batch_norm()
             _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
         self._save_model(self.output_dir)
         self._unwrapped().load_state_dict(last)
-        probabilities = self.state.ensemble.result()["probabilities"].numpy()
-        results["ensemble"] = tagging_metrics(probabilities, targets_of(self.test_clips))
-        content = self._described(results)
+        mean = self.state.ensemble.result()["probabilities"].numpy()
+        results["ensemble"] = tagging_metrics(mean, targets_of(self.test_clips))
+        content = {**self._described(results), "per_class": per_class}
         if self.accelerator.is_main_process:
             write_results(content, self.output_dir)
             shutil.rmtree(self.output_dir / CHECKPOINTS)
@@ -408,7 +406,6 @@ class Trainer:
     @contextmanager
     def _watch_for_termination(self) -> Iterator[None]:
         """Note SIGTERM, as a scheduler sends it, for the end of the update."""
-        self._terminated = False
 
         def note(number: int, frame: object) -> None:
             self._terminated = True
