@@ -97,7 +97,7 @@ def main() -> None:
     try:
         results = trainer.train(report=print_epoch)
     except RunInterruptedError as interrupted:
-        accelerator.print(f"{interrupted} (--resume)")
+        accelerator.print(f"{interrupted} Go on with --resume.")
         sys.exit(RESUMABLE)
     accelerator.end_training()
     if accelerator.is_main_process:

@@ -262,7 +262,7 @@ class Trainer:
             self._save_state(CHECKPOINTS)
         if stop:
             raise RunInterruptedError(
-                f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved. Go on with resume."
+                f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved."
             )
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:

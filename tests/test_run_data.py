@@ -1,0 +1,57 @@
+"""A run gets its parts by the data set's name, and an account of what was found."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from psla_hf.run_data import load_run_data
+from psla_hf.schema import class_names
+from psla_hf.synthetic import make_scenes
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Prepared shards under the names of AudioSet's splits: 6, 5 and 4 scenes."""
+    folder = tmp_path / "prepared" / "data"
+    folder.mkdir(parents=True)
+    for seed, (split, count) in enumerate((("balanced_train", 6), ("unbalanced_train", 5), ("eval", 4))):
+        make_scenes(count, seed=seed)[0].to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    return tmp_path / "prepared"
+
+
+def test_audioset_trains_on_one_list_or_both_and_is_tested_on_eval(shards):
+    balanced, full = (load_run_data(f"audioset_{size}", shards, quiet=True) for size in ("balanced", "full"))
+    assert (len(balanced.train), len(balanced.test), balanced.validation) == (6, 4, None)
+    assert (full.num_train, len(full.test)) == (11, 4)
+    assert full.about["unbalanced_train"]["found"] == 5 and full.about["eval"]["missing"] == 0
+
+
+def test_a_stream_is_its_shards(shards):
+    data = load_run_data("audioset_full", shards, streaming=True, quiet=True)
+    assert isinstance(data.train, list) and len(data.train) == 2 and data.num_train == 11
+
+
+def test_esc_holds_a_fold_out(esc_folder):
+    data = load_run_data("esc", esc_folder, fold=2, quiet=True)
+    assert (len(data.train), len(data.test)) == (24, 6)
+    assert data.about["esc"]["listed"] == 30 and data.about["esc"]["hours"] > 0
+
+
+def test_own_data_have_the_splits_of_their_table(tmp_path):
+    for name in "abcd":
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(800), 16000)
+    table = "file,labels,split\na.wav,x,train\nb.wav,y,train\nc.wav,x;y,test\nd.wav,y,{}\n"
+    (tmp_path / "clips.csv").write_text(table.format("validation"))
+    data = load_run_data("own", tmp_path / "clips.csv", quiet=True)
+    assert class_names(data.test) == ["x", "y"]
+    assert (len(data.train), len(data.test), len(data.validation)) == (2, 1, 1)
+    (tmp_path / "clips.csv").write_text(table.format("test").replace("train", "rest"))
+    with pytest.raises(ValueError, match=r"splits train and test in .*clips.csv, found \['rest', 'test'\]"):
+        load_run_data("own", tmp_path / "clips.csv", quiet=True)
+
+
+def test_what_cannot_be_is_refused(esc_folder, tmp_path):
+    with pytest.raises(ValueError, match="audioset_balanced, audioset_full, fsd50k, esc, own, got 'imagenet'"):
+        load_run_data("imagenet", tmp_path)
+    with pytest.raises(ValueError, match="Streaming is for what does not fit"):
+        load_run_data("esc", esc_folder, streaming=True)
