@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.run_data import load_run_data
+from psla_hf.run_data import load_run_data, load_test_clips
 from psla_hf.schema import class_names
 from psla_hf.synthetic import make_scenes
 
@@ -55,3 +55,11 @@ def test_what_cannot_be_is_refused(esc_folder, tmp_path):
         load_run_data("imagenet", tmp_path)
     with pytest.raises(ValueError, match="Streaming is for what does not fit"):
         load_run_data("esc", esc_folder, streaming=True)
+
+
+def test_the_part_to_test_on_is_the_same_by_itself(shards, esc_folder):
+    assert load_test_clips("audioset_full", shards, quiet=True)["id"][:] == [f"scene-2-{i:05d}" for i in range(4)]
+    whole = load_run_data("esc", esc_folder, fold=3, quiet=True)
+    assert load_test_clips("esc", esc_folder, fold=3, quiet=True)["id"][:] == whole.test["id"][:]
+    with pytest.raises(ValueError, match="got 'imagenet'"):
+        load_test_clips("imagenet", shards)

@@ -12,11 +12,12 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from .data import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
 from .layouts import EscSubset
+from .listing import Incomplete
 from .schema import vocabulary_of
 from .shard_loading import AUDIOSET_SHARD_NAMES, find_shards, holds_shards
 from .shards import ShardIndex
 
-__all__ = ["DATASETS", "RunData", "load_run_data"]
+__all__ = ["DATASETS", "RunData", "load_run_data", "load_test_clips"]
 
 DATASETS = ("audioset_balanced", "audioset_full", "fsd50k", "esc", "own")
 
@@ -100,6 +101,36 @@ def load_run_data(
     data = loaders[dataset]()
     about = {path.stem: _in_figures(path) for path in loaded if path.is_file()}
     return RunData(data.train, data.test, data.validation, about)
+
+
+def load_test_clips(
+    dataset: str,
+    data_dir: str | Path,
+    *,
+    fold: int = 1,
+    subset: EscSubset | None = None,
+    vocabulary: str | None = None,
+    drop_incomplete: bool = False,
+    quiet: bool = False,
+) -> Dataset:
+    """Only the part of a data set that a run is tested on; the arguments are those of `load_run_data`.
+
+    Raises:
+        FileNotFoundError: Data are missing.
+        ValueError: There is no such data set, or it has no such part.
+    """
+    incomplete: Incomplete = "drop" if drop_incomplete or dataset.startswith("audioset") else "raise"
+    if dataset.startswith("audioset"):
+        clips = load_audioset(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
+    elif dataset == "fsd50k":
+        clips = load_fsd50k(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
+    elif dataset == "esc":
+        return cast("DatasetDict", load_esc(data_dir, fold, subset, incomplete=incomplete, quiet=quiet))["test"]
+    elif dataset == "own":
+        clips = load_tagging_dataset(data_dir, vocabulary=vocabulary, split="test", incomplete=incomplete, quiet=quiet)
+    else:
+        raise ValueError(f"Expected a data set of {', '.join(DATASETS)}, got {dataset!r}.")
+    return cast("Dataset", clips)
 
 
 How = Callable[[str], dict[str, Any]]

@@ -1,5 +1,6 @@
 """Samples from shards that are read in order, by the sampler's law and resumable. Knows no models and no recipes."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from .shards import ShardIndex
 from .streaming_plan import StreamPlanner
 
 __all__ = ["PlannedClips", "TaggingStream"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class PlannedClips:
         """
         if len(planner.hot) == 0:
             return cls(index, planner)
+        logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
         hot = Dataset.from_generator(
             _fetch,
             features=tagging_features(index.vocabulary),

@@ -261,9 +261,7 @@ class Trainer:
         if stop or updates % self.checkpoint_every == 0:
             self._save_state(CHECKPOINTS)
         if stop:
-            raise RunInterruptedError(
-                f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved."
-            )
+            raise RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
