@@ -92,7 +92,7 @@ def finish(children: list[int], seconds: float, how: signal.Signals) -> list[int
         if time.monotonic() > deadline:
             for child in set(children) - set(codes):
                 with suppress(ProcessLookupError):
-                    os.killpg(child, how) if how == signal.SIGKILL else os.kill(child, how)
+                    os.killpg(child, how)  # with its workers, as schedulers do
             deadline = float("inf") if how == signal.SIGKILL else time.monotonic() + 60
             how = signal.SIGKILL
         time.sleep(0.005)

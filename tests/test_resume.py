@@ -29,7 +29,7 @@ def kill_and_resume(*options: str) -> dict:
         ("--workers", "2", "--balanced", "--accumulation", "2"),
         ("--streamed", "--workers", "2", "--balanced"),
         ("--processes", "2", "--balanced", "--kills", "3"),
-        ("--signal", "SIGTERM", "--kills", "3"),
+        ("--signal", "SIGTERM", "--workers", "2", "--kills", "3"),
     ],
     ids=["by index", "two workers", "streamed", "two processes", "SIGTERM"],
 )

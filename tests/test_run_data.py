@@ -63,3 +63,10 @@ def test_the_part_to_test_on_is_the_same_by_itself(shards, esc_folder):
     assert load_test_clips("esc", esc_folder, fold=3, quiet=True)["id"][:] == whole.test["id"][:]
     with pytest.raises(ValueError, match="got 'imagenet'"):
         load_test_clips("imagenet", shards)
+
+
+def test_own_shards_have_the_splits_of_their_names(tmp_path):
+    for seed, split in ((1, "train"), (2, "test")):
+        make_scenes(2 + seed, seed=seed)[0].to_parquet(str(tmp_path / f"{split}-0.parquet"))
+    data = load_run_data("own", tmp_path, quiet=True)
+    assert (len(data.train), len(data.test)) == (3, 4)

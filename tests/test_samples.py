@@ -75,6 +75,11 @@ def test_a_broken_clip_is_logged_and_replaced_by_a_draw_of_the_same_law(clips, c
     assert samples_of(clips, weights=weights, on_error="redraw")[4, 11]["redrawn"] == sample["redrawn"]
 
 
+def test_a_clip_without_audio_is_one_that_does_not_decode(clips):
+    with pytest.raises(ValueError, match=r"Clip 'x'.*neither"):
+        SampleMaker(3, RATE).clip({"id": "x", "audio": {"path": None, "bytes": None}, "labels": [0]})
+
+
 def test_outside_training_a_broken_clip_is_always_an_error(clips):
     break_file(clips[4])
     with pytest.raises(ValueError, match="Could not decode"):

@@ -16,6 +16,7 @@ from datasets import Dataset, IterableDataset
 from psla_hf.data import load_audioset, load_fsd50k, load_tagging_dataset
 from psla_hf.labels import Vocabulary
 from psla_hf.schema import class_names, labels_of, targets_of
+from psla_hf.shard_loading import AUDIOSET_SHARD_NAMES, find_shards
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes
 
 from . import fake_hub
@@ -121,3 +122,22 @@ print(*[f"{clip['id']}:{len(clip['audio']['bytes'])}" for clip in clips])
     assert "6 of 6 listed clips" in done.stdout
     expected = [f"{name}{i}:{len(flac())}" for name in "ab" for i in range(3)]
     assert done.stdout.splitlines()[-1].split() == expected
+
+
+def test_shards_that_are_written_anew_are_read_anew(tmp_path):
+    for seed, count in ((1, 2), (2, 3)):
+        make_scenes(count, seed=seed)[0].to_parquet(str(tmp_path / "train-0.parquet"))
+        clips = load_tagging_dataset(tmp_path, split="train", quiet=True)
+        assert clips["id"][:] == [f"scene-{seed}-{i:05d}" for i in range(count)]
+
+
+def test_what_folders_above_the_source_are_called_means_nothing(tmp_path):
+    folder = tmp_path / "test" / "audioset"
+    folder.mkdir(parents=True)
+    for split in ("bal_train", "eval"):
+        (folder / f"{split}-0.parquet").touch()
+    assert find_shards(folder, "eval", AUDIOSET_SHARD_NAMES) == [str(folder / "eval-0.parquet")]
+    (folder / "eval").mkdir()
+    (folder / "eval" / "bal_train-1.parquet").touch()  # the file's own name comes first
+    assert len(find_shards(folder, "eval", AUDIOSET_SHARD_NAMES)) == 1
+    assert find_shards(folder / "eval", "balanced_train", AUDIOSET_SHARD_NAMES)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from psla_hf.labels import Vocabulary
 from psla_hf.shards import ShardedClips, ShardIndex, iterate_parquet, iterate_tar
@@ -135,3 +136,29 @@ def test_a_webdataset_clip_may_have_a_class_file_but_must_have_both_parts(tmp_pa
     for members in ([("a.wav", AUDIO[0])], [("a.json", b'{"labels": ["Dog"]}')]):
         with pytest.raises(ValueError, match=r"Expected an audio file .* for a in .*0\.tar, found"):
             list(iterate_tar([write_tar(tmp_path / "0.tar", members)], VOCABULARY, "train"))
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "a list"])
+def test_classes_that_a_file_declares_are_checked_whatever_the_column_is_called(tmp_path, several):
+    label = ClassLabel(names=["Rain", "Dog", "Speech"])
+    features = Features(
+        {
+            "id": Value("string"),
+            "audio": {"bytes": Value("binary"), "path": Value("string")},
+            "label": List(label) if several else label,
+        }
+    )
+    rows = [{"id": "a", "audio": {"bytes": b"", "path": None}, "label": [2] if several else 2}]
+    Dataset.from_list(rows, features=features).to_parquet(str(tmp_path / "0.parquet"))
+    files = [str(tmp_path / "0.parquet")]
+    assert ShardIndex.open(files).vocabulary.names == ("Rain", "Dog", "Speech")
+    with pytest.raises(ValueError, match="not the vocabulary's, or not in its order"):
+        ShardIndex.open(files, VOCABULARY)
+
+
+def test_hours_are_unknown_where_some_clips_do_not_say(tmp_path):
+    clips, _ = make_scenes(3, seed=0)
+    rows = clips.to_list()
+    rows[1]["seconds"] = None
+    Dataset.from_list(rows, features=clips.features).to_parquet(str(tmp_path / "0.parquet"))
+    assert ShardIndex.open([str(tmp_path / "0.parquet")]).seconds is None

@@ -58,7 +58,7 @@ def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClas
         id2label=dict(enumerate(names)),
         label2id={name: k for k, name in enumerate(names)},
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         if recipe.pretraining == "none":
             return PslaForAudioClassification(config)

@@ -48,7 +48,8 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
     if (folder / name).exists():  # saved again after a resume from before it
         shutil.rmtree(folder / name)
     unfinished.rename(folder / name)
-    for old in _checkpoints(folder)[:-keep]:
+    others = [checkpoint for checkpoint in _checkpoints(folder) if checkpoint.name != name]
+    for old in others[: max(0, len(others) + 1 - keep)]:
         shutil.rmtree(old)
     return folder / name
 

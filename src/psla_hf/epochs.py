@@ -1,5 +1,6 @@
 """A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from .samples import TaggingDataset, collate
 from .sampling import EpochSampler, ProcessBatches
 from .streaming import TaggingStream
 
-__all__ = ["IndexedEpochs", "StreamedEpochs"]
+__all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination"]
 
 
 class IndexedEpochs:
@@ -65,9 +66,22 @@ class StreamedEpochs:
         return iter(self._loader)
 
 
+def ignore_termination(worker: int) -> None:
+    """Let a worker live on when its whole process group is told to stop: the training process saves, then ends it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def _loader(data: Any, num_workers: int, **how: Any) -> DataLoader:
     # A generator of its own: a loader without one draws from the global one, and an iteration more, as after a resume,
     # would shift what the model draws.
     generator = torch.Generator().manual_seed(0)
     pinned = torch.cuda.is_available()
-    return DataLoader(data, collate_fn=collate, num_workers=num_workers, generator=generator, pin_memory=pinned, **how)
+    return DataLoader(
+        data,
+        collate_fn=collate,
+        num_workers=num_workers,
+        worker_init_fn=ignore_termination,
+        generator=generator,
+        pin_memory=pinned,
+        **how,
+    )

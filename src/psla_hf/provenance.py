@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "ti
 
 def provenance() -> dict:
     """Command, commit, versions and machine of this process. Names no host, user or absolute path."""
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    command = [Path(sys.argv[0]).name, *(Path(word).name if word.startswith("/") else word for word in sys.argv[1:])]
     return {
         "command": " ".join(command),
         "psla_hf": __version__,

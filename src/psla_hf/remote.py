@@ -1,5 +1,6 @@
 """Files by path or address, remote ones by ranges and with retries. Knows nothing of what is in them."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from huggingface_hub import HfFileSystem, get_token
 from huggingface_hub import constants as hub_constants
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 
-__all__ = ["REMOTE", "RemoteFile", "find_files", "open_binary"]
+__all__ = ["REMOTE", "RemoteFile", "files_version", "find_files", "open_binary"]
 
 REMOTE = ("http://", "https://", "hf://")
 HUB_DATASETS = "hf://datasets/"
@@ -53,6 +54,7 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
         response = self._get(0, 1)
         self.size = int(response.headers["Content-Range"].rpartition("/")[2])
+        self.etag = response.headers.get("ETag", "")
 
     def readable(self) -> bool:
         """Always."""
@@ -100,6 +102,19 @@ def open_binary(address: str | Path) -> BinaryIO:
     if str(address).startswith(REMOTE):
         return io.BufferedReader(RemoteFile(str(address)), buffer_size=2**16)
     return Path(address).open("rb")
+
+
+def files_version(files: Sequence[str]) -> str:
+    """SHA-256 that changes when a file does: of names and sizes, and of the time of change, or remotely the ETag."""
+    versions = []
+    for file in files:
+        if file.startswith(REMOTE):
+            remote = RemoteFile(file)
+            versions.append((file, remote.size, remote.etag))
+        else:
+            status = Path(file).stat()
+            versions.append((file, status.st_size, str(status.st_mtime_ns)))
+    return hashlib.sha256(repr(versions).encode()).hexdigest()
 
 
 def find_files(source: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> list[str]:

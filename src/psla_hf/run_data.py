@@ -162,6 +162,12 @@ def _esc(data_dir: str | Path, fold: int, subset: EscSubset | None, how: How) ->
 
 
 def _own(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
+    if holds_shards(data_dir):
+        train, test = (
+            cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
+            for split in ("train", "test")
+        )
+        return RunData(train, test)
     data = load_tagging_dataset(data_dir, vocabulary=vocabulary, **how("own"))
     if not isinstance(data, DatasetDict) or not {"train", "test"} <= set(data):
         found = sorted(data) if isinstance(data, DatasetDict) else "none"

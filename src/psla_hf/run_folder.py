@@ -15,7 +15,7 @@ METRICS_FILE = "metrics.jsonl"
 RESULTS_FILE = "results.json"
 CHECKPOINTS = "checkpoints"
 UNFINISHED = ".unfinished-"  # what a run leaves that is killed while it writes
-HARMLESS = (METRICS_FILE, "data.json")  # what a run leaves that was broken off before its first checkpoint
+HARMLESS = (METRICS_FILE,)  # what a run leaves that was broken off before its first checkpoint
 
 
 def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overwrite: bool) -> Path:
@@ -25,7 +25,7 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
         folder: The run's.
         accelerator: All processes look before the main one writes.
         resume: A run's own folder is welcome.
-        overwrite: So is any other; earlier checkpoints and results are deleted.
+        overwrite: So is any other; what an earlier run left is deleted.
 
     Raises:
         FileExistsError: It holds something, and neither is allowed.
@@ -42,7 +42,8 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
         for leftover in folder.rglob(f"{UNFINISHED}*"):
             shutil.rmtree(leftover)
         if overwrite and not resume:
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            for earlier in (CHECKPOINTS, "epochs", "last_epoch", "failed"):
+                shutil.rmtree(folder / earlier, ignore_errors=True)
             (folder / RESULTS_FILE).unlink(missing_ok=True)
             (folder / METRICS_FILE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()

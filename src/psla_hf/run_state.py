@@ -14,9 +14,10 @@ from torch.optim import Optimizer
 
 from .averaging import RunningMean
 from .checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
+from .remote import files_version
 from .schema import labels_of
 
-__all__ = ["Place", "RunState", "Totals", "fingerprint"]
+__all__ = ["Place", "RunState", "Totals", "check_identity", "fingerprint"]
 
 STATE = "state.pt"
 
@@ -107,24 +108,20 @@ class RunState:
             save_checkpoint(folder, name, {STATE: state}, keep)
         self.accelerator.wait_for_everyone()
 
-    def restore(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
+    def restore(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> bool:
         """Take over the latest undamaged checkpoint; without one, stay at the beginning.
+
+        Returns:
+            Whether there was one.
 
         Raises:
             ValueError: The run was begun with other settings.
         """
         checkpoint = latest_checkpoint(folder)
         if checkpoint is None:
-            return
+            return False
         state = load_checkpoint(checkpoint, STATE)
-        then = state["identity"]
-        differ = [name for name, value in self.identity.items() if then.get(name) != value]
-        if differ:
-            raise ValueError(
-                f"Expected the settings with which the run in {folder.parent} was begun, these differ: "
-                + "; ".join(f"{name} was {then.get(name)}, is {self.identity[name]}" for name in differ)
-                + ". Resume with those, or begin anew in another directory."
-            )
+        check_identity(state["identity"], self.identity, folder.parent)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] is not None:
@@ -133,15 +130,31 @@ class RunState:
         self.ensemble.load_state_dict(state["ensemble"])
         self.rows, self.place = state["rows"], Place(**state["place"])
         self.totals = Totals(**state["totals"][self.accelerator.process_index])
+        return True
+
+
+def check_identity(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a run that was begun otherwise.
+
+    Raises:
+        ValueError: Something differs; the message says what it was and is.
+    """
+    differ = [name for name, value in now.items() if then.get(name) != value]
+    if differ:
+        raise ValueError(
+            f"Expected the settings with which the run in {folder} was begun, these differ: "
+            + "; ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in differ)
+            + ". Resume with those, or begin anew in another directory."
+        )
 
 
 def fingerprint(clips: Dataset | Sequence[str] | None) -> str:
-    """SHA-256 of a data set's ids and labels in their order, or of the names of shards."""
+    """SHA-256 of a data set's ids and labels in their order, or what changes when one of some shards does."""
     digest = hashlib.sha256()
     if isinstance(clips, Dataset):
         labels = labels_of(clips)
         for part in ("\n".join(clips["id"][:]).encode(), labels.values.tobytes(), labels.offsets.tobytes()):
             digest.update(part)
-    else:
-        digest.update(repr(clips).encode())
+    elif clips is not None:
+        return files_version(clips)
     return digest.hexdigest()

@@ -134,6 +134,8 @@ class SampleMaker:
         """Waveform, and whether the file is cut short."""
         path, data = clip["audio"]["path"], clip["audio"]["bytes"]
         try:
+            if data is None and path is None:
+                raise ValueError("Expected audio as a path or as bytes, got neither.")
             data = Path(path).read_bytes() if data is None else data
             waveform = read_audio(data, self.sampling_rate)
             return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)

@@ -1,6 +1,7 @@
 """The one schema of tagging data, and the account of what a load found. Knows no audio, no sources and no models."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -181,4 +182,7 @@ class LoadSummary:
         """Write everything, with the full lists, as JSON."""
         content = {"found": self.found, **asdict(self)}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Several processes may load the same data: whoever reads finds one of their summaries, and a whole one.
+        temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(path)

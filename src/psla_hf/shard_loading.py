@@ -1,5 +1,6 @@
 """Shards, local or remote, as data sets in the schema, with an account of them. Knows no sampling, decodes nothing."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from datasets import Dataset, IterableDataset
 
 from .labels import ClipLabels, Vocabulary
 from .listing import LoadOptions, report
-from .remote import REMOTE, find_files
+from .remote import REMOTE, files_version, find_files
 from .schema import LoadSummary, labels_of, tagging_features
 from .shards import ShardIndex, iterate_parquet, iterate_tar
 
@@ -22,6 +23,13 @@ AUDIOSET_SHARD_NAMES = {
     "balanced_train": ("balanced_train", "bal_train"),
     "unbalanced_train": ("unbalanced_train", "unbal_train"),
     "eval": ("eval", "evaluation", "test"),
+}
+COMMON_SHARD_NAMES = {
+    "train": ("train",),
+    "validation": ("validation",),
+    "val": ("val",),
+    "test": ("test",),
+    "eval": ("eval",),
 }
 FSD50K_SHARD_NAMES = {
     "train": ("train", "dev"),
@@ -53,17 +61,30 @@ def find_shards(
         ValueError: There are parquet files and tars.
     """
     files = find_files(source, SHARDS)
-    known = (names or {}).get(split or "", (split or "",))
-    inside = re.compile(rf"(^|/)({'|'.join(map(re.escape, known))})(?=[-./@])")
-    chosen = files if split is None else [file for file in files if inside.search(file)]
+    known = {**(names or COMMON_SHARD_NAMES)}
+    if split is not None:
+        known.setdefault(split, (split,))
+    chosen = [file for file in files if split is None or _split_of(file, source, known) == split]
     if not chosen:
-        which = f" of the split {split!r}, with {' or '.join(known)} as a folder or at the beginning of their names,"
+        called = " or ".join(known.get(split or "", ()))
+        which = f" of the split {split!r}, with {called} as a folder or at the beginning of their names,"
         raise FileNotFoundError(
             f"Expected .parquet or .tar shards{which if split else ''} in {source}, found {files[:3] or 'none'}."
         )
     if len({Path(file).suffix for file in chosen}) > 1:
         raise ValueError(f"Expected parquet files or tars in {source}, found both: pass one kind.")
     return chosen
+
+
+def _split_of(file: str, source: str | Path | Sequence[str | Path], names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The split that a shard's name says, else the nearest folder's, up to the source itself but not beyond it."""
+    base = str(Path(str(source)).parent) if isinstance(source, str | Path) else ""
+    inside = str(Path(file)).removeprefix(base) if base else "/".join(Path(file).parts[-2:])
+    for part in reversed(Path(inside).parts):
+        for split, called in names.items():
+            if re.match(rf"({'|'.join(map(re.escape, called))})(?=[-.@]|$)", part):
+                return split
+    return None
 
 
 def load_shards(
@@ -88,13 +109,12 @@ def load_shards(
     if files[0].endswith(".parquet"):
         index = ShardIndex.open(files, vocabulary)
         report(_summary(index.labels, index.vocabulary, index.seconds, split, source), files[0], options)
-        how = {"files": list(files), "vocabulary": index.vocabulary}
-        return _generated(iterate_parquet, index.vocabulary, how, options.streaming)
+        how = {"files": list(files), "vocabulary": index.vocabulary, "split": split}
+        return _generated(iterate_parquet, how, options.streaming, index.version)
     if vocabulary is None:
         raise ValueError(f"Tars such as {files[0]} do not say what their classes are. Pass the vocabulary.")
-    clips = _generated(
-        iterate_tar, vocabulary, {"files": list(files), "vocabulary": vocabulary, "split": split}, options.streaming
-    )
+    how = {"files": list(files), "vocabulary": vocabulary, "split": split}
+    clips = _generated(iterate_tar, how, options.streaming, files_version(files))
     if isinstance(clips, Dataset):
         seconds = clips.select_columns("seconds").with_format("arrow")[:]["seconds"]
         length = None if seconds.null_count else pc.sum(seconds).as_py()
@@ -105,10 +125,14 @@ def load_shards(
 
 
 def _generated(
-    generator: Callable[..., Iterator[dict[str, Any]]], vocabulary: Vocabulary, how: dict[str, Any], streaming: bool
+    generator: Callable[..., Iterator[dict[str, Any]]], how: dict[str, Any], streaming: bool, version: str
 ) -> Dataset | IterableDataset:
-    kind = IterableDataset if streaming else Dataset
-    return kind.from_generator(generator, features=tagging_features(vocabulary), gen_kwargs=how)
+    features = tagging_features(how["vocabulary"])
+    if streaming:
+        return IterableDataset.from_generator(generator, features=features, gen_kwargs=how)
+    # datasets would know its copy by the files' names alone, and serve it when they hold something else.
+    known_by = hashlib.sha256(repr((version, how["vocabulary"].fingerprint, how["split"])).encode()).hexdigest()
+    return Dataset.from_generator(generator, features=features, gen_kwargs=how, fingerprint=known_by)
 
 
 def _summary(labels: ClipLabels, vocabulary: Vocabulary, seconds: float | None, split: str, source: str) -> LoadSummary:

@@ -17,7 +17,7 @@ from datasets import Features
 
 from .audio import AUDIO_SUFFIXES
 from .labels import ClipLabels, Vocabulary
-from .remote import open_binary
+from .remote import files_version, open_binary
 from .schema import tagging_features
 
 __all__ = ["ShardIndex", "ShardedClips", "iterate_parquet", "iterate_tar"]
@@ -39,6 +39,7 @@ class ShardIndex:
         labels: Of all clips.
         vocabulary: Their classes.
         seconds: Length of all clips together, where the shards say it.
+        version: Changes when one of the files does, see `remote.files_version`.
     """
 
     files: tuple[str, ...]
@@ -47,6 +48,7 @@ class ShardIndex:
     labels: ClipLabels
     vocabulary: Vocabulary
     seconds: float | None
+    version: str
 
     @classmethod
     def open(cls, files: Sequence[str], vocabulary: Vocabulary | None = None) -> "ShardIndex":
@@ -73,8 +75,9 @@ class ShardIndex:
                 table = parquet.read(columns=wanted, use_threads=False)
                 groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
             parts.append(_encode(table[columns["labels"]], vocabulary, file))
-            length = pc.sum(table[columns["seconds"]]).as_py() if "seconds" in columns else None
-            seconds = float("nan") if length is None else seconds + length
+            lengths = table[columns["seconds"]] if "seconds" in columns else None
+            known = lengths is not None and lengths.null_count == 0
+            seconds = seconds + (pc.sum(lengths).as_py() or 0.0) if known else float("nan")
             sizes += groups
             places += [(number, g) for g in range(len(groups))]
         assert vocabulary is not None
@@ -85,6 +88,7 @@ class ShardIndex:
             ClipLabels.concatenate(parts),
             vocabulary,
             None if np.isnan(seconds) else seconds,
+            files_version(files),
         )
 
     @property
@@ -175,13 +179,14 @@ def _read_group(parquet: pq.ParquetFile, group: int, file: str) -> pa.Table:
     return parquet.read_row_group(group, columns=sorted(columns), use_threads=False)
 
 
-def iterate_parquet(files: Sequence[str], vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
-    """The clips of parquet files in the schema, in order, audio encoded."""
+def iterate_parquet(files: Sequence[str], vocabulary: Vocabulary, split: str | None = None) -> Iterator[dict[str, Any]]:
+    """The clips of parquet files in the schema, in order, audio encoded; `split` is that of clips that do not say."""
     for file in files:
         with open_binary(file) as source:
             parquet = pq.ParquetFile(source)
             for group in range(parquet.num_row_groups):
-                yield from _in_schema(_read_group(parquet, group, file), vocabulary, file)
+                for clip in _in_schema(_read_group(parquet, group, file), vocabulary, file):
+                    yield {**clip, "split": clip["split"] or split}
 
 
 def iterate_tar(files: Sequence[str], vocabulary: Vocabulary, split: str) -> Iterator[dict[str, Any]]:
@@ -252,7 +257,7 @@ def _own_vocabulary(parquet: pq.ParquetFile, file: str, vocabulary: Vocabulary |
     stored = (parquet.schema_arrow.metadata or {}).get(b"huggingface")
     features = Features.from_dict(json.loads(stored)["info"]["features"]) if stored else {}
     names, mids = (
-        getattr(getattr(features.get(column), "feature", None), "names", None) for column in ("labels", "mids")
+        _class_names(features.get(column)) for column in (_columns(parquet.schema_arrow, file)["labels"], "mids")
     )
     if names is None:
         if vocabulary is None:
@@ -266,6 +271,11 @@ def _own_vocabulary(parquet: pq.ParquetFile, file: str, vocabulary: Vocabulary |
             f"{names[:3]}; expected {len(vocabulary)}, first {list(vocabulary.names[:3])}."
         )
     return vocabulary
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """The names that a `ClassLabel`, or a list of them, declares."""
+    return getattr(getattr(feature, "feature", feature), "names", None)
 
 
 def _encode(column: pa.ChunkedArray, vocabulary: Vocabulary, file: str) -> ClipLabels:
@@ -300,7 +310,7 @@ def _in_schema(table: pa.Table, vocabulary: Vocabulary, file: str) -> list[dict[
         clips.append(
             {
                 "id": str(ids[i]),
-                "audio": {"path": audio[i]["path"], "bytes": audio[i]["bytes"]},
+                "audio": {key: (audio[i] or {}).get(key) for key in ("path", "bytes")},
                 "labels": indices,
                 "mids": indices,
                 "split": split[i],

@@ -1,5 +1,6 @@
 """Samples from shards that are read in order, by the sampler's law and resumable. Knows no models and no recipes."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,11 +50,13 @@ class PlannedClips:
         if len(planner.hot) == 0:
             return cls(index, planner)
         logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
+        known_by = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
         hot = Dataset.from_generator(
             _fetch,
             features=tagging_features(index.vocabulary),
             cache_dir=cache_dir,
             gen_kwargs={"index": index, "rows": planner.hot.tolist()},
+            fingerprint=known_by,
         )
         return cls(index, planner, hot)
 
@@ -72,6 +75,7 @@ class PlannedClips:
         rows, inverse = np.unique(used, return_inverse=True)
         last_block = np.zeros(len(rows), plan.blocks.dtype)
         np.maximum.at(last_block, inverse, blocks)
+        last_block[np.isin(rows, self.planner.hot)] = -1  # read again from the disk: they would fill the memory
         kept: dict[int, dict[str, Any]] = {}
         block = None
         for position in range(begin, len(plan)):
@@ -141,7 +145,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
     """Training samples of planned clips, for a `DataLoader` with this batch size and `drop_last=False`.
 
     The order is a pure function of the seed, the epoch, the number of readers and the number of workers; `seek` goes
-    to any batch of any epoch without reading what lies before it. Workers may be persistent.
+    to any batch of any epoch without reading what lies before its block. Workers may be persistent.
 
     Args:
         clips: With as many readers as all processes have workers, or a multiple of it.

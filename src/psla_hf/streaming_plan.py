@@ -101,7 +101,7 @@ class StreamPlanner:
         """What a reader yields in an epoch: a pure function of the seed, the epoch and the reader's number."""
         # Everything that all readers must agree on comes from `shared`, in a fixed order.
         shared = np.random.default_rng([self.seed, epoch])
-        own = np.random.default_rng([self.seed, epoch, reader])
+        own = np.random.default_rng([self.seed, epoch, 1 + reader])  # a 0 would change nothing
         place_of_group = shared.permutation(len(self.group_starts) - 1)
         copies = np.repeat(np.arange(self.num_clips, dtype=np.int32), self._draw_counts(shared))
         is_hot = np.zeros(self.num_clips, bool)

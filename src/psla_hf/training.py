@@ -22,15 +22,15 @@ from tqdm.auto import tqdm
 
 from .assembly import arrange_model, build_model, build_optimizer
 from .conversion import imagenet_source
-from .epochs import IndexedEpochs, StreamedEpochs
+from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination
 from .evaluation import class_metrics, predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .provenance import provenance
 from .recipes import Recipe
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete, write_results
-from .run_state import Place, RunState, Totals, fingerprint
-from .samples import OnError, SampleMaker, TaggingDataset, collate
+from .run_state import Place, RunState, Totals, check_identity, fingerprint
+from .samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
 from .sampling import EpochSampler, balanced_weights
 from .schema import class_names, labels_of, targets_of, vocabulary_of
 from .streaming import TaggingStream
@@ -92,7 +92,7 @@ class Trainer:
     ):
         self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
         self.num_workers, self.checkpoint_every, self.keep_epochs = num_workers, checkpoint_every, keep_epochs
-        self.about_data = about_data
+        self.about_data, self.tolerated_share = about_data, tolerated_share
         names = class_names(test_clips)
         self._check(train_clips, test_clips, validation_clips)
         self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
@@ -111,8 +111,7 @@ class Trainer:
 
         self._terminated = False
         self.state = RunState(accelerator, self._identity(train_clips))
-        if resume:
-            self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer)
+        if resume and self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log()
 
     def _check(
@@ -165,7 +164,13 @@ class Trainer:
         batch_size = self.recipe.batch_size // self.recipe.gradient_accumulation
         dataset = TaggingDataset(clips, maker)
         return self.accelerator.prepare(
-            DataLoader(dataset, batch_size, collate_fn=collate, num_workers=self.num_workers)
+            DataLoader(
+                dataset,
+                batch_size,
+                collate_fn=collate,
+                num_workers=self.num_workers,
+                worker_init_fn=ignore_termination,
+            )
         )
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
@@ -184,7 +189,9 @@ class Trainer:
             RunInterruptedError: SIGTERM came; the state is saved.
         """
         if (self.output_dir / RESULTS_FILE).is_file():
-            return json.loads((self.output_dir / RESULTS_FILE).read_text(encoding="utf-8"))
+            finished = json.loads((self.output_dir / RESULTS_FILE).read_text(encoding="utf-8"))
+            check_identity(finished["identity"], self.state.identity, self.output_dir)
+            return finished
         with self._watch_for_termination():
             while self.state.place.epoch <= self.recipe.epochs:
                 self._train_epoch()
@@ -233,6 +240,7 @@ class Trainer:
         self.state.totals.loss += loss.item()
         self.state.totals.redrawn += len(batch["redrawn"])
         self.state.totals.short += len(batch["short"])
+        self._check_redrawn(number)
         if complete:
             if recipe.gradient_clipping:
                 accelerator.clip_grad_norm_(self.model.parameters(), recipe.gradient_clipping)
@@ -249,11 +257,25 @@ class Trainer:
         if self._all(finite):
             return
         ids = [clip for of_process in gather_object([[] if finite else batch["ids"]]) for clip in of_process]
-        self._save_state("failed", keep=1)
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.output_dir / "failed", ignore_errors=True)
+        self._save_state("failed")
         raise ValueError(
             f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
-            f"look at the clips {ids}. The state before this batch is saved in {self.output_dir / 'failed'}."
+            f"look at the clips {ids}. The state is saved in {self.output_dir / 'failed'}: the weights as before this "
+            "batch, but BatchNorm has seen it."
         )
+
+    def _check_redrawn(self, number: int) -> None:
+        """Stop when too many clips did not decode, since the run began; workers see only their own."""
+        redrawn = self.state.totals.redrawn + sum(row["redrawn"] for row in self.state.rows)
+        batches = (self.state.place.epoch - 1) * self.epochs.batches_per_epoch + number
+        drawn = batches * self.recipe.clips_per_step()
+        if redrawn > self.tolerated_share * max(drawn, FIRST_DRAWS):
+            raise ValueError(
+                f"{redrawn} clips did not decode in {drawn} samples, more than the tolerated share of "
+                f"{self.tolerated_share:.1%} (of at least {FIRST_DRAWS}). Mend or remove them; the log names them."
+            )
 
     def _between_updates(self, updates: int) -> None:
         """Save the state where it is due, and stop where that was asked for."""
@@ -266,6 +288,7 @@ class Trainer:
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
         recipe, state, epoch = self.recipe, self.state, self.state.place.epoch
+        self._save_state(CHECKPOINTS)  # before the evaluation, which may take long, or find a clip that is broken
         trained = state.totals.of_all_processes(
             self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.batch_size
         )
@@ -323,18 +346,22 @@ class Trainer:
     @torch.no_grad()
     def _reestimate_batch_norm(self) -> None:
         """BatchNorm's statistics anew, as plain means over one epoch of training batches."""
-        norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
+        model = self._unwrapped()
+        norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # torch's word for a plain mean
-        self.model.train()
+        model.train()
         for batch in self.epochs.batches(self.recipe.epochs + 1):
             batch = send_to_device(batch, self.accelerator.device)
             with self.accelerator.autocast():
-                self.model(self.extractor.normalize(self.augmentation.spectrograms(batch, self.extractor)))
+                model(self.extractor.normalize(self.augmentation.spectrograms(batch, self.extractor)))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+            for statistic in (norm.running_mean, norm.running_var):  # each process has seen its share
+                assert statistic is not None
+                statistic.copy_(self.accelerator.reduce(statistic, "mean"))
 
     def _described(self, results: dict) -> dict:
         """The content of `results.json`."""
@@ -350,6 +377,7 @@ class Trainer:
             "clips": self.counts,
             "data": self.about_data,
             "classes": class_names(self.test_clips),
+            "identity": self.state.identity,
             "epochs": self.state.rows,
             "results": results,
         }
