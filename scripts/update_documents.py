@@ -32,7 +32,9 @@ def data() -> str:
         f"{max(sizes):.0f} MB after a tenth of the time, {looks[-1]['mb']:.0f} MB after "
         f"{looks[-1]['minute']:.0f} minutes and {looks[-1]['clips']:,} clips."
     )
-    return f"{speed}\n\n{memory}\n\n{markdown_origin(content)}. Ratio: how many times as long the plain loader takes."
+    return (
+        f"{speed}\n\nRatio: how many times as long the plain loader takes.\n\n{memory}\n\n{markdown_origin(content)}."
+    )
 
 
 def sampling() -> str:
