@@ -17,10 +17,10 @@ from datasets import Dataset
 from huggingface_hub.utils.sha import sha_fileobj
 
 from .audio import is_cut_short, read_audio
-from .provenance import write_json
+from .provenance import put_in_place, write_json
 from .shards import ShardedClips
 
-__all__ = ["ShardJob", "is_unchanged", "make_shard", "read_json", "write_in_place"]
+__all__ = ["ShardJob", "is_unchanged", "make_shard", "read_json"]
 
 # FLAC does not get smaller a second time; the other columns are text and small numbers.
 COMPRESSION = {"id": "zstd", "audio.path": "zstd", "audio.bytes": "none", "split": "zstd", "seconds": "zstd"} | {
@@ -100,8 +100,8 @@ def make_shard(job: ShardJob) -> dict:
         "sha256": _sha256(temporary),
         **vars(account),
     }
-    _put_in_place(temporary, job.folder / job.shard)
-    write_in_place(record, job.record)
+    put_in_place(temporary, job.folder / job.shard)
+    write_json(record, job.record)
     return record
 
 
@@ -183,17 +183,3 @@ def _sha256(path: Path) -> str:
 def read_json(path: Path) -> dict:
     """A record or a manifest."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_in_place(content: dict, path: Path) -> None:
-    """Write JSON so that the file is complete whenever it is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    write_json(content, temporary)
-    _put_in_place(temporary, path)
-
-
-def _put_in_place(temporary: Path, path: Path) -> None:
-    """Give a file its name once it is on the disk: under that name it is complete or not there at all."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

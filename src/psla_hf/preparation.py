@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features
 from tqdm.auto import tqdm
 
-from .flac_shards import ShardJob, is_unchanged, make_shard, read_json, write_in_place
+from .flac_shards import ShardJob, is_unchanged, make_shard, read_json
 from .labels import Vocabulary
+from .provenance import write_json
 from .schema import labels_of, tagging_features, vocabulary_of
 from .shards import ShardedClips
 
@@ -324,7 +325,7 @@ def _finish(
         },
         "splits": dict(sorted({**others, settings.split: section}.items())),  # whichever was prepared first
     }
-    write_in_place(manifest, path)
+    write_json(manifest, path)
     return manifest
 
 

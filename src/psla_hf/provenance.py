@@ -1,6 +1,7 @@
 """What a result must name to be believed: command, commit, versions, machine. Knows nothing of what was measured."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 from .cpu import cpu_count
 from .version import __version__
 
-__all__ = ["provenance", "write_json"]
+__all__ = ["provenance", "put_in_place", "write_json"]
 
 PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "timm", "numpy", "scikit-learn")
 
@@ -35,8 +36,19 @@ def provenance() -> dict:
 
 
 def write_json(content: dict, path: str | Path) -> None:
-    """Write a result file, readable and ready to be compared line by line."""
-    Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write JSON, ready to be compared line by line; whenever the file is there, it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    put_in_place(temporary, path)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file its name once it is on the disk: under that name it is complete or not there at all."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _version(package: str) -> str | None:

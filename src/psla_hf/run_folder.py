@@ -7,9 +7,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from .provenance import write_json
-
-__all__ = ["CHECKPOINTS", "METRICS_FILE", "RESULTS_FILE", "open_run_folder", "write_complete", "write_results"]
+__all__ = ["CHECKPOINTS", "METRICS_FILE", "RESULTS_FILE", "open_run_folder", "write_complete"]
 
 METRICS_FILE = "metrics.jsonl"
 RESULTS_FILE = "results.json"
@@ -41,6 +39,8 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.rglob(f"{UNFINISHED}*"):
             shutil.rmtree(leftover)
+        for leftover in folder.glob(f"{RESULTS_FILE}.*.tmp"):
+            leftover.unlink()
         if overwrite and not resume:
             for earlier in (CHECKPOINTS, "epochs", "last_epoch", "failed"):
                 shutil.rmtree(folder / earlier, ignore_errors=True)
@@ -57,8 +57,3 @@ def write_complete(folder: Path, write: Callable[[Path], object]) -> None:
         write(Path(place))
         for path in Path(place).iterdir():
             path.replace(folder / path.name)
-
-
-def write_results(content: dict, folder: Path) -> None:
-    """Write `results.json`, which by being there says that the run is finished."""
-    write_complete(folder, lambda place: write_json(content, place / RESULTS_FILE))

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Sampler
 
 from .labels import ClipLabels, Vocabulary
+from .provenance import write_json
 
 __all__ = ["ClassCounts", "EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
 
@@ -57,7 +58,7 @@ class ClassCounts:
 
     def save(self, path: str | Path) -> None:
         """Write the counts as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(asdict(self), path)
 
     def as_array(self) -> np.ndarray:
         """The counts in index order, int64 `[K]`."""
@@ -124,8 +125,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
             indices = torch.cat([torch.randperm(self.num_clips, generator=generator) for _ in range(rounds)])
         else:
             indices = torch.multinomial(self.weights, self.num_draws, replacement=True, generator=generator)
-        for position in range(self.start, self.num_draws):
-            yield int(indices[position]), int(seeds[position + 1])
+        mine = slice(self.start, self.num_draws)
+        for index, seed in zip(indices.numpy()[mine], seeds[1:][mine], strict=True):
+            yield int(index), int(seed)
 
 
 class ProcessBatches(Sampler[list[tuple[int, int]]]):

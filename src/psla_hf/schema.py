@@ -1,7 +1,5 @@
 """The one schema of tagging data, and the account of what a load found. Knows no audio, no sources and no models."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from .labels import ClipLabels, Vocabulary
+from .provenance import write_json
 
 __all__ = [
     "LoadSummary",
@@ -181,8 +180,4 @@ class LoadSummary:
     def save(self, path: str | Path) -> None:
         """Write everything, with the full lists, as JSON."""
         content = {"found": self.found, **asdict(self)}
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # Several processes may load the same data: whoever reads finds one of their summaries, and a whole one.
-        temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_json(content, path)

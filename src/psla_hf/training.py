@@ -26,13 +26,13 @@ from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination
 from .evaluation import class_metrics, predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
-from .provenance import provenance
+from .provenance import provenance, write_json
 from .recipes import Recipe
-from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete, write_results
+from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete
 from .run_state import Place, RunState, Totals, check_identity, fingerprint
 from .samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
 from .sampling import EpochSampler, balanced_weights
-from .schema import class_names, labels_of, targets_of, vocabulary_of
+from .schema import class_names, labels_of, vocabulary_of
 from .streaming import TaggingStream
 
 __all__ = ["RunInterruptedError", "Trainer"]
@@ -319,8 +319,9 @@ class Trainer:
         last = self._model_state()
         self._save_model(self.output_dir / "last_epoch")
         self._unwrapped().load_state_dict(self.state.weights.result())
-        probabilities, averaged = self._evaluate(self.test_loader)
-        per_class = class_metrics(probabilities.numpy(), targets_of(self.test_clips))
+        probabilities, targets = predict(self.model, self.extractor, self.test_loader, self.accelerator)
+        per_class = class_metrics(probabilities.numpy(), targets.numpy())
+        averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.batch_norm_of_average == "reestimate":
             self._reestimate_batch_norm()
@@ -328,10 +329,10 @@ class Trainer:
         self._save_model(self.output_dir)
         self._unwrapped().load_state_dict(last)
         mean = self.state.ensemble.result()["probabilities"].numpy()
-        results["ensemble"] = tagging_metrics(mean, targets_of(self.test_clips))
+        results["ensemble"] = tagging_metrics(mean, targets.numpy())
         content = {**self._described(results), "per_class": per_class}
         if self.accelerator.is_main_process:
-            write_results(content, self.output_dir)
+            write_json(content, self.output_dir / RESULTS_FILE)  # by being there it says that the run is finished
             shutil.rmtree(self.output_dir / CHECKPOINTS)
         self.accelerator.wait_for_everyone()
         return content
