@@ -26,7 +26,7 @@ def main() -> None:
     if arguments.source == "verify":
         report(arguments.output_dir, verify(arguments.output_dir))
         return
-    for split, clips in LOADERS[arguments.source](arguments).items():
+    for split, clips in (shards(arguments) or LOADERS[arguments.source](arguments)).items():
         manifest = prepare(
             clips,
             arguments.output_dir,
@@ -42,11 +42,11 @@ def main() -> None:
         print(push(arguments.output_dir, arguments.push, private=not arguments.public, **card))
 
 
-def shards(arguments: argparse.Namespace, names: dict[str, tuple[str, ...]]) -> dict[str, Clips] | None:
+def shards(arguments: argparse.Namespace) -> dict[str, Clips] | None:
     """Parquet files, local or remote, are read as they are prepared: no copy of them is made."""
-    if not holds_shards(arguments.data_dir):
+    if arguments.source not in SHARD_NAMES or not holds_shards(arguments.data_dir):
         return None
-    files = find_shards(arguments.data_dir, arguments.split, names)
+    files = find_shards(arguments.data_dir, arguments.split, SHARD_NAMES[arguments.source])
     if files[0].endswith(".tar"):
         return None
     vocabulary = Vocabulary.from_csv(arguments.vocabulary) if arguments.vocabulary else None
@@ -55,17 +55,11 @@ def shards(arguments: argparse.Namespace, names: dict[str, tuple[str, ...]]) -> 
 
 
 def audioset(arguments: argparse.Namespace) -> dict[str, Clips]:
-    sharded = shards(arguments, AUDIOSET_SHARD_NAMES)
-    if sharded:
-        return sharded
     files = {"segments": arguments.segments, "vocabulary": arguments.vocabulary}
     return {arguments.split: cast("Dataset", load_audioset(arguments.data_dir, arguments.split, **files))}
 
 
 def fsd50k(arguments: argparse.Namespace) -> dict[str, Clips]:
-    sharded = shards(arguments, FSD50K_SHARD_NAMES)
-    if sharded:
-        return sharded
     options = {"vocabulary": arguments.vocabulary, "incomplete": arguments.on_error}
     return {arguments.split: cast("Dataset", load_fsd50k(arguments.data_dir, arguments.split, **options))}
 
@@ -79,9 +73,6 @@ def esc(arguments: argparse.Namespace) -> dict[str, Clips]:
 
 
 def own(arguments: argparse.Namespace) -> dict[str, Clips]:
-    sharded = shards(arguments, {})
-    if sharded:
-        return sharded
     names = ("audio_dir", "vocabulary", "split", "separator")
     options = {name: getattr(arguments, name) for name in names}
     data = load_tagging_dataset(arguments.data_dir, incomplete=arguments.on_error, **options)
@@ -90,6 +81,7 @@ def own(arguments: argparse.Namespace) -> dict[str, Clips]:
     return {arguments.split or "all": cast("Dataset", data)}
 
 
+SHARD_NAMES = {"audioset": AUDIOSET_SHARD_NAMES, "fsd50k": FSD50K_SHARD_NAMES, "own": None}
 LOADERS: dict[str, Loader] = {"audioset": audioset, "fsd50k": fsd50k, "esc": esc, "own": own}
 
 

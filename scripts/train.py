@@ -72,6 +72,7 @@ def main() -> None:
                 num_test=len(data.test),
                 num_classes=len(class_names(data.test)),
                 num_processes=accelerator.num_processes,
+                train_hours=data.train_hours,
                 name=run.recipe,
             )
         )

@@ -21,7 +21,7 @@ from .configuration_psla import PslaConfig
 from .conversion import convert_psla_checkpoint
 from .feature_extraction_psla import PslaFeatureExtractor
 from .label_enhancement import RelationType, Threshold, enhance_labels
-from .labels import ClipLabels, Ontology
+from .labels import ClipLabels, Ontology, Vocabulary
 from .modeling_psla import PslaForAudioClassification
 from .recipes import PAPER_ARCHITECTURES
 
@@ -167,12 +167,10 @@ def golden_probability_difference(golden: Path) -> float:
 def golden_label_sets(shared: Path) -> dict[str, bool]:
     """For each of the original's golden label sets, whether ours is the same to the last label."""
     audioset = shared / "audioset"
-    with (audioset / "class_labels_indices.csv").open(encoding="utf-8") as file:
-        mids = [row["mid"] for row in csv.DictReader(file)]
+    vocabulary = Vocabulary.from_csv(audioset / "class_labels_indices.csv")
     with (audioset / "balanced_train_segments.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True))
-    index = {mid: k for k, mid in enumerate(mids)}
-    targets = ClipLabels.from_lists([[index[mid] for mid in row[3].split(",")] for row in rows], len(mids)).multi_hot()
+    targets = ClipLabels.from_lists([vocabulary.encode(row[3].split(",")) for row in rows], len(vocabulary)).multi_hot()
     scores = np.random.default_rng(11).random(targets.shape, dtype=np.float32) ** 4 * 0.9 + 0.1 * targets
     ontology = Ontology.from_json(audioset / "ontology.json")
     golden = json.loads((shared / "golden" / "label_enhancement_balanced_seed11.json").read_text(encoding="utf-8"))
@@ -181,9 +179,9 @@ def golden_label_sets(shared: Path) -> dict[str, bool]:
     for name, expected in golden.items():
         how, relation = name.split("/")
         threshold: Threshold = how if how in ("mean", "median") else float(how)
-        enhanced = enhance_labels(targets, scores, ontology, mids, threshold, types[relation])
+        enhanced = enhance_labels(targets, scores, ontology, vocabulary.mids, threshold, types[relation])
         lines = (
-            f"{row[0]} {','.join(sorted(mids[k] for k in np.flatnonzero(labels)))}"
+            f"{row[0]} {','.join(sorted(vocabulary.mids[k] for k in np.flatnonzero(labels)))}"
             for row, labels in zip(rows, enhanced, strict=True)
         )
         same[name] = hashlib.sha256("\n".join(lines).encode()).hexdigest() == expected["sha256"]

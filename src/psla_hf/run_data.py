@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import datasets
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from .data import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
@@ -44,6 +45,14 @@ class RunData:
         if isinstance(self.train, Dataset):
             return len(self.train)
         return len(ShardIndex.open(self.train, vocabulary_of(self.test)).labels)
+
+    @property
+    def train_hours(self) -> float | None:
+        """Length of the clips to train on; none where it is not known, or they are streamed."""
+        if not isinstance(self.train, Dataset):
+            return None
+        seconds = self.train.select_columns("seconds").with_format("arrow")[:]["seconds"]
+        return None if seconds.null_count else pc.sum(seconds).as_py() / 3600
 
 
 def load_run_data(

@@ -81,7 +81,7 @@ class PlannedClips:
         for position in range(begin, len(plan)):
             if plan.blocks[position] != block:
                 block = plan.blocks[position]
-                inside = plan.blocks == block
+                inside = slice(*np.searchsorted(plan.blocks, [block, block + 1]))
                 block_rows = plan.rows[inside]
                 kept = {row: clip for row, clip in kept.items() if last_block[np.searchsorted(rows, row)] >= block}
                 needed = np.concatenate([block_rows, plan.partners[:, inside].ravel()])
