@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from psla_hf.fidelity import OriginalTagger
 
@@ -52,6 +53,16 @@ def test_accelerate_launches_training(esc_folder, tmp_path):
     run = subprocess.run([*launch, *options], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_tracker_gets_every_epochs_figures(script, esc_folder, tmp_path):
+    run = tmp_path / "run"
+    script("train.py", "--data-dir", esc_folder, "--output-dir", run, "--trackers", "tensorboard", *SMALL)
+    events = EventAccumulator(str(run / "psla-hf")).Reload()
+    rows = json.loads((run / "results.json").read_text())["epochs"]
+    for figure in ("loss", "mAP", "waiting"):
+        logged = [(event.step, event.value) for event in events.Scalars(figure)]
+        assert logged == [(row["epoch"], pytest.approx(row[figure], rel=1e-6)) for row in rows]
 
 
 def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, capsys):

@@ -29,6 +29,9 @@ def make_accelerator(
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
         trackers: Such as `tensorboard`, `wandb` or `trackio`, if they are installed.
         project_dir: Where trackers that write files do so.
+
+    Raises:
+        ValueError: A tracker is unknown or not installed.
     """
     accelerator = Accelerator(
         cpu=cpu,
@@ -37,6 +40,9 @@ def make_accelerator(
         log_with=trackers,
         project_dir=project_dir,
     )
+    missing = set(trackers or ()) - {str(tracker) for tracker in accelerator.log_with} - {"all"}
+    if missing:  # accelerate would go on without them
+        raise ValueError(f"Expected trackers that are installed, got {', '.join(sorted(missing))}. Install or omit it.")
     if accelerator.device.type == "cpu":
         tune_for_cpu(accelerator.num_processes)
     return accelerator
@@ -67,11 +73,12 @@ def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClas
 
 
 def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator: Accelerator) -> nn.Module:
-    """Memory format, synchronised BatchNorm and compilation, as the recipe says.
+    """Memory format, synchronised BatchNorm and compilation, as the recipe says; and freeze what has no effect.
 
     Raises:
         ValueError: BatchNorm is to be synchronised on a CPU, which torch cannot.
     """
+    _freeze_unused(model, recipe.max_length)
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
     if recipe.sync_batch_norm and accelerator.num_processes > 1:
@@ -83,6 +90,22 @@ def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator
     if recipe.compile:
         model.compile()
     return model
+
+
+def _freeze_unused(model: PslaForAudioClassification, num_frames: int) -> None:
+    """Exclude parameters that the loss does not depend on: several processes would wait for their gradients forever.
+
+    Some timm backbones have such, ConvNeXt for one: the normalisation in front of its classifier, which is not used.
+    """
+    training = model.training
+    model.eval()  # so that BatchNorm does not learn from an empty spectrogram
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    logits = model(torch.zeros(1, num_frames, model.config.num_mel_bins)).logits
+    for parameter, gradient in zip(
+        parameters, torch.autograd.grad(logits.sum(), parameters, allow_unused=True), strict=True
+    ):
+        parameter.requires_grad_(gradient is not None)
+    model.train(training)
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:

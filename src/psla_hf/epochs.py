@@ -1,17 +1,66 @@
 """A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from .samples import TaggingDataset, collate
-from .sampling import EpochSampler, ProcessBatches
+from .labels import Vocabulary
+from .recipes import Recipe
+from .samples import SampleMaker, TaggingDataset, collate
+from .sampling import EpochSampler, ProcessBatches, balanced_weights
+from .schema import labels_of
 from .streaming import TaggingStream
 
-__all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination"]
+__all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs"]
+
+
+def open_epochs(
+    recipe: Recipe,
+    clips: Dataset | Sequence[str],
+    vocabulary: Vocabulary,
+    maker: SampleMaker,
+    accelerator: Accelerator,
+    *,
+    seed: int,
+    num_workers: int,
+) -> "IndexedEpochs | StreamedEpochs":
+    """The training batches of this process as the recipe draws them; an update takes `gradient_accumulation` of them.
+
+    Args:
+        recipe: Batch size, sampling and augmentation.
+        clips: Schema of `schema.tagging_features`; or parquet shards to be streamed.
+        vocabulary: The classes, which a stream's shards must have.
+        maker: Makes a sample of a clip by index; streams are treated alike.
+        accelerator: Which process this is, and of how many.
+        seed: Of order and augmentation.
+        num_workers: Processes that decode, for each training process; 0 decodes in this one.
+    """
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    if isinstance(clips, Dataset):
+        weights = balanced_weights(labels_of(clips)) if recipe.balanced_sampling else None
+        sampler = EpochSampler(len(clips), seed, weights, recipe.batch_size)
+        batch_size = recipe.batch_size // recipe.gradient_accumulation
+        return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)
+    stream = TaggingStream.open(
+        clips,
+        recipe.clips_per_step(processes),
+        seed=seed,
+        balanced=recipe.balanced_sampling,
+        augmentation=recipe.augmentation,
+        vocabulary=vocabulary,
+        num_workers=num_workers,
+        rank=rank,
+        num_processes=processes,
+        on_error=maker.on_error,
+        tolerated_share=maker.tolerated_share,
+        accumulation=recipe.gradient_accumulation,
+    )
+    return StreamedEpochs(stream, num_workers)
 
 
 class IndexedEpochs:
@@ -36,6 +85,7 @@ class IndexedEpochs:
         num_workers: int = 0,
     ):
         sampler.set_epoch(0)
+        self.num_clips = len(clips)
         self.batches_per_epoch = len(sampler) // batch_size
         self._sampler, self._batch_size = sampler, batch_size
         batches = ProcessBatches(sampler, batch_size, rank, num_processes)
@@ -56,6 +106,7 @@ class StreamedEpochs:
     """
 
     def __init__(self, stream: TaggingStream, num_workers: int = 0):
+        self.num_clips = len(stream.clips.index.labels)
         self.batches_per_epoch = len(stream) // stream.batch_size
         self._stream = stream
         self._loader = _loader(stream, num_workers, batch_size=stream.batch_size)

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 RESULT_NAMES = {
-    "single": "single model, as the recipe reports it",
+    "single": "single, as the recipe reports it",
     "last_epoch": "last epoch",
     "averaged": "averaged weights",
     "averaged_reestimated": "averaged weights, BatchNorm anew",
@@ -54,7 +54,7 @@ def print_results(results: Mapping[str, Mapping[str, float]], recipe: str) -> No
     target = TARGETS.get(recipe)
     if target is not None:
         for name, figure in target.figures.items():
-            rows[f"to be measured against: {name.replace('_', ' ')}"] = {target.metric: figure}
+            rows[f"for comparison: {name.replace('_', ' ')}"] = {target.metric: figure}
     print_metrics(rows, recipe)
     if target is not None:
         print(f"Measured against: {target.source}. {target.note}".strip())

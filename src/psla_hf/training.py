@@ -16,13 +16,13 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
 from datasets import Dataset
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from .assembly import arrange_model, build_model, build_optimizer
+from .batch_norm import reestimate_batch_norm
 from .conversion import imagenet_source
-from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination
+from .epochs import ignore_termination, open_epochs
 from .evaluation import class_metrics, predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
@@ -31,9 +31,7 @@ from .recipes import Recipe
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete
 from .run_state import Place, RunState, Totals, check_identity, fingerprint
 from .samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
-from .sampling import EpochSampler, balanced_weights
-from .schema import class_names, labels_of, vocabulary_of
-from .streaming import TaggingStream
+from .schema import class_names, vocabulary_of
 
 __all__ = ["RunInterruptedError", "Trainer"]
 
@@ -99,10 +97,12 @@ class Trainer:
         self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
         self.augmentation = recipe.augmentation
         maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
-        self.epochs = self._epochs(train_clips, test_clips, maker)
+        self.epochs = open_epochs(
+            recipe, train_clips, vocabulary_of(test_clips), maker, accelerator, seed=seed, num_workers=num_workers
+        )
         self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.gradient_accumulation
         self.test_clips, self.validation_clips = test_clips, validation_clips
-        self.counts = {"train": self.num_train, "test": len(test_clips)}
+        self.counts = {"train": self.epochs.num_clips, "test": len(test_clips)}
 
         model = arrange_model(build_model(recipe, names, seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
@@ -128,36 +128,6 @@ class Trainer:
         if recipe.report == "best_on_validation" and validation_clips is None:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
         recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
-
-    def _epochs(
-        self, train_clips: Dataset | Sequence[str], test_clips: Dataset, maker: SampleMaker
-    ) -> IndexedEpochs | StreamedEpochs:
-        """The training batches of this process; an update takes `gradient_accumulation` of them."""
-        recipe, accelerator = self.recipe, self.accelerator
-        rank, processes = accelerator.process_index, accelerator.num_processes
-        batch_size = recipe.batch_size // recipe.gradient_accumulation
-        if not isinstance(train_clips, Dataset):
-            stream = TaggingStream.open(
-                train_clips,
-                recipe.clips_per_step(processes),
-                seed=self.seed,
-                balanced=recipe.balanced_sampling,
-                augmentation=self.augmentation,
-                vocabulary=vocabulary_of(test_clips),
-                num_workers=self.num_workers,
-                rank=rank,
-                num_processes=processes,
-                on_error=maker.on_error,
-                tolerated_share=maker.tolerated_share,
-                accumulation=recipe.gradient_accumulation,
-            )
-            self.num_train = len(stream.clips.index.labels)
-            return StreamedEpochs(stream, self.num_workers)
-        self.num_train = len(train_clips)
-        weights = balanced_weights(labels_of(train_clips)) if recipe.balanced_sampling else None
-        sampler = EpochSampler(len(train_clips), self.seed, weights, recipe.batch_size)
-        dataset = TaggingDataset(train_clips, maker, weights)
-        return IndexedEpochs(dataset, sampler, batch_size, rank, processes, self.num_workers)
 
     def _evaluation_loader(self, clips: Dataset, maker: SampleMaker) -> DataLoader:
         """Batches of all processes together, each clip once."""
@@ -324,7 +294,8 @@ class Trainer:
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.batch_norm_of_average == "reestimate":
-            self._reestimate_batch_norm()
+            unseen = self._seen_in_training(self.recipe.epochs + 1)
+            reestimate_batch_norm(self._unwrapped(), unseen, self.accelerator)
             _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
         self._save_model(self.output_dir)
         self._unwrapped().load_state_dict(last)
@@ -344,25 +315,11 @@ class Trainer:
         last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
         return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
 
-    @torch.no_grad()
-    def _reestimate_batch_norm(self) -> None:
-        """BatchNorm's statistics anew, as plain means over one epoch of training batches."""
-        model = self._unwrapped()
-        norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # torch's word for a plain mean
-        model.train()
-        for batch in self.epochs.batches(self.recipe.epochs + 1):
-            batch = send_to_device(batch, self.accelerator.device)
-            with self.accelerator.autocast():
-                model(self.extractor.normalize(self.augmentation.spectrograms(batch, self.extractor)))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-            for statistic in (norm.running_mean, norm.running_var):  # each process has seen its share
-                assert statistic is not None
-                statistic.copy_(self.accelerator.reduce(statistic, "mean"))
+    def _seen_in_training(self, epoch: int) -> Iterator[Tensor]:
+        """The model's inputs in an epoch, augmented."""
+        for batch in self.epochs.batches(epoch):
+            on_device = send_to_device(batch, self.accelerator.device)
+            yield self.extractor.normalize(self.augmentation.spectrograms(on_device, self.extractor))
 
     def _described(self, results: dict) -> dict:
         """The content of `results.json`."""
