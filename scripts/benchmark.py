@@ -6,9 +6,11 @@ from datasets import concatenate_datasets
 
 from psla_hf.benchmark import benchmark_features
 from psla_hf.benchmark_data import benchmark_data, memory_while_streaming
+from psla_hf.benchmark_labels import benchmark_labels
 from psla_hf.benchmark_sampling import benchmark_sampling
 from psla_hf.cli import command_line
 from psla_hf.data import load_esc
+from psla_hf.labels import Ontology, Vocabulary
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_figures, print_speed
 
@@ -41,6 +43,16 @@ def data(arguments: argparse.Namespace) -> dict:
     return results
 
 
+def labels(arguments: argparse.Namespace) -> dict:
+    ontology = Ontology.from_json(arguments.ontology) if arguments.ontology else None
+    vocabulary = Vocabulary.from_csv(arguments.vocabulary) if arguments.vocabulary else None
+    results = benchmark_labels(arguments.clips, ontology, vocabulary, arguments.slice)
+    print_figures(results["slice"], "Label enhancement on a slice, the same labels added", "way")
+    whole = {name.replace("_", " "): {"all clips": figure} for name, figure in results["whole"].items()}
+    print_figures(whole, "From a file of scores to a label set")
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(metavar="WHAT", required=True)
@@ -48,6 +60,7 @@ def main() -> None:
         (features, "log-mel spectrograms, against Kaldi and ASTFeatureExtractor"),
         (sampling, "an epoch of the samplers, against their law and against independent draws"),
         (data, "from encoded clips to batches, against a plain loader"),
+        (labels, "label enhancement from a file of scores, against a plain loop over clips"),
     ):
         command = commands.add_parser(what.__name__, help=help, description=help)
         command.set_defaults(measure=what)
@@ -58,6 +71,11 @@ def main() -> None:
             )
         if what is sampling:
             command.add_argument("--clips", type=int, default=2_063_949, help="size of the label list")
+        elif what is labels:
+            command.add_argument("--clips", type=int, default=2_000_000, help="size of the label list")
+            command.add_argument("--slice", type=int, default=20_000, help="clips that the plain loop does too")
+            command.add_argument("--ontology", help="AudioSet's ontology.json; default: a random forest")
+            command.add_argument("--vocabulary", help="with --ontology: the table of classes, of the same ids")
         else:
             command.add_argument("--rounds", type=int, default=9, help="how often each way is timed, in turn")
         if what is data:
@@ -66,6 +84,8 @@ def main() -> None:
                 "--minutes", type=float, default=0.0, help="also stream for so long, watching the memory"
             )
     arguments = parser.parse_args()
+    if arguments.measure is labels and bool(arguments.ontology) != bool(arguments.vocabulary):
+        parser.error("expected --ontology and --vocabulary together")
 
     results = arguments.measure(arguments)
     if arguments.output:

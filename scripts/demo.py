@@ -56,7 +56,7 @@ def main() -> None:
 
     teacher = AudioTagger.from_pretrained(output_dir / "teacher")
     scores = score_clips(teacher.model, teacher.extractor, train_clips, accelerator)
-    enhanced = enhance_labels(given, scores, scene_ontology(), class_names(train_clips))
+    enhanced = enhance_labels(given, scores, scene_ontology(), ids=class_names(train_clips))
     print_added_labels(given, enhanced, truth)
     results = train("psla", psa, with_targets(train_clips, enhanced))
     table["+ L  labels enhanced by the teacher"] = results["last_epoch"]

@@ -31,6 +31,9 @@ class RunArguments:
     )
     fold: int = setting(1, "ESC: fold to hold out and test on, 1 to 5")
     vocabulary: str | None = setting(None, "table of classes; default: the data's own")
+    labels: str | None = setting(
+        None, "enhanced labels for the clips to train on: a folder of enhance_labels.py, or OWNER/NAME[:CONFIG]"
+    )
     drop_incomplete: bool = setting(False, "go on without listed clips that are missing or unreadable")
     streaming: bool = setting(False, "stream the training clips from parquet shards")
     seed: int = setting(0, "seed of initialisation, order and augmentation")
@@ -62,6 +65,7 @@ def main() -> None:
         vocabulary=run.vocabulary,
         streaming=run.streaming,
         drop_incomplete=run.drop_incomplete,
+        labels=run.labels,
         quiet=not accelerator.is_main_process,
     )
     if run.dry_run:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from psla_hf.cli import command_line
-from psla_hf.reporting import markdown_figures, markdown_origin, markdown_results
+from psla_hf.reporting import markdown_figures, markdown_folds, markdown_origin, markdown_results
 
 ROOT = Path(__file__).parents[1]
 RUNS = {
@@ -20,6 +20,10 @@ def result(name: str) -> dict:
 
 def runs() -> str:
     return markdown_results({name: result(file) for name, file in RUNS.items()})
+
+
+def folds() -> str:
+    return markdown_folds({str(fold): result(f"esc10_fold{fold}_imagenet") for fold in range(1, 6)})
 
 
 def data() -> str:
@@ -56,9 +60,26 @@ def sampling() -> str:
     )
 
 
+def enhancement() -> str:
+    content = result("benchmark_labels")
+    whole = content["results"]["whole"]
+    return "\n\n".join(
+        (
+            f"{whole['clips']:,} clips, {whole['classes']} classes, {whole['labels']:,} labels, "
+            f"{whole['gigabytes_of_scores']:.1f} GB of float16 scores: {whole['seconds_to_enhance']:.0f} s to add "
+            f"{whole['added']:,} labels, {whole['seconds_to_report']:.0f} s for the report's figures, "
+            f"{whole['seconds_to_write']:.0f} s to write the label set. Memory: {whole['mb_at_the_peak']:,.0f} MB at "
+            f"the peak, {whole['mb_before']:,.0f} MB of it libraries and labels before the start.",
+            markdown_figures(content["results"]["slice"], "on a slice"),
+            f"Ratio: how many times as long it takes. {markdown_origin(content)}.",
+        )
+    )
+
+
 DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"results": runs},
+    "README.md": {"results": runs, "folds": folds},
     "docs/data.md": {"data": data, "sampling": sampling},
+    "docs/label_enhancement.md": {"benchmark": enhancement},
 }
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from psla_hf.assembly import make_accelerator
 from psla_hf.recipes import get_recipe
+from psla_hf.shards import ShardedClips, ShardIndex
 from psla_hf.synthetic import make_scenes
 from psla_hf.training import RunInterruptedError, Trainer
 
@@ -46,7 +47,8 @@ def run(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> None:
     accelerator = make_accelerator(cpu=True)
     options = {"num_workers": arguments.workers, "checkpoint_every": 2, "resume": True}
     try:
-        Trainer(recipe, shards or train, test, folder, accelerator, **options).train()
+        streamed = ShardedClips.of(ShardIndex.open(shards)) if shards else None
+        Trainer(recipe, streamed or train, test, folder, accelerator, **options).train()
     except RunInterruptedError:
         os._exit(143)
 

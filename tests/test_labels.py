@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from psla_hf import Ontology
-from psla_hf.labels import ClipLabels, Vocabulary
+from psla_hf.labels import FSD50K_SKIPPED, ClipLabels, Vocabulary, rows_of_ids, stretches
 
 TREE = {"sound": ("animal", "music"), "animal": ("dog", "cat"), "dog": ("bark",), "cat": (), "bark": (), "music": ()}
 
@@ -81,6 +81,45 @@ def test_labels_from_arrow_are_the_same_whatever_its_chunks():
         np.testing.assert_array_equal(labels.offsets, expected.offsets)
 
 
+def test_clips_are_taken_by_number():
+    labels = ClipLabels.from_lists([[0, 2], [], [1]], 3)
+    taken = labels.take(np.array([2, 0, 1, 0]))
+    assert (taken.values.tolist(), taken.offsets.tolist()) == ([1, 0, 2, 0, 2], [0, 1, 3, 3, 5])
+    assert len(labels.take(np.array([], dtype=np.int64))) == 0
+
+
+def test_multi_hot_and_back():
+    labels = ClipLabels.from_lists([[0, 2], [], [1]], 3)
+    again = ClipLabels.from_multi_hot(labels.multi_hot())
+    assert (again.values.tolist(), again.offsets.tolist()) == (labels.values.tolist(), labels.offsets.tolist())
+
+
+def test_stretches_of_the_docstring():
+    assert stretches(np.array([7, 2]), np.array([2, 3])).tolist() == [7, 8, 2, 3, 4]
+    assert stretches(np.array([7, 2]), np.array([0, 0])).tolist() == []
+
+
+def test_ids_are_found_in_any_order():
+    assert rows_of_ids(["b", "a", "c"], ["a", "b", "c"], "the set").tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "message"),
+    [
+        (
+            ["a", "b", "c"],
+            ["a", "d"],
+            r"3 clips of the data in the set, got 2 clips: 2 missing .*b, c.*, 1 extra",
+        ),
+        (["a", "a"], ["a"], "once in the data, 1 of 2"),
+        (["a"], ["a", "b", "b"], "once in the set, 1 of 3"),
+    ],
+)
+def test_other_ids_are_refused_with_counts(wanted, there, message):
+    with pytest.raises(ValueError, match=message):
+        rows_of_ids(wanted, there, "the set")
+
+
 def test_repeated_labels_count_once():
     labels = ClipLabels.from_lists([[2, 0, 2], [], [1, 1]], 3).each_once()
     assert (labels.values.tolist(), labels.offsets.tolist()) == ([0, 2, 1], [0, 2, 2, 3])
@@ -108,16 +147,65 @@ def test_relations_are_matrices_in_the_order_of_the_ids():
 
 
 def test_cycles_and_unknown_classes_are_refused():
-    with pytest.raises(ValueError, match="own ancestor"):
+    with pytest.raises(ValueError, match=r"without cycles.*(a → b → a|b → a → b)"):
         Ontology(children={"a": ("b",), "b": ("a",)}, names={})
-    with pytest.raises(ValueError, match="unknown are \\['c'\\]"):
+    with pytest.raises(ValueError, match="without cycles"):  # though an abstract class passes nothing on
+        Ontology(children={"a": ("b",), "b": ("a",)}, names={}, abstract=frozenset("a"))
+    with pytest.raises(ValueError, match="1 are not: \\['c'\\]"):
         Ontology(children={"a": ("c",)}, names={})
-    with pytest.raises(ValueError, match="unknown are \\['fish'\\]"):
+    with pytest.raises(ValueError, match="1 of 2 are not: \\['fish'\\]"):
         ontology().child_relation(["dog", "fish"])
+
+
+def test_depth_is_the_longest_way_from_the_top():
+    assert [ontology(["animal"]).depth(node) for node in ("sound", "animal", "dog", "bark")] == [0, 1, 2, 3]
+    two_ways = Ontology(children={"top": ("a", "b"), "a": ("b",), "b": ()}, names={})
+    assert two_ways.depth("b") == 2
+
+
+def test_classes_without_relations_propose_nothing_and_may_be_unknown():
+    silent = ontology().without_relations(["dog", "fish"])
+    ids = ["animal", "dog", "bark", "fish"]
+    np.testing.assert_array_equal(silent.child_relation(ids), [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(silent.ancestor_relation(ids), [[0] * 4, [0] * 4, [1, 1, 0, 0], [0] * 4])
+
+
+def test_an_ontology_of_ones_own_needs_ids_and_children_only(tmp_path):
+    path = tmp_path / "ontology.json"
+    path.write_text('[{"id": "animal", "child_ids": ["dog"]}, {"id": "dog", "name": "Dog"}]')
+    own = Ontology.from_json(path)
+    assert own.ancestors("dog") == {"animal"} and own.names == {"animal": "animal", "dog": "Dog"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "JSON"),
+        ('{"id": "a"}', "list of nodes"),
+        ('[{"name": "a"}]', "list of nodes"),
+        ('[{"id": "a"}, {"id": "a"}]', r"every id once.*\['a'\]"),
+        ('[{"id": "a", "child_ids": ["b"]}]', r"1 are not: \['b'\]"),
+    ],
+)
+def test_files_that_are_no_ontology_are_refused(tmp_path, content, message):
+    (tmp_path / "ontology.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        Ontology.from_json(tmp_path / "ontology.json")
 
 
 @pytest.mark.shared
 def test_audiosets_ontology_is_read(shared):
     audioset = Ontology.from_json(shared / "audioset" / "ontology.json")
     assert len(audioset.children) == 632
+    assert max(map(audioset.depth, audioset.children)) == 5
     assert "/m/0jbk" in audioset.ancestors("/m/0bt9lr")  # a dog is an animal
+
+
+@pytest.mark.shared
+def test_fsd50ks_skipped_classes_are_classes_of_it(shared):
+    fsd50k = Vocabulary.from_csv(shared / "fsd50k" / "vocabulary.csv")
+    ontology = Ontology.from_json(shared / "audioset" / "ontology.json").without_relations(FSD50K_SKIPPED)
+    rows = [fsd50k.index[mid] for mid in FSD50K_SKIPPED]
+    assert len(set(rows)) == 5
+    assert not ontology.child_relation(fsd50k.mids)[rows].any()
+    assert not ontology.ancestor_relation(fsd50k.mids)[rows].any()

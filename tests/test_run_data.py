@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from psla_hf.label_enhancement import enhance_clip_labels
+from psla_hf.label_sets import LabelSet, write_folder, write_label_set
 from psla_hf.run_data import load_run_data, load_test_clips
-from psla_hf.schema import class_names
-from psla_hf.synthetic import make_scenes
+from psla_hf.schema import class_names, vocabulary_of
+from psla_hf.synthetic import make_scenes, scene_ontology
+from psla_hf.training_clips import clip_ids, clip_labels
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_audioset_trains_on_one_list_or_both_and_is_tested_on_eval(shards):
 
 def test_a_stream_is_its_shards(shards):
     data = load_run_data("audioset_full", shards, streaming=True, quiet=True)
-    assert isinstance(data.train, list) and len(data.train) == 2 and data.num_train == 11
+    assert len(data.train.index.files) == 2 and data.num_train == 11
 
 
 def test_esc_holds_a_fold_out(esc_folder):
@@ -70,3 +73,33 @@ def test_own_shards_have_the_splits_of_their_names(tmp_path):
         make_scenes(2 + seed, seed=seed)[0].to_parquet(str(tmp_path / f"{split}-0.parquet"))
     data = load_run_data("own", tmp_path, quiet=True)
     assert (len(data.train), len(data.test)) == (3, 4)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["by index", "streamed"])
+def test_clips_to_train_on_get_the_labels_of_a_set_made_for_them(shards, tmp_path, streaming):
+    plain = load_run_data("audioset_full", shards, streaming=streaming, quiet=True)
+    ids, given = clip_ids(plain.train), clip_labels(plain.train)
+    vocabulary, ontology = vocabulary_of(plain.test), scene_ontology()
+    shuffled = np.random.default_rng(0).permutation(len(ids))
+
+    def save(name: str, order: np.ndarray) -> str:
+        labels = given.take(order)
+        scores = np.tile(np.linspace(0, 1, len(order))[:, None], len(vocabulary))  # the later ones get labels
+        made = enhance_clip_labels(labels, scores, ontology, vocabulary.mids)
+        chosen = [ids[row] for row in order]
+        write_folder(tmp_path / name, lambda place: write_label_set(place, chosen, made, vocabulary))
+        return str(tmp_path / name)
+
+    data = load_run_data("audioset_full", shards, streaming=streaming, labels=save("all", shuffled), quiet=True)
+    label_set = LabelSet.open(tmp_path / "all")
+    place = {name: row for row, name in enumerate(label_set.ids)}
+    expected = label_set.enhanced.take(np.array([place[name] for name in ids]))
+    np.testing.assert_array_equal(clip_labels(data.train).values, expected.values)
+    assert len(expected.values) > len(given.values)
+    counts = {"clips": 11, "labels_before": len(given.values), "labels_after": len(expected.values)}
+    assert data.about["label_set"] == {"name": "all", **counts, "soft": False}
+    if streaming:
+        assert [k for clip in data.train for k in clip["labels"]] == expected.values.tolist()
+
+    with pytest.raises(ValueError, match="1 missing"):
+        load_run_data("audioset_full", shards, streaming=streaming, labels=save("few", shuffled[1:]), quiet=True)

@@ -8,7 +8,9 @@ import torch
 
 from psla_hf.augmentation import Augmentation
 from psla_hf.data import load_esc
+from psla_hf.labels import ClipLabels
 from psla_hf.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.schema import with_labels
 
 RATE = 16000
 
@@ -50,6 +52,17 @@ def test_one_augmentation_does_not_shift_the_randomness_of_another(clips):
     for seed in range(10):
         np.testing.assert_array_equal(plain[0, seed]["labels"], rolled[0, seed]["labels"])
         np.testing.assert_array_equal(plain[0, seed]["mask_draws"], rolled[0, seed]["mask_draws"])
+
+
+def test_soft_labels_are_a_samples_targets(clips):
+    values = np.array([0.25, 1, 0.5] * 8, np.float32)
+    soft = with_labels(clips, ClipLabels.from_lists([[0, 1], [2]] * 8 + [[]] * 8, 3), values)
+    data = samples_of(soft)
+    np.testing.assert_array_equal(data[0]["labels"], np.array([0.25, 1, 0], np.float32))
+    np.testing.assert_array_equal(data[1]["labels"], np.array([0, 0, 0.5], np.float32))
+    assert not data[20]["labels"].any()
+    half = samples_of(soft, Augmentation(mixup_rate=1.0))[0, 3]["labels"]  # mixes with a clip of soft labels too
+    assert half.min() >= 0 and half.max() <= 1
 
 
 def test_mixup_rate_is_the_share_of_mixed_samples_and_partners_are_uniform(clips):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from psla_hf.labels import Vocabulary
+from psla_hf.labels import ClipLabels, Vocabulary
 from psla_hf.schema import (
     LoadSummary,
     check_class_order,
@@ -15,6 +15,7 @@ from psla_hf.schema import (
     tagging_features,
     targets_of,
     vocabulary_of,
+    with_labels,
     with_targets,
 )
 
@@ -53,6 +54,19 @@ def test_other_targets_replace_labels_and_mids_and_must_fit(clips):
         with_targets(clips, targets[:2])
     with pytest.raises(ValueError, match="0/1 targets"):
         with_targets(clips, targets * 0.5)
+
+
+def test_soft_labels_are_one_more_column_until_other_labels_come(clips):
+    labels = ClipLabels.from_lists([[1, 2], [], [0]], 3)
+    soft = with_labels(clips.select([2, 1, 0]), labels, np.array([1, 0.25, 0.5], np.float32))
+    assert soft["id"][:] == ["c", "b", "a"]
+    assert soft["labels"][:] == soft["mids"][:] == [[1, 2], [], [0]]
+    assert soft["label_values"][:] == [[1, 0.25], [], [0.5]]
+    assert with_labels(soft, labels).features == clips.features
+    with pytest.raises(ValueError, match="a value for each of 3 labels, got 3 clips with 3 classes and 2 values"):
+        with_labels(clips, labels, np.ones(2, np.float32))
+    with pytest.raises(ValueError, match=r"labels of 3 clips with 3 classes.* got 2 clips with 3 classes"):
+        with_labels(clips, labels.take(np.array([0, 1])))
 
 
 def test_a_data_set_of_another_schema_is_refused():

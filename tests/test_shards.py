@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from psla_hf.labels import Vocabulary
+from psla_hf.labels import ClipLabels, Vocabulary
 from psla_hf.shards import ShardedClips, ShardIndex, iterate_parquet, iterate_tar
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes
 
@@ -162,3 +162,20 @@ def test_hours_are_unknown_where_some_clips_do_not_say(tmp_path):
     rows[1]["seconds"] = None
     Dataset.from_list(rows, features=clips.features).to_parquet(str(tmp_path / "0.parquet"))
     assert ShardIndex.open([str(tmp_path / "0.parquet")]).seconds is None
+
+
+def test_shards_are_read_with_other_labels_as_they_are_told(tmp_path):
+    files = [audioset_like(tmp_path / f"{n}.parquet") for n in range(2)]
+    index = ShardIndex.open(files, VOCABULARY)
+    labels = ClipLabels.from_lists([[n % 3] if n % 2 else [0, 2] for n in range(10)], 3)
+    values = np.linspace(0.1, 1, len(labels.values), dtype=np.float32)
+    hard, soft = index.with_labels(labels), index.with_labels(labels, values)
+    assert len({index.version, hard.version, soft.version}) == 3  # what is cached for one is not for another
+    for n, (clip, plain) in enumerate(zip(ShardedClips.of(soft), ShardedClips.of(hard), strict=True)):
+        of_clip = slice(*labels.offsets[n : n + 2])
+        assert clip["labels"] == clip["mids"] == plain["labels"] == labels.values[of_clip].tolist()
+        np.testing.assert_array_equal(clip["label_values"], values[of_clip])
+        assert "label_values" not in plain and clip["audio"]["bytes"] == AUDIO[n % 5]
+    assert set(soft.features) - set(hard.features) == {"label_values"}
+    with pytest.raises(ValueError, match="got labels of 9 clips and 3 classes"):
+        index.with_labels(labels.take(np.arange(9)))

@@ -11,9 +11,10 @@ from datasets import Dataset
 from scipy.stats import chisquare
 
 from psla_hf.augmentation import Augmentation
-from psla_hf.labels import Vocabulary
+from psla_hf.labels import ClipLabels, Vocabulary
 from psla_hf.samples import SampleMaker, collate
 from psla_hf.schema import tagging_features
+from psla_hf.shards import ShardedClips, ShardIndex
 from psla_hf.streaming import TaggingStream
 from psla_hf.streaming_plan import StreamPlanner
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes
@@ -214,3 +215,19 @@ def test_settings_that_do_not_divide_are_refused(shards, tmp_path):
         TaggingStream(stream.clips, SampleMaker(len(SCENE_CLASSES), 16000), 4)
     with pytest.raises(ValueError, match="multiple of 3 workers"):
         list(torch.utils.data.DataLoader(stream, 4, collate_fn=collate, num_workers=3))
+
+
+def test_soft_labels_reach_the_samples_of_hot_clips_too(shards, tmp_path):
+    """A clip's target is its number, so that each sample tells where it comes from; without mixup there is one."""
+    index = ShardIndex.open(shards)
+    numbers = np.arange(len(index.labels), dtype=np.float32)
+    labels = ClipLabels.from_lists([[0]] * len(numbers), index.labels.num_classes)
+    relabelled = index.with_labels(labels, numbers / len(numbers))
+    stream = TaggingStream.open(relabelled, 4, hot_limit=20, block_groups=4, cache_dir=str(tmp_path))
+    ids = ShardedClips.of(index).column("id")
+    samples = list(stream)
+    assert len(stream.clips.planner.hot) > 0
+    for sample in samples:
+        assert ids[round(float(sample["labels"][0]) * len(numbers))] == sample["id"]
+    labels_of_hot = {clip["id"] for clip in stream.clips.hot} & {sample["id"] for sample in samples}
+    assert labels_of_hot

@@ -1,10 +1,13 @@
 """Speed as ratios against a baseline in the same run, rounds taken in turn. Knows nothing of command lines."""
 
 import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import psutil
 import torch
 import torchaudio
 from torch.profiler import ProfilerActivity, profile
@@ -12,7 +15,25 @@ from transformers import ASTFeatureExtractor
 
 from .feature_extraction_psla import PslaFeatureExtractor
 
-__all__ = ["benchmark_features"]
+__all__ = ["benchmark_features", "memory_sizes"]
+
+
+@contextmanager
+def memory_sizes() -> Iterator[list[int]]:
+    """This process's resident bytes: before, then looked at a hundred times a second until the end of the block."""
+    sizes, done = [psutil.Process().memory_info().rss], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            sizes.append(psutil.Process().memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield sizes
+    finally:
+        done.set()
+        watcher.join()
 
 
 def benchmark_features(

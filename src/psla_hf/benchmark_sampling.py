@@ -2,17 +2,16 @@
 
 import multiprocessing
 import tempfile
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.optimize import brentq
 
+from .benchmark import memory_sizes
 from .labels import ClipLabels, Vocabulary
 from .sampling import EpochSampler, balanced_weights
 from .schema import tagging_features
@@ -197,24 +196,15 @@ def _opening(labels: ClipLabels, seed: int) -> dict[str, float]:
 
 
 def _open_and_plan(files: list[str], seed: int) -> dict[str, float]:
-    before, started = psutil.Process().memory_info().rss, time.perf_counter()
-    sizes, done = [before], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            sizes.append(psutil.Process().memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    index = ShardIndex.open(files)
-    opened = time.perf_counter()
-    _planner(balanced_weights(index.labels), seed, hot_limit=4096).plan(0, 0)
-    planned = time.perf_counter()
-    done.set()
-    watcher.join()
+    started = time.perf_counter()
+    with memory_sizes() as sizes:
+        index = ShardIndex.open(files)
+        opened = time.perf_counter()
+        _planner(balanced_weights(index.labels), seed, hot_limit=4096).plan(0, 0)
+        planned = time.perf_counter()
     return {
         "clips": len(index.labels),
         "seconds_to_open": opened - started,
         "seconds_to_plan": planned - opened,
-        "additional_mb": (max(sizes) - before) / 1e6,
+        "additional_mb": (max(sizes) - sizes[0]) / 1e6,
     }

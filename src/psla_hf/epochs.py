@@ -1,7 +1,7 @@
 """A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,20 +9,19 @@ from accelerate import Accelerator
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from .labels import Vocabulary
 from .recipes import Recipe
 from .samples import SampleMaker, TaggingDataset, collate
 from .sampling import EpochSampler, ProcessBatches, balanced_weights
 from .schema import labels_of
 from .streaming import TaggingStream
+from .training_clips import TrainingClips
 
 __all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs"]
 
 
 def open_epochs(
     recipe: Recipe,
-    clips: Dataset | Sequence[str],
-    vocabulary: Vocabulary,
+    clips: TrainingClips,
     maker: SampleMaker,
     accelerator: Accelerator,
     *,
@@ -33,8 +32,7 @@ def open_epochs(
 
     Args:
         recipe: Batch size, sampling and augmentation.
-        clips: Schema of `schema.tagging_features`; or parquet shards to be streamed.
-        vocabulary: The classes, which a stream's shards must have.
+        clips: Schema of `schema.tagging_features`, by index or in shards to be streamed.
         maker: Makes a sample of a clip by index; streams are treated alike.
         accelerator: Which process this is, and of how many.
         seed: Of order and augmentation.
@@ -47,12 +45,11 @@ def open_epochs(
         batch_size = recipe.batch_size // recipe.gradient_accumulation
         return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)
     stream = TaggingStream.open(
-        clips,
+        clips.index,
         recipe.clips_per_step(processes),
         seed=seed,
         balanced=recipe.balanced_sampling,
         augmentation=recipe.augmentation,
-        vocabulary=vocabulary,
         num_workers=num_workers,
         rank=rank,
         num_processes=processes,

@@ -179,7 +179,7 @@ def golden_label_sets(shared: Path) -> dict[str, bool]:
     for name, expected in golden.items():
         how, relation = name.split("/")
         threshold: Threshold = how if how in ("mean", "median") else float(how)
-        enhanced = enhance_labels(targets, scores, ontology, vocabulary.mids, threshold, types[relation])
+        enhanced = enhance_labels(targets, scores, ontology, threshold, types[relation], ids=vocabulary.mids)
         lines = (
             f"{row[0]} {','.join(sorted(vocabulary.mids[k] for k in np.flatnonzero(labels)))}"
             for row, labels in zip(rows, enhanced, strict=True)

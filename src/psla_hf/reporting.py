@@ -9,6 +9,7 @@ from rich.table import Table
 from .targets import TARGETS
 
 __all__ = [
+    "markdown_folds",
     "markdown_results",
     "print_added_labels",
     "print_epoch",
@@ -26,6 +27,7 @@ RESULT_NAMES = {
     "averaged_reestimated": "averaged weights, BatchNorm anew",
     "ensemble": "checkpoint ensemble",
 }
+RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
 
@@ -75,16 +77,14 @@ def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     )
 
 
-def print_figures(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "") -> None:
-    """One row per name, a column per figure, as they come."""
+def print_figures(rows: Mapping[str, Mapping[str, float | str]], title: str, first_column: str = "") -> None:
+    """One row per name, a column per figure, as they come; words stay as they are."""
     table = Table()
     table.add_column(first_column, no_wrap=True)
     for column in next(iter(rows.values())):
         table.add_column(column.replace("_", " "), justify="right")
     for name, figures in rows.items():
-        table.add_row(
-            name, *(f"{figure:,.4g}" if abs(figure) < 1000 else f"{figure:,.0f}" for figure in figures.values())
-        )
+        table.add_row(name, *(_short(figure, 4) for figure in figures.values()))
     _print(title, table)
 
 
@@ -113,7 +113,7 @@ def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarra
     )
 
 
-def markdown_figures(rows: Mapping[str, Mapping[str, float]], first_column: str) -> str:
+def markdown_figures(rows: Mapping[str, Mapping[str, float | str]], first_column: str) -> str:
     """The same as a Markdown table."""
     columns = list(next(iter(rows.values())))
     lines = [
@@ -128,7 +128,7 @@ def markdown_figures(rows: Mapping[str, Mapping[str, float]], first_column: str)
 def markdown_origin(result: Mapping) -> str:
     """Where figures come from: command, commit and machine of a result file."""
     machine, versions = result["machine"], result["versions"]
-    where = machine["accelerator"] or f"{machine['cpus']} CPU cores"
+    where = machine["accelerator"] or f"{machine['cpus']} CPU core{'s' if machine['cpus'] > 1 else ''}"
     return f"`{result['command']}`, commit {result['commit']}, {where}, torch {versions['torch']}"
 
 
@@ -141,14 +141,7 @@ def markdown_results(runs: Mapping[str, Mapping]) -> str:
     Raises:
         KeyError: A run lacks a figure: a missing number is an error, not a dash.
     """
-    columns = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
-    lines = [
-        "| run | " + " | ".join(f"{column}: accuracy / mAP" for column in columns) + " |",
-        "| --- |" + " --- |" * len(columns),
-    ]
-    for name, run in runs.items():
-        cells = (run["results"][key] for key in columns.values())
-        lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
+    lines = _result_rows("run", {name: run["results"] for name, run in runs.items()})
     for name, run in runs.items():
         clips = run["clips"]
         lines.append("")
@@ -159,8 +152,50 @@ def markdown_results(runs: Mapping[str, Mapping]) -> str:
     return "\n".join(lines)
 
 
-def _short(figure: float) -> str:
-    return f"{figure:,.3g}" if abs(figure) < 100 else f"{figure:,.0f}"
+def markdown_folds(runs: Mapping[str, Mapping]) -> str:
+    """A Markdown table of a cross-validation: the mean over the folds and each of them; clips are counted alike.
+
+    Args:
+        runs: What `results.json` holds, by fold; one recipe, commit and seed.
+
+    Raises:
+        ValueError: The runs differ in more than their data and their command.
+        KeyError: A run lacks a figure.
+    """
+    for what in ("recipe", "commit", "seed", "versions"):
+        if any(run[what] != next(iter(runs.values()))[what] for run in runs.values()):
+            raise ValueError(f"Expected folds of one cross-validation, their {what} differ.")
+    results = {fold: run["results"] for fold, run in runs.items()}
+    weights = [run["clips"]["test"] for run in runs.values()]
+    mean = {
+        kind: {
+            metric: float(np.average([of_fold[kind][metric] for of_fold in results.values()], weights=weights))
+            for metric in ("accuracy", "mAP")
+        }
+        for kind in RESULT_COLUMNS.values()
+    }
+    first = next(iter(runs.values()))
+    lines = _result_rows("fold", {f"**all {len(runs)}**": mean, **results})
+    origin = f"{markdown_origin(first)}, seed {first['seed']}, and likewise for the other folds."
+    return "\n".join([*lines, "", origin])
+
+
+def _result_rows(first_column: str, results: Mapping[str, Mapping]) -> list[str]:
+    """The lines of a Markdown table: accuracy and mAP of the averaged weights, the last epoch and the ensemble."""
+    lines = [
+        f"| {first_column} | " + " | ".join(f"{column}: accuracy / mAP" for column in RESULT_COLUMNS) + " |",
+        "| --- |" + " --- |" * len(RESULT_COLUMNS),
+    ]
+    for name, of_run in results.items():
+        cells = (of_run[key] for key in RESULT_COLUMNS.values())
+        lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
+    return lines
+
+
+def _short(figure: float | str, digits: int = 3) -> str:
+    if isinstance(figure, str):
+        return figure
+    return f"{figure:,.{digits}g}" if abs(figure) < 10 ** (digits - 1) else f"{figure:,.0f}"
 
 
 def _print(title: str, table: Table) -> None:

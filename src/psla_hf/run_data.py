@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from .data import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
+from .label_sets import LabelSet
 from .layouts import EscSubset
 from .listing import Incomplete
 from .schema import vocabulary_of
 from .shard_loading import AUDIOSET_SHARD_NAMES, find_shards, holds_shards
-from .shards import ShardIndex
+from .shards import ShardedClips, ShardIndex
+from .training_clips import TrainingClips, with_label_set
 
 __all__ = ["DATASETS", "RunData", "load_run_data", "load_test_clips"]
 
@@ -28,13 +30,13 @@ class RunData:
     """The parts of a data set.
 
     Attributes:
-        train: Clips to train on, or parquet shards to be streamed.
+        train: Clips to train on, by index or in parquet shards to be streamed.
         test: Clips to test on.
         validation: Clips to choose an epoch on, where the data set has such.
         about: What each load found, in figures, by part.
     """
 
-    train: Dataset | list[str]
+    train: TrainingClips
     test: Dataset
     validation: Dataset | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -42,15 +44,13 @@ class RunData:
     @property
     def num_train(self) -> int:
         """Clips to train on."""
-        if isinstance(self.train, Dataset):
-            return len(self.train)
-        return len(ShardIndex.open(self.train, vocabulary_of(self.test)).labels)
+        return len(self.train)
 
     @property
     def train_hours(self) -> float | None:
-        """Length of the clips to train on; none where it is not known, or they are streamed."""
+        """Length of the clips to train on; none where it is not known."""
         if not isinstance(self.train, Dataset):
-            return None
+            return None if self.train.index.seconds is None else self.train.index.seconds / 3600
         seconds = self.train.select_columns("seconds").with_format("arrow")[:]["seconds"]
         return None if seconds.null_count else pc.sum(seconds).as_py() / 3600
 
@@ -64,6 +64,7 @@ def load_run_data(
     vocabulary: str | None = None,
     streaming: bool = False,
     drop_incomplete: bool = False,
+    labels: str | Path | None = None,
     quiet: bool = False,
 ) -> RunData:
     """Load all parts of a data set.
@@ -80,11 +81,12 @@ def load_run_data(
         vocabulary: The classes, where the data do not say; see `data`.
         streaming: Do not load the training clips, stream them: `data_dir` holds parquet shards.
         drop_incomplete: Go on without listed clips that are missing or unreadable (AudioSet always does).
+        labels: A label set, see `LabelSet.open`, whose enhanced labels the clips to train on get.
         quiet: Print no summaries.
 
     Raises:
         FileNotFoundError: Data are missing.
-        ValueError: There is no such data set, or it lacks a part.
+        ValueError: There is no such data set, it lacks a part, or the label set was made for other clips.
     """
     place = hashlib.sha256(str(Path(data_dir).absolute()).encode()).hexdigest()[:8]
     summaries = Path(datasets.config.HF_DATASETS_CACHE) / "psla_hf" / f"{dataset}-{place}"
@@ -109,7 +111,12 @@ def load_run_data(
         raise ValueError(f"Streaming is for what does not fit: AudioSet's shards. Load {dataset} by index.")
     data = loaders[dataset]()
     about = {path.stem: _in_figures(path) for path in loaded if path.is_file()}
-    return RunData(data.train, data.test, data.validation, about)
+    if labels is None:
+        return replace(data, about=about)
+    label_set = LabelSet.open(labels)
+    return replace(
+        data, train=with_label_set(data.train, label_set), about={**about, "label_set": label_set.in_figures()}
+    )
 
 
 def load_test_clips(
@@ -152,7 +159,8 @@ def _audioset(
     if streaming:
         if not holds_shards(data_dir):
             raise ValueError(f"Expected parquet shards to stream in {data_dir}. Make them with prepare_data.py.")
-        return RunData([file for split in splits for file in find_shards(data_dir, split, AUDIOSET_SHARD_NAMES)], test)
+        files = [file for split in splits for file in find_shards(data_dir, split, AUDIOSET_SHARD_NAMES)]
+        return RunData(ShardedClips.of(ShardIndex.open(files, vocabulary_of(test))), test)
     parts = [cast("Dataset", load_audioset(data_dir, split, vocabulary=vocabulary, **how(split))) for split in splits]
     return RunData(concatenate_datasets(parts) if len(parts) > 1 else parts[0], test)
 

@@ -1,7 +1,6 @@
 """Where a run is and what it has gathered so far: saved, restored, compared. Knows no loop and no data loading."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from torch.optim import Optimizer
 
 from .averaging import RunningMean
 from .checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
-from .remote import files_version
 from .schema import labels_of
+from .training_clips import TrainingClips
 
 __all__ = ["Place", "RunState", "Totals", "check_identity", "fingerprint"]
 
@@ -148,13 +147,15 @@ def check_identity(then: dict[str, Any], now: dict[str, Any], folder: Path) -> N
         )
 
 
-def fingerprint(clips: Dataset | Sequence[str] | None) -> str:
-    """SHA-256 of a data set's ids and labels in their order, or what changes when one of some shards does."""
+def fingerprint(clips: TrainingClips | None) -> str:
+    """SHA-256 of a data set's ids and labels in their order, or what changes when some shards or their labels do."""
     digest = hashlib.sha256()
     if isinstance(clips, Dataset):
         labels = labels_of(clips)
         for part in ("\n".join(clips["id"][:]).encode(), labels.values.tobytes(), labels.offsets.tobytes()):
             digest.update(part)
+        if "label_values" in clips.features:
+            digest.update(repr(clips["label_values"][:]).encode())
     elif clips is not None:
-        return files_version(clips)
+        return clips.index.version
     return digest.hexdigest()

@@ -25,9 +25,10 @@ logger = logging.getLogger(__name__)
 class SampleMaker:
     """Makes samples of encoded clips, and decides what happens to those that do not decode.
 
-    A sample has `id`, `waveform` float32 `[T]` and `labels` float32 `[K]`; `short`, whether the file ended before its
-    headers say; and `redrawn`, the ids of clips that did not decode and were replaced. A training sample also has
-    `mask_draws` `[4]` and, if its frequency response is to change, `style`: a second waveform and a weight.
+    A sample has `id`, `waveform` float32 `[T]` and `labels` float32 `[K]`, 0 and 1 or a clip's `label_values`; `short`,
+    whether the file ended before its headers say; and `redrawn`, the ids of clips that did not decode and were
+    replaced. A training sample also has `mask_draws` `[4]` and, if its frequency response is to change, `style`: a
+    second waveform and a weight.
 
     Args:
         num_classes: K.
@@ -144,7 +145,8 @@ class SampleMaker:
 
     def _multi_hot(self, clip: dict[str, Any]) -> np.ndarray:
         labels = np.zeros(self.num_classes, dtype=np.float32)
-        labels[clip["labels"]] = 1
+        values = clip.get("label_values")
+        labels[clip["labels"]] = 1 if values is None else values
         return labels
 
 

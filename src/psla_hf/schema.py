@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from .labels import ClipLabels, Vocabulary
@@ -19,11 +20,12 @@ __all__ = [
     "tagging_features",
     "targets_of",
     "vocabulary_of",
+    "with_labels",
     "with_targets",
 ]
 
 
-def tagging_features(vocabulary: Vocabulary) -> Features:
+def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
     """The schema of every data set here.
 
     - `id`: the clip's name, unique in its split.
@@ -33,7 +35,10 @@ def tagging_features(vocabulary: Vocabulary) -> Features:
     - `mids`: the same indices; the feature has AudioSet's ids (the name again, for a class without one).
     - `split`: such as `train`.
     - `seconds`: length according to the file's header when it was listed; none where nobody looked.
+
+    Clips with soft labels have one column more, `label_values`: the target of each of `labels`, float32.
     """
+    values = {"label_values": List(Value("float32"))} if soft else {}
     return Features(
         {
             "id": Value("string"),
@@ -42,6 +47,7 @@ def tagging_features(vocabulary: Vocabulary) -> Features:
             "mids": List(ClassLabel(names=list(vocabulary.mids))),
             "split": Value("string"),
             "seconds": Value("float32"),
+            **values,
         }
     )
 
@@ -98,11 +104,37 @@ def with_targets(clips: Dataset, targets: np.ndarray) -> Dataset:
         )
     if not np.isin(targets, (0, 1)).all():
         raise ValueError("Expected 0/1 targets: a data set's labels are there or not.")
-    indices = [np.flatnonzero(row).tolist() for row in targets]
-    features = clips.features
-    rest = clips.remove_columns(["labels", "mids"])
-    for column in ("labels", "mids"):
-        rest = rest.add_column(column, indices, feature=features[column])
+    return with_labels(clips, ClipLabels.from_multi_hot(targets))
+
+
+def with_labels(clips: Dataset, labels: ClipLabels, values: np.ndarray | None = None) -> Dataset:
+    """The same clips with other labels; their audio is not touched.
+
+    Args:
+        clips: N clips of K classes.
+        labels: Of N clips and K classes.
+        values: Targets of soft labels, one for each of `labels.values`, from 0 to 1; by default all are 1.
+
+    Raises:
+        ValueError: The numbers of clips, of classes or of values do not fit.
+    """
+    expected, got = (len(clips), len(vocabulary_of(clips))), (len(labels), labels.num_classes)
+    if got != expected or (values is not None and len(values) != len(labels.values)):
+        raise ValueError(
+            f"Expected labels of {expected[0]} clips with {expected[1]} classes, and a value for each of "
+            f"{len(labels.values)} labels, got {got[0]} clips with {got[1]} classes"
+            + ("." if values is None else f" and {len(values)} values.")
+        )
+    indices = pa.array(labels.values, pa.int64())
+    columns = {"labels": indices, "mids": indices}
+    features = Features({name: clips.features[name] for name in clips.features if name != "label_values"})
+    if values is not None:
+        columns["label_values"] = pa.array(values, pa.float32())
+        features["label_values"] = List(Value("float32"))
+    rest = clips.remove_columns([name for name in ("labels", "mids", "label_values") if name in clips.features])
+    for name, flat in columns.items():
+        lists = pa.ListArray.from_arrays(pa.array(labels.offsets, pa.int32()), flat)
+        rest = rest.add_column(name, lists, feature=features[name])
     return rest.select_columns(list(features))
 
 

@@ -1,11 +1,12 @@
 """Clips in parquet and WebDataset shards, local or remote, read in the one schema. Knows no sampling, no decoding."""
 
+import hashlib
 import json
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -39,7 +40,9 @@ class ShardIndex:
         labels: Of all clips.
         vocabulary: Their classes.
         seconds: Length of all clips together, where the shards say it.
-        version: Changes when one of the files does, see `remote.files_version`.
+        version: Changes when one of the files does (see `remote.files_version`), or a label.
+        values: Targets of soft labels, one for each of `labels.values`; none where they are all 1.
+        relabelled: Whether the labels are others than the files', see `with_labels`.
     """
 
     files: tuple[str, ...]
@@ -49,6 +52,8 @@ class ShardIndex:
     vocabulary: Vocabulary
     seconds: float | None
     version: str
+    values: np.ndarray | None = None
+    relabelled: bool = False
 
     @classmethod
     def open(cls, files: Sequence[str], vocabulary: Vocabulary | None = None) -> "ShardIndex":
@@ -91,10 +96,36 @@ class ShardIndex:
             files_version(files),
         )
 
-    @property
+    @cached_property
     def group_starts(self) -> np.ndarray:
         """Number of the first clip of each row group, and the number of clips `[G + 1]`."""
         return np.concatenate([[0], np.cumsum(self.group_sizes)])
+
+    @property
+    def features(self) -> Features:
+        """The schema of what is read."""
+        return tagging_features(self.vocabulary, soft=self.values is not None)
+
+    def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardIndex":
+        """The same clips, read with other labels, for example enhanced ones; the files stay as they are.
+
+        Args:
+            labels: Of all clips, in their order.
+            values: Targets of soft labels, one for each of `labels.values`.
+
+        Raises:
+            ValueError: The numbers of clips, of classes or of values do not fit.
+        """
+        fits = (len(labels), labels.num_classes) == (len(self.labels), self.labels.num_classes)
+        if not fits or (values is not None and len(values) != len(labels.values)):
+            raise ValueError(
+                f"Expected labels of {len(self.labels)} clips and {self.labels.num_classes} classes, and a value for "
+                f"each if they are soft, got labels of {len(labels)} clips and {labels.num_classes} classes."
+            )
+        digest = hashlib.sha256(self.version.encode())
+        for part in (labels.values, labels.offsets, values):
+            digest.update(b"" if part is None else part.tobytes())
+        return replace(self, labels=labels, values=values, version=digest.hexdigest(), relabelled=True)
 
     def read(self, group: int, rows: np.ndarray | None = None) -> list[dict[str, Any]]:
         """Clips of one row group in the schema, audio encoded.
@@ -104,11 +135,21 @@ class ShardIndex:
             rows: Numbers of the clips wanted, within the row group; by default all. What is not wanted is read with the
                 rest (a row group is the unit of reading), but becomes no Python object.
         """
+        rows = np.arange(self.group_sizes[group]) if rows is None else rows
         number, own_group = self.group_files[group]
         parquet = _open_parquet(self.files[number], os.getpid())
-        table = _read_group(parquet, int(own_group), self.files[number])
-        table = table if rows is None else table.take(pa.array(rows))
-        return _in_schema(table, self.vocabulary, self.files[number])
+        table = _read_group(parquet, int(own_group), self.files[number]).take(pa.array(rows))
+        clips = _in_schema(table, self.vocabulary, self.files[number])
+        if self.relabelled:
+            for clip, row in zip(clips, self.group_starts[group] + rows, strict=True):
+                clip |= self._labels_of(row)
+        return clips
+
+    def _labels_of(self, clip: int) -> dict[str, list]:
+        part = slice(*self.labels.offsets[clip : clip + 2])
+        indices = self.labels.values[part].tolist()
+        soft = {} if self.values is None else {"label_values": self.values[part].tolist()}
+        return {"labels": indices, "mids": indices, **soft}
 
 
 @dataclass(frozen=True)
@@ -125,6 +166,11 @@ class ShardedClips:
     start: int
     stop: int
 
+    @classmethod
+    def of(cls, index: ShardIndex) -> "ShardedClips":
+        """All of them."""
+        return cls(index, 0, len(index.labels))
+
     def __len__(self) -> int:
         return self.stop - self.start
 
@@ -138,7 +184,7 @@ class ShardedClips:
     @property
     def features(self) -> Features:
         """The schema."""
-        return tagging_features(self.index.vocabulary)
+        return self.index.features
 
     @property
     def labels(self) -> ClipLabels:

@@ -15,7 +15,6 @@ from .augmentation import Augmentation
 from .labels import Vocabulary
 from .samples import OnError, SampleMaker
 from .sampling import balanced_weights
-from .schema import tagging_features
 from .shards import ShardIndex
 from .streaming_plan import StreamPlanner
 
@@ -53,7 +52,7 @@ class PlannedClips:
         known_by = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
         hot = Dataset.from_generator(
             _fetch,
-            features=tagging_features(index.vocabulary),
+            features=index.features,
             cache_dir=cache_dir,
             gen_kwargs={"index": index, "rows": planner.hot.tolist()},
             fingerprint=known_by,
@@ -111,7 +110,7 @@ class PlannedClips:
         """One epoch in the schema, each reader a shard, for whatever takes a `datasets.IterableDataset`."""
         return IterableDataset.from_generator(
             partial(_clips_of_readers, self),
-            features=tagging_features(self.index.vocabulary),
+            features=self.index.features,
             gen_kwargs={"readers": list(range(self.planner.num_readers)), "epoch": epoch},
         )
 
@@ -179,7 +178,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
     @classmethod
     def open(
         cls,
-        files: Sequence[str],
+        shards: Sequence[str] | ShardIndex,
         batch_size: int,
         *,
         seed: int = 0,
@@ -200,12 +199,12 @@ class TaggingStream(torch.utils.data.IterableDataset):
         """A stream of parquet shards, with one reader for each worker of each process.
 
         Args:
-            files: Paths or addresses, see `remote.find_files`.
+            shards: Paths or addresses, see `remote.find_files`; or what has been opened of them.
             batch_size: Of one process.
             seed: Of order and augmentation.
             balanced: Draw by PSLA's law; else every clip comes once.
             augmentation: Of the samples.
-            vocabulary: The classes, where the shards do not carry them.
+            vocabulary: The classes, where the shards do not carry them and have not been opened.
             num_workers: Of the `DataLoader` in each process.
             rank: Number of this process.
             num_processes: How many there are.
@@ -218,7 +217,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
             cache_dir: Where; by default the cache of `datasets`.
         """
         augmentation = augmentation or Augmentation()
-        index = ShardIndex.open(files, vocabulary)
+        index = shards if isinstance(shards, ShardIndex) else ShardIndex.open(shards, vocabulary)
         readers = max(1, num_workers) * num_processes
         planner = StreamPlanner(
             index.group_sizes,

@@ -1,7 +1,7 @@
 """Synthetic sound scenes whose true labels are known, for the demo and the tests. Knows no models."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import soundfile
@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 from .labels import Ontology, Vocabulary
 from .schema import tagging_features
 
-__all__ = ["SCENE_CLASSES", "make_scenes", "scene_ontology"]
+__all__ = ["SCENE_CLASSES", "as_clips", "keep_some", "make_scenes", "scene_ontology", "tree_ontology", "with_ancestors"]
 
 SAMPLING_RATE = 16000
 SCENE_SECONDS = 1.0
@@ -29,10 +29,27 @@ FROM_COMMON_TO_RARE = ("hum", "rain", "click", "whistle", "wind", "knock", "sire
 
 def scene_ontology() -> Ontology:
     """The classes' parents and children, as the graph that label enhancement takes."""
-    return Ontology(
-        children={name: SCENE_TREE.get(name, ()) for name in SCENE_CLASSES},
-        names={name: name for name in SCENE_CLASSES},
-    )
+    return tree_ontology(SCENE_TREE, SCENE_CLASSES)
+
+
+def tree_ontology(tree: Mapping[str, Sequence[str]], classes: Sequence[str]) -> Ontology:
+    """The graph of some classes, whose names are their ids.
+
+    Args:
+        tree: The direct children of each class that has some.
+        classes: All of them.
+    """
+    return Ontology({name: tuple(tree.get(name, ())) for name in classes}, {name: name for name in classes})
+
+
+def with_ancestors(names: Iterable[str], ontology: Ontology) -> set[str]:
+    """These classes and all above them: what is true of a clip in which they sound."""
+    return {other for name in names for other in (name, *ontology.ancestors(name))}
+
+
+def keep_some(labels: Sequence[int], missing: float, rng: np.random.Generator) -> list[int]:
+    """A clip's labels, each left out with probability `missing`; one is kept where none would be."""
+    return [k for k in labels if rng.random() >= missing] or [int(rng.choice(labels))]
 
 
 def make_scenes(
@@ -54,24 +71,42 @@ def make_scenes(
     """
     rng = np.random.default_rng(seed)
     shares = np.arange(1, len(FROM_COMMON_TO_RARE) + 1) ** (-2.0 if long_tail else 0.0)
-    rows, truth = [], np.zeros((num_scenes, len(SCENE_CLASSES)), dtype=np.float32)
+    ontology, truth = scene_ontology(), np.zeros((num_scenes, len(SCENE_CLASSES)), dtype=np.float32)
+    waveforms, given = [], []
     for i in range(num_scenes):
         sounding = rng.choice(FROM_COMMON_TO_RARE, size=rng.integers(1, 4), replace=False, p=shares / shares.sum())
-        labels = [k for k, name in enumerate(SCENE_CLASSES) if {name, *SCENE_TREE.get(name, ())} & set(sounding)]
+        names = with_ancestors(sounding, ontology)
+        labels = [k for k, name in enumerate(SCENE_CLASSES) if name in names]
         truth[i, labels] = 1
-        kept = [k for k in labels if rng.random() >= missing_labels] or [int(rng.choice(labels))]
-        audio = _as_flac(_scene(sounding, rng))
-        rows.append(
-            {
-                "id": f"scene-{seed}-{i:05d}",
-                "audio": {"path": None, "bytes": audio},
-                "labels": kept,
-                "mids": kept,
-                "split": f"seed {seed}",
-                "seconds": SCENE_SECONDS,
-            }
-        )
-    return Dataset.from_list(rows, features=tagging_features(Vocabulary(SCENE_CLASSES))), truth
+        given.append(keep_some(labels, missing_labels, rng))
+        waveforms.append(_scene(sounding, rng))
+    return as_clips(waveforms, given, Vocabulary(SCENE_CLASSES), f"scene-{seed}", f"seed {seed}"), truth
+
+
+def as_clips(
+    waveforms: Sequence[np.ndarray], labels: Sequence[Sequence[int]], vocabulary: Vocabulary, name: str, split: str
+) -> Dataset:
+    """Made waveforms as a data set, as FLAC in the schema of `schema.tagging_features`.
+
+    Args:
+        waveforms: Of N clips, `[T]` at 16 kHz.
+        labels: Class indices of each.
+        vocabulary: The classes.
+        name: What the ids begin with.
+        split: Of all of them.
+    """
+    rows = [
+        {
+            "id": f"{name}-{i:05d}",
+            "audio": {"path": None, "bytes": _as_flac(samples)},
+            "labels": of_clip,
+            "mids": of_clip,
+            "split": split,
+            "seconds": len(samples) / SAMPLING_RATE,
+        }
+        for i, (samples, of_clip) in enumerate(zip(waveforms, labels, strict=True))
+    ]
+    return Dataset.from_list(rows, features=tagging_features(vocabulary))
 
 
 def _scene(sounding: np.ndarray, rng: np.random.Generator) -> np.ndarray:

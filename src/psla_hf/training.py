@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -31,7 +31,8 @@ from .recipes import Recipe
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete
 from .run_state import Place, RunState, Totals, check_identity, fingerprint
 from .samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
-from .schema import class_names, vocabulary_of
+from .schema import class_names
+from .training_clips import TrainingClips
 
 __all__ = ["RunInterruptedError", "Trainer"]
 
@@ -47,8 +48,7 @@ class Trainer:
 
     Args:
         recipe: All settings.
-        train_clips: Training clips, schema of `schema.tagging_features`; or parquet shards to be streamed (paths or
-            addresses).
+        train_clips: Training clips, schema of `schema.tagging_features`, by index or in shards to be streamed.
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
             line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
@@ -72,7 +72,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        train_clips: Dataset | Sequence[str],
+        train_clips: TrainingClips,
         test_clips: Dataset,
         output_dir: str | Path,
         accelerator: Accelerator,
@@ -97,9 +97,7 @@ class Trainer:
         self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
         self.augmentation = recipe.augmentation
         maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
-        self.epochs = open_epochs(
-            recipe, train_clips, vocabulary_of(test_clips), maker, accelerator, seed=seed, num_workers=num_workers
-        )
+        self.epochs = open_epochs(recipe, train_clips, maker, accelerator, seed=seed, num_workers=num_workers)
         self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.gradient_accumulation
         self.test_clips, self.validation_clips = test_clips, validation_clips
         self.counts = {"train": self.epochs.num_clips, "test": len(test_clips)}
@@ -114,13 +112,11 @@ class Trainer:
         if resume and self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log()
 
-    def _check(
-        self, train_clips: Dataset | Sequence[str], test_clips: Dataset, validation_clips: Dataset | None
-    ) -> None:
+    def _check(self, train_clips: TrainingClips, test_clips: Dataset, validation_clips: Dataset | None) -> None:
         """Refuse data and settings that do not go together."""
         recipe = self.recipe
         for what, clips in (("train", train_clips), ("validate", validation_clips)):
-            if isinstance(clips, Dataset) and class_names(clips) != class_names(test_clips):
+            if clips is not None and class_names(clips) != class_names(test_clips):
                 raise ValueError(
                     f"Expected the same classes to {what} and to test on, got {class_names(clips)} and "
                     f"{class_names(test_clips)}."
@@ -343,7 +339,7 @@ class Trainer:
     def _save_state(self, folder: str, keep: int = 2) -> None:
         self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
 
-    def _identity(self, train_clips: Dataset | Sequence[str]) -> dict[str, Any]:
+    def _identity(self, train_clips: TrainingClips) -> dict[str, Any]:
         """What must be the same for a resumed run to end as an uninterrupted one."""
         streamed = not isinstance(train_clips, Dataset)
         clips = (train_clips, self.test_clips, self.validation_clips)

@@ -1,0 +1,163 @@
+"""Enhance a training set's labels: enhance_labels.py --model TEACHER --data-dir DIR --ontology FILE --output OUT.
+
+The teacher's scores are kept beside the output, in OUTPUT.scores: started again after a kill, scoring goes on, and
+another threshold needs no scoring. `accelerate launch` shares the scoring among processes.
+"""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from accelerate import Accelerator
+
+from psla_hf.assembly import make_accelerator
+from psla_hf.cli import command_line
+from psla_hf.enhancement_report import enhancement_figures, write_report
+from psla_hf.inference import AudioTagger
+from psla_hf.label_enhancement import Relations, Threshold, check_threshold, enhance_clip_labels
+from psla_hf.label_sets import check_output, write_folder, write_label_set
+from psla_hf.labels import FSD50K_SKIPPED, Ontology
+from psla_hf.provenance import provenance
+from psla_hf.reporting import print_figures
+from psla_hf.run_data import DATASETS, load_run_data
+from psla_hf.schema import vocabulary_of
+from psla_hf.score_files import NpyRows, open_scores
+from psla_hf.teacher_scores import score_training_clips, teacher_fingerprint
+from psla_hf.training_clips import TrainingClips, audio_path, clip_ids, clip_labels
+
+
+def main() -> None:
+    arguments = parse()
+    check_output(arguments.output, arguments.overwrite)
+    ontology = Ontology.from_json(arguments.ontology).without_relations(arguments.skip_sources)
+    accelerator = make_accelerator()
+    data = load_run_data(
+        arguments.dataset,
+        arguments.data_dir,
+        fold=arguments.fold,
+        subset=arguments.subset,
+        vocabulary=arguments.vocabulary,
+        streaming=arguments.streaming,
+        drop_incomplete=arguments.drop_incomplete,
+        quiet=not accelerator.is_main_process,
+    )
+    clips = data.train
+    # What does not fit is to be told before the teacher scores for hours.
+    Relations.of(ontology, vocabulary_of(clips).mids, arguments.types)
+
+    if arguments.model:
+        scores, teacher = score(arguments, clips, accelerator)
+        if accelerator.is_main_process:
+            enhance(arguments, clips, ontology, scores, {**teacher, "data": data.about})
+    elif accelerator.is_main_process:
+        parent = Path(arguments.output).absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
+            scores = open_scores(arguments.scores, clip_ids(clips), len(vocabulary_of(clips)), Path(place))
+            teacher = {"teacher": f"whoever made the scores in {public_name(arguments.scores)}"}
+            enhance(arguments, clips, ontology, scores, {**teacher, "data": data.about})
+
+
+def score(
+    arguments: argparse.Namespace, clips: TrainingClips, accelerator: Accelerator
+) -> tuple[NpyRows, dict[str, str]]:
+    """The teacher's scores, and who the teacher is."""
+    teacher = AudioTagger.from_pretrained(arguments.model)
+    scores = score_training_clips(
+        teacher.model,
+        teacher.extractor,
+        clips,
+        arguments.scores_dir or f"{Path(arguments.output)}.scores",
+        accelerator,
+        batch_size=arguments.batch_size,
+        num_workers=arguments.num_workers,
+        clips_per_chunk=arguments.clips_per_chunk,
+        on_error=arguments.on_error,
+    )
+    fingerprint = teacher_fingerprint(teacher.model, teacher.extractor)
+    return scores, {"teacher": public_name(arguments.model), "teacher_fingerprint": fingerprint}
+
+
+def enhance(
+    arguments: argparse.Namespace, clips: TrainingClips, ontology: Ontology, scores: NpyRows, about: dict[str, Any]
+) -> None:
+    """Write the label set and its report."""
+    vocabulary, ids = vocabulary_of(clips), clip_ids(clips)
+    how = {name: getattr(arguments, name) for name in ("threshold", "types", "iterations")}
+    labels = clip_labels(clips)
+    enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids, **how, allow_unscored=True)
+    data_dir = Path(arguments.data_dir)
+    root = data_dir.parent if data_dir.is_file() else data_dir
+    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
+    settings = {name: getattr(arguments, name) for name in ("dataset", "soft", "skip_sources")}
+    report = {**provenance(), **about, **settings, **how, **figures}
+
+    def write(folder: Path) -> None:
+        write_label_set(folder, ids, enhancement, vocabulary, arguments.soft)
+        write_report(folder, report)
+
+    write_folder(arguments.output, write, arguments.overwrite)
+    counts = figures["labels"]
+    print_figures(
+        figures["relations"], f"{counts['added']:,} labels added to {counts['before']:,} ({counts['percent']:.1f} %)"
+    )
+    print(f"Label set and report.md: {arguments.output}\nTrain with it: scripts/train.py … --labels {arguments.output}")
+
+
+def public_name(path: str) -> str:
+    """A path's last part, where it says where on this machine something is; a repository's name as it is."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def threshold(word: str) -> Threshold:
+    """`mean`, `median`, or a percentile as `25` or `25P`."""
+    try:
+        value: Any = word if word in ("mean", "median") else float(word.removesuffix("P"))
+        check_threshold(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected mean, median or a percentile such as 25, got {word}") from error
+    return value
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", metavar="TEACHER", help="directory or Hub id of the tagger that scores the clips")
+    source.add_argument("--scores", metavar="FILE", help="or scores: .npy, .parquet, the original's .csv, a folder")
+    parser.add_argument("--ontology", required=True, help="AudioSet's ontology.json, or one of its form")
+    parser.add_argument("--output", required=True, help="folder for the label set")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output folder that is not empty")
+    parser.add_argument("--threshold", type=threshold, default="mean", help="mean, median or a percentile such as 25")
+    parser.add_argument("--types", type=lambda word: word.split(","), default="I,II", help="I, II or I,II")
+    parser.add_argument("--soft", action="store_true", help="an added label's target is the teacher's score, not 1")
+    parser.add_argument("--iterations", type=int, default=1, help="rounds at most; the paper has one")
+    parser.add_argument(
+        "--skip-sources",
+        nargs="*",
+        metavar="ID",
+        help="classes that propose nothing; default for fsd50k: the original's five",
+    )
+    parser.add_argument("--data-dir", required=True, help="folder of the data; for own data a table or folder")
+    parser.add_argument("--dataset", choices=DATASETS, default="esc", help="which data; its training part is loaded")
+    parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
+    parser.add_argument("--fold", type=int, default=1, help="ESC: fold that is held out, 1 to 5")
+    parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
+    parser.add_argument("--streaming", action="store_true", help="read the training clips from parquet shards")
+    parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
+    parser.add_argument("--scores-dir", help="folder for the teacher's scores; default: OUTPUT.scores")
+    parser.add_argument("--clips-per-chunk", type=int, default=2048, help="clips whose scores become one file")
+    parser.add_argument("--batch-size", type=int, default=16, help="clips at a time, of each process")
+    parser.add_argument("--num-workers", type=int, default=0, help="processes that decode, for each that scores")
+    parser.add_argument(
+        "--on-error", choices=["raise", "skip"], default="raise", help="clips that do not decode: stop, or no scores"
+    )
+    arguments = parser.parse_args()
+    if arguments.skip_sources is None:
+        arguments.skip_sources = list(FSD50K_SKIPPED) if arguments.dataset == "fsd50k" else []
+    return arguments
+
+
+if __name__ == "__main__":
+    with command_line():
+        main()

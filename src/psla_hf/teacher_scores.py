@@ -1,0 +1,179 @@
+"""A teacher's scores of training clips: in chunks, by many processes, resumable. Knows no labels and no ontology."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from .feature_extraction_psla import PslaFeatureExtractor
+from .modeling_psla import PslaForAudioClassification
+from .provenance import put_in_place, write_json
+from .run_state import check_identity
+from .samples import SampleMaker, TaggingDataset, collate
+from .schema import check_class_order, vocabulary_of
+from .score_files import IDENTITY, NpyRows, ids_fingerprint
+from .training_clips import TrainingClips, clip_ids
+
+__all__ = ["score_training_clips", "teacher_fingerprint"]
+
+SHORTEST = 400  # samples, the front end's shortest clip
+
+logger = logging.getLogger(__name__)
+
+
+def teacher_fingerprint(model: PslaForAudioClassification, extractor: PslaFeatureExtractor) -> str:
+    """SHA-256 of a tagger's weights and of what its feature extractor does."""
+    digest = hashlib.sha256(extractor.to_json_string().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def score_training_clips(
+    model: PslaForAudioClassification,
+    extractor: PslaFeatureExtractor,
+    clips: TrainingClips,
+    folder: str | Path,
+    accelerator: Accelerator,
+    *,
+    batch_size: int = 16,
+    num_workers: int = 0,
+    clips_per_chunk: int = 2048,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> NpyRows:
+    """Score clips into a folder of float16 chunks; started again, it keeps the chunks that are there.
+
+    Every process takes its share of the chunks that are missing. A chunk is written in one step, and its scores depend
+    neither on the number of processes nor on where an earlier run was killed.
+
+    Args:
+        model: The teacher, a tagger; it is put into eval mode.
+        extractor: Its feature extractor.
+        clips: By index, or in shards; with the teacher's classes.
+        folder: For the chunks, and for what they are of.
+        accelerator: Where to run.
+        batch_size: Clips at a time, of each process.
+        num_workers: Processes that decode, for each of these.
+        clips_per_chunk: Clips of a chunk; the encoded audio of one that comes from shards is in memory.
+        on_error: What to do with a clip that does not decode: `"raise"`, or `"skip"`, which logs it and leaves it
+            without scores (NaN).
+
+    Returns:
+        Scores `[N, K]` in the order of the clips.
+
+    Raises:
+        ValueError: The classes are not the teacher's; the folder holds scores of another teacher, of other clips or
+            other settings; or a clip does not decode.
+    """
+    folder, vocabulary = Path(folder), vocabulary_of(clips)
+    check_class_order(vocabulary.names, model.config.label_names)
+    identity = {
+        "teacher": teacher_fingerprint(model, extractor),
+        "clips": ids_fingerprint(clip_ids(clips)),
+        "number of clips": len(clips),
+        "vocabulary": vocabulary.fingerprint,
+        "clips per chunk": clips_per_chunk,
+        "on error": on_error,
+    }
+    _claim(folder, identity, accelerator)
+    files = [folder / f"chunk-{start:09d}.npy" for start in range(0, len(clips), clips_per_chunk)]
+    missing = [number for number, file in enumerate(files) if not file.is_file()]
+    accelerator.wait_for_everyone()  # nobody writes while another still looks what is missing
+    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    scorer = _Scorer(model, extractor, accelerator, batch_size, num_workers, on_error)
+    starts = {number: number * clips_per_chunk for number in mine}
+    sizes = {number: min(clips_per_chunk, len(clips) - start) for number, start in starts.items()}
+    hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
+    with tqdm(total=sum(sizes.values()), desc="scoring", unit="clip", disable=hidden) as progress:
+        for number in mine:
+            chosen = range(starts[number], starts[number] + sizes[number])
+            scores = scorer.scores(_as_dataset(clips.select(chosen)), len(vocabulary), progress)
+            _write(scores, files[number])
+    accelerator.wait_for_everyone()
+    return NpyRows(files)
+
+
+class _Scorer:
+    """The teacher on this process's device, with what it needs to hear clips."""
+
+    def __init__(
+        self,
+        model: PslaForAudioClassification,
+        extractor: PslaFeatureExtractor,
+        accelerator: Accelerator,
+        batch_size: int,
+        num_workers: int,
+        on_error: str,
+    ):
+        self.model = model.eval().to(accelerator.device)
+        self.extractor, self.accelerator = extractor, accelerator
+        self.batch_size, self.num_workers, self.skip = batch_size, num_workers, on_error == "skip"
+
+    @torch.inference_mode()
+    def scores(self, clips: Dataset, num_classes: int, progress: tqdm) -> np.ndarray:
+        """Float16 `[n, K]`, NaN for a clip that did not decode."""
+        data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
+        parts = []
+        for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
+            batch = send_to_device(batch, self.accelerator.device)
+            features = self.extractor.normalize(self.extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
+            with self.accelerator.autocast():
+                logits = self.model(features).logits
+            scores = logits.float().sigmoid().cpu().numpy().astype(np.float16)
+            scores[np.isin(batch["ids"], batch["redrawn"])] = np.nan
+            parts.append(scores)
+            progress.update(len(scores))
+        return np.concatenate(parts)
+
+
+class _Clips(TaggingDataset):
+    """Clips as they are; one that does not decode is a short silence that says so, if it may be skipped."""
+
+    def __init__(self, clips: Dataset, maker: SampleMaker, skip: bool):
+        super().__init__(clips, maker)
+        self.skip = skip
+
+    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # only by index
+        clip = self.clips[index]
+        try:
+            return self.maker.clip(clip)
+        except ValueError as error:
+            if not self.skip:
+                raise
+            logger.warning("Without scores: %s", error)
+            silence = np.zeros(SHORTEST, np.float32)
+            labels = np.zeros(self.maker.num_classes, np.float32)
+            return {"id": clip["id"], "waveform": silence, "labels": labels, "short": False, "redrawn": [clip["id"]]}
+
+
+def _claim(folder: Path, identity: dict[str, Any], accelerator: Accelerator) -> None:
+    """Begin a folder of scores, or see that what it holds are scores of the same."""
+    path = folder / IDENTITY
+    if path.is_file():
+        check_identity(json.loads(path.read_text(encoding="utf-8")), identity, folder)
+    accelerator.wait_for_everyone()  # all have looked
+    if accelerator.is_main_process and not path.is_file():
+        write_json(identity, path)
+    accelerator.wait_for_everyone()
+
+
+def _as_dataset(clips: TrainingClips) -> Dataset:
+    """Clips by index."""
+    return clips if isinstance(clips, Dataset) else Dataset.from_list(list(clips), features=clips.features)
+
+
+def _write(scores: np.ndarray, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, scores)
+    put_in_place(temporary, path)
