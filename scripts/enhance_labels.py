@@ -12,7 +12,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from psla_hf.assembly import make_accelerator
-from psla_hf.cli import command_line
+from psla_hf.cli import add_data_flags, command_line, data_choice
 from psla_hf.enhancement_report import enhancement_figures, write_report
 from psla_hf.inference import AudioTagger
 from psla_hf.label_enhancement import Relations, Threshold, check_threshold, enhance_clip_labels
@@ -20,7 +20,7 @@ from psla_hf.label_sets import check_output, write_folder, write_label_set
 from psla_hf.labels import FSD50K_SKIPPED, Ontology
 from psla_hf.provenance import provenance
 from psla_hf.reporting import print_figures
-from psla_hf.run_data import DATASETS, load_run_data
+from psla_hf.run_data import load_run_data
 from psla_hf.schema import vocabulary_of
 from psla_hf.score_files import NpyRows, open_scores
 from psla_hf.teacher_scores import score_training_clips, teacher_fingerprint
@@ -32,16 +32,8 @@ def main() -> None:
     check_output(arguments.output, arguments.overwrite)
     ontology = Ontology.from_json(arguments.ontology).without_relations(arguments.skip_sources)
     accelerator = make_accelerator()
-    data = load_run_data(
-        arguments.dataset,
-        arguments.data_dir,
-        fold=arguments.fold,
-        subset=arguments.subset,
-        vocabulary=arguments.vocabulary,
-        streaming=arguments.streaming,
-        drop_incomplete=arguments.drop_incomplete,
-        quiet=not accelerator.is_main_process,
-    )
+    quiet = not accelerator.is_main_process
+    data = load_run_data(**data_choice(arguments), streaming=arguments.streaming, quiet=quiet)
     clips = data.train
     # What does not fit is to be told before the teacher scores for hours.
     Relations.of(ontology, vocabulary_of(clips).mids, arguments.types)
@@ -138,13 +130,8 @@ def parse() -> argparse.Namespace:
         metavar="ID",
         help="classes that propose nothing; default for fsd50k: the original's five",
     )
-    parser.add_argument("--data-dir", required=True, help="folder of the data; for own data a table or folder")
-    parser.add_argument("--dataset", choices=DATASETS, default="esc", help="which data; its training part is loaded")
-    parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
-    parser.add_argument("--fold", type=int, default=1, help="ESC: fold that is held out, 1 to 5")
-    parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
+    add_data_flags(parser, "training")
     parser.add_argument("--streaming", action="store_true", help="read the training clips from parquet shards")
-    parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
     parser.add_argument("--scores-dir", help="folder for the teacher's scores; default: OUTPUT.scores")
     parser.add_argument("--clips-per-chunk", type=int, default=2048, help="clips whose scores become one file")
     parser.add_argument("--batch-size", type=int, default=16, help="clips at a time, of each process")

@@ -3,39 +3,26 @@
 import argparse
 
 from psla_hf.assembly import make_accelerator
-from psla_hf.cli import command_line
+from psla_hf.cli import add_data_flags, command_line, data_choice
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.inference import AudioTagger
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_metrics
-from psla_hf.run_data import DATASETS, load_test_clips
+from psla_hf.run_data import load_test_clips
 from psla_hf.schema import targets_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="directory or Hub id of a saved tagger")
-    parser.add_argument("--data-dir", required=True, help="folder of the data; for own data its table or folder")
-    parser.add_argument("--dataset", choices=DATASETS, default="esc", help="which data; its test part is loaded")
-    parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
-    parser.add_argument("--fold", type=int, default=1, help="ESC: fold to test on, 1 to 5")
-    parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
-    parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
+    add_data_flags(parser, "test")
     parser.add_argument("--batch-size", type=int, default=16, help="clips at a time")
     parser.add_argument("--output", help="also write the metrics to this JSON file")
     arguments = parser.parse_args()
 
     accelerator = make_accelerator()
     tagger = AudioTagger.from_pretrained(arguments.model)
-    clips = load_test_clips(
-        arguments.dataset,
-        arguments.data_dir,
-        fold=arguments.fold,
-        subset=arguments.subset,
-        vocabulary=arguments.vocabulary,
-        drop_incomplete=arguments.drop_incomplete,
-        quiet=not accelerator.is_main_process,
-    )
+    clips = load_test_clips(**data_choice(arguments), quiet=not accelerator.is_main_process)
     scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, arguments.batch_size)
     metrics = tagging_metrics(scores, targets_of(clips))
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of {arguments.dataset}")

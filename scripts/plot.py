@@ -15,7 +15,7 @@ from psla_hf.shards import ShardIndex
 
 FIGURES = {
     "curves": lambda runs: plots.learning_curves({run: plots.read_epochs(run) for run in runs}),
-    "averaging": lambda runs: plots.averaging_start({run: plots.read_results(run) for run in runs}),
+    "averaging": lambda runs: plots.averaging_curves({run: plots.read_curve(run) for run in runs}),
     "classes": lambda runs: plots.class_ap({run: plots.read_results(run) for run in runs}),
     "difference": lambda runs: plots.class_difference({run: plots.read_results(run) for run in runs}),
 }
@@ -29,8 +29,9 @@ def main() -> None:
         dest="figures",
         action="append",
         choices=list(FIGURES),
-        help="what to draw of the runs, can be given again: learning curves (the default), mAP against the epoch from "
-        "which on weights are averaged, average precision by class, or its difference between two runs",
+        help="what to draw of the runs, can be given again: learning curves (the default), mAP against the epoch that "
+        "averaging starts from (after aggregate.py curve), average precision by class, or its difference between two "
+        "runs",
     )
     parser.add_argument("--shards", help="also draw how clips are sampled: folder or address of prepared shards")
     parser.add_argument("--split", help="of the shards; default: all of them")

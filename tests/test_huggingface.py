@@ -1,5 +1,6 @@
 """A saved model's life in transformers: pipeline, Trainer, and remote code where this package is not installed."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import pytest
 import torch
 import transformers
 from packaging.version import Version
-from transformers import Trainer, TrainingArguments, pipeline
+from transformers import AutoModel, AutoModelForAudioClassification, Trainer, TrainingArguments, pipeline
 
-from psla_hf import AudioTagger, PslaForAudioClassification
+from psla_hf import AudioTagger, PslaEnsembleForAudioClassification, PslaFeatureExtractor
 
 RATE = 16000
 # transformers 5.20, the newest for Python 3.10, applies a softmax whatever the model's problem type; 5.23 looks at it.
@@ -29,12 +30,25 @@ def tagger(saved_model):
     return pipeline("audio-classification", model=str(saved_model))
 
 
+@pytest.fixture
+def saved_ensemble(tiny_model, tmp_path) -> Path:
+    """The tiny tagger and one with other numbers, as one model of one-second clips."""
+    other = copy.deepcopy(tiny_model)
+    other.pooling.scores.weight.data *= -2
+    PslaEnsembleForAudioClassification.from_members([tiny_model, other]).save_pretrained(tmp_path / "ensemble")
+    PslaFeatureExtractor(max_length=98).save_pretrained(tmp_path / "ensemble")
+    return tmp_path / "ensemble"
+
+
 def scores(tags: list[dict]) -> dict[str, float]:
     return {tag["label"]: tag["score"] for tag in tags}
 
 
-def test_the_pipeline_gives_the_taggers_scores_independent_per_class(tagger, saved_model):
-    expected = scores(AudioTagger.from_pretrained(saved_model)(noise(1.0), RATE))
+@pytest.mark.parametrize("saved", ["saved_model", "saved_ensemble"])
+def test_the_pipeline_gives_the_taggers_scores_independent_per_class(request, saved):
+    folder = request.getfixturevalue(saved)
+    tagger = pipeline("audio-classification", model=str(folder))
+    expected = scores(AudioTagger.from_pretrained(folder)(noise(1.0), RATE))
     assert scores(tagger(noise(1.0), top_k=3, **ASK_FOR_SIGMOID)) == pytest.approx(expected, abs=1e-6)
     assert sum(expected.values()) != pytest.approx(1.0, abs=0.05)  # sigmoids, not a softmax
 
@@ -114,13 +128,18 @@ torch.save({"names": config.label_names, "hidden": hidden, "logits": model(spect
 """
 
 
-def test_all_auto_classes_load_as_remote_code_and_save_again(tiny_model, saved_model, tmp_path):
-    assert {path.name for path in saved_model.glob("*.py")} == {
-        "configuration_psla.py",
-        "feature_extraction_psla.py",
-        "modeling_psla.py",
-    }
-    arguments = [saved_model, tmp_path / "again", tmp_path / "out.pt"]
+MODEL_FILES = {"configuration_psla.py", "feature_extraction_psla.py", "modeling_psla.py"}
+
+
+@pytest.mark.parametrize(
+    ("saved", "files"),
+    [("saved_model", MODEL_FILES), ("saved_ensemble", MODEL_FILES | {"modeling_psla_ensemble.py"})],
+    ids=["single", "ensemble"],
+)
+def test_all_auto_classes_load_as_remote_code_and_save_again(request, saved, files, tmp_path):
+    folder = request.getfixturevalue(saved)
+    assert {path.name for path in folder.glob("*.py")} == files
+    arguments = [folder, tmp_path / "again", tmp_path / "out.pt"]
     run = subprocess.run(
         [sys.executable, "-c", REMOTE, *arguments],
         env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
@@ -131,12 +150,16 @@ def test_all_auto_classes_load_as_remote_code_and_save_again(tiny_model, saved_m
     assert run.returncode == 0, run.stderr
     found = torch.load(tmp_path / "out.pt")
     spectrogram = torch.linspace(-1, 1, 64 * 128).view(1, 64, 128)
-    torch.testing.assert_close(found["logits"], tiny_model(spectrogram).logits)
-    torch.testing.assert_close(found["hidden"], tiny_model.psla(spectrogram).last_hidden_state)
-    assert found["names"] == tiny_model.config.label_names
+    model = AutoModelForAudioClassification.from_pretrained(folder)
+    expected = model(spectrogram).logits
+    torch.testing.assert_close(found["logits"], expected)
+    torch.testing.assert_close(found["hidden"], AutoModel.from_pretrained(folder)(spectrogram).last_hidden_state)
+    assert found["names"] == model.config.label_names
     assert (found["tags"], found["max_length"]) == (3, 98)
-    loaded = PslaForAudioClassification.from_pretrained(tmp_path / "again")  # and back, without trust
-    torch.testing.assert_close(loaded(spectrogram).logits, tiny_model(spectrogram).logits)
+    assert {path.name for path in (tmp_path / "again").glob("*.py")} == files
+    loaded = AutoModelForAudioClassification.from_pretrained(tmp_path / "again")  # and back, without trust
+    assert type(loaded) is type(model)
+    torch.testing.assert_close(loaded(spectrogram).logits, expected)
 
 
 def test_trainer_accumulates_to_the_gradient_of_one_large_batch(tiny_model, tmp_path):

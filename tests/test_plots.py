@@ -17,13 +17,19 @@ from psla_hf.schema import tagging_features
 
 SCRIPT = str(Path(__file__).parents[1] / "scripts" / "plot.py")
 ROWS = [{"epoch": epoch, "loss": 1 / epoch, "mAP": 1 - 1 / epoch} for epoch in range(1, 6)]
+CURVE = [
+    {
+        "epoch": epoch,
+        **{what: {"mAP": 0.1 * epoch + shift} for shift, what in enumerate(("averaged", "ensemble", "single"))},
+    }
+    for epoch in range(1, 6)
+]
 LABELS = ClipLabels.from_lists([[0]] * 60 + [[0, 1]] * 20 + [[1, 2]] * 15 + [[2]] * 4 + [[3]], 5)
 
 
 def results_of(precision: list, names: list[str] | None = None) -> dict:
     names = names or [f"class {k}" for k in range(len(precision))]
-    rows = [{"epoch": epoch, "mAP": 0.5 + 0.01 * epoch} for epoch in range(1, 6)]
-    return {"classes": names, "per_class": {"AP": precision}, "averaged_from": rows}
+    return {"classes": names, "per_class": {"AP": precision}}
 
 
 @pytest.fixture
@@ -32,6 +38,7 @@ def run_dir(tmp_path) -> Path:
     folder.mkdir()
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     (folder / "results.json").write_text(json.dumps(results_of([0.5, 0.9, None])))
+    (folder / "averaging_curve.json").write_text(json.dumps({"rows": CURVE}))
     return folder
 
 
@@ -52,7 +59,7 @@ def test_every_figure_is_written_as_a_png_of_a_sane_size(tmp_path):
     many = {"one": results_of(np.linspace(0, 1, 527).tolist())}
     figures = {
         "curves": plots.learning_curves({"one": ROWS, "two": ROWS[:3]}),
-        "averaging": plots.averaging_start(two),
+        "averaging": plots.averaging_curves({"one": CURVE, "two": CURVE[2:]}),
         "classes": plots.class_ap(two),
         "many": plots.class_ap(many),
         "difference": plots.class_difference(two),
@@ -73,6 +80,13 @@ def test_learning_curves_have_a_line_per_run():
     assert drawn(precision) == [[row["mAP"] for row in ROWS], [row["mAP"] for row in ROWS[:3]]]
     assert drawn(loss)[0] == [row["loss"] for row in ROWS]
     assert [text.get_text() for text in precision.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_averaging_has_a_line_for_each_kind_of_each_run():
+    axes = plots.averaging_curves({"one": CURVE, "two": CURVE[2:]}).axes[0]
+    kinds = ("averaged", "ensemble")
+    assert drawn(axes) == [[row[what]["mAP"] for row in rows] for rows in (CURVE, CURVE[2:]) for what in kinds]
+    assert len(axes.get_legend().get_texts()) == 4
 
 
 def test_classes_are_in_the_first_runs_order_and_those_without_a_figure_counted():
@@ -104,8 +118,8 @@ def test_a_missing_figure_is_an_error_that_names_it():
     without = {"classes": ["a"], "results": {"averaged": {}}}
     with pytest.raises(ValueError, match=r"'per_class' in the results of one, got \['classes', 'results'\]"):
         plots.class_ap({"one": without})
-    with pytest.raises(ValueError, match="'averaged_from' in the results of one"):
-        plots.averaging_start({"one": without})
+    with pytest.raises(ValueError, match="'ensemble' in every row of one; row 1"):
+        plots.averaging_curves({"one": [{"epoch": 1, "averaged": {"mAP": 0.5}}]})
     with pytest.raises(ValueError, match="at least one run"):
         plots.learning_curves({})
 
@@ -120,6 +134,8 @@ def test_runs_that_cannot_be_compared_class_by_class_are_refused():
 def test_a_run_without_a_log_or_with_an_empty_one_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"results\.json in the folder of a run"):
         plots.read_results(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"averaging_curve\.json in the folder of a run"):
+        plots.read_curve(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(ValueError, match="Wait for the first epoch"):
         plots.read_epochs(tmp_path)
@@ -152,10 +168,12 @@ def test_mixup_uses_clips_that_are_not_drawn():
 
 def test_the_script_draws_what_it_is_asked_for(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["plot.py", "run", "--figure", "curves", "--figure", "classes"])
+    monkeypatch.setattr(
+        sys, "argv", ["plot.py", "run", *(f"--figure={name}" for name in ("curves", "averaging", "classes"))]
+    )
     runpy.run_path(SCRIPT, run_name="__main__")
-    assert capsys.readouterr().out.split() == ["plots/curves.png", "plots/classes.png"]
-    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"curves.png", "classes.png"}
+    assert capsys.readouterr().out.split() == ["plots/curves.png", "plots/averaging.png", "plots/classes.png"]
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"curves.png", "averaging.png", "classes.png"}
 
 
 def test_the_script_draws_how_shards_are_sampled(tmp_path, monkeypatch, capsys):

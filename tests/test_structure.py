@@ -14,6 +14,7 @@ ORDER = [
     "configuration_psla",
     "feature_extraction_psla",
     "modeling_psla",
+    "modeling_psla_ensemble",
     "benchmark",
     "conversion",
     "audio",
@@ -59,6 +60,8 @@ ORDER = [
     "fidelity",
     "training",
     "inference",
+    "members",
+    "aggregation",
     "reporting",
     "enhancement_plot",
     "enhancement_report",
@@ -67,7 +70,7 @@ ORDER = [
     "plots",
     "cli",
 ]
-REMOTE_CODE = {"configuration_psla", "feature_extraction_psla", "modeling_psla"}
+REMOTE_CODE = {"configuration_psla", "feature_extraction_psla", "modeling_psla", "modeling_psla_ensemble"}
 
 
 def siblings(module: str) -> set[str]:

@@ -15,8 +15,9 @@ from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
 from .recipes import Recipe, get_recipe
+from .run_data import DATASETS
 
-__all__ = ["command_line", "parse_with_recipe", "read_settings"]
+__all__ = ["add_data_flags", "command_line", "data_choice", "parse_with_recipe", "read_settings"]
 
 Arguments = TypeVar("Arguments")
 
@@ -38,6 +39,28 @@ def command_line() -> Iterator[None]:
         place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
         print(f"error: {error} [{type(error).__name__}, {place}]", file=sys.stderr)
         sys.exit(2)
+
+
+def add_data_flags(parser: argparse.ArgumentParser, part: str, required: bool = True) -> None:
+    """Flags that say which data.
+
+    Args:
+        parser: To add them to.
+        part: What of the data is loaded, for `--help`.
+        required: Whether there must be data.
+    """
+    parser.add_argument("--data-dir", required=required, help="folder of the data; for own data its table or folder")
+    parser.add_argument("--dataset", choices=DATASETS, default="esc", help=f"which data; its {part} part is loaded")
+    parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
+    parser.add_argument("--fold", type=int, default=1, help="ESC: the fold that is held out for testing, 1 to 5")
+    parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
+    parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
+
+
+def data_choice(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `add_data_flags` read, as arguments of `run_data.load_run_data` and `load_test_clips`."""
+    names = ("dataset", "data_dir", "fold", "subset", "vocabulary", "drop_incomplete")
+    return {name: getattr(arguments, name) for name in names}
 
 
 def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tuple[Arguments, Recipe]:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
+from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from .samples import SampleMaker, TaggingDataset, collate
 from .schema import check_class_order, class_names
 
@@ -118,7 +119,7 @@ def predict(
 
 
 def score_clips(
-    model: PslaForAudioClassification,
+    model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
     extractor: PslaFeatureExtractor,
     clips: Dataset,
     accelerator: Accelerator,
@@ -127,7 +128,7 @@ def score_clips(
     """A tagger's probabilities `[N, K]` for a data set with its classes, in the data set's order.
 
     Args:
-        model: The tagger.
+        model: The tagger, or an ensemble of them.
         extractor: Its feature extractor.
         clips: Schema of `schema.tagging_features`.
         accelerator: Where to run.

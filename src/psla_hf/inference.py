@@ -9,6 +9,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from .audio import read_audio, to_mono_at_rate
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
+from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
 __all__ = ["AudioTagger"]
 
@@ -27,14 +28,14 @@ class AudioTagger:
     a tag says that something can be heard somewhere.
 
     Args:
-        model: A tagger; it is put into eval mode.
+        model: A tagger, or an ensemble of them; it is put into eval mode.
         extractor: Its feature extractor.
         device: Where to run.
     """
 
     def __init__(
         self,
-        model: PslaForAudioClassification,
+        model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
         extractor: PslaFeatureExtractor,
         device: str | torch.device = "cpu",
     ):

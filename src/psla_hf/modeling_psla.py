@@ -17,7 +17,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
-from .configuration_psla import REMOTE_CODE, PslaConfig
+from .configuration_psla import PslaConfig
 
 __all__ = ["PslaAudioClassifierOutput", "PslaForAudioClassification", "PslaModel"]
 
@@ -60,6 +60,8 @@ class PslaPreTrainedModel(PreTrainedModel):
     base_model_prefix = "psla"
     main_input_name = "input_values"
     input_modalities = "audio"
+    # What a saved model carries, for where this package is not installed: the modules of its Auto classes.
+    remote_modules: tuple[str, ...] = ("configuration_psla", "feature_extraction_psla", "modeling_psla")
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -87,10 +89,10 @@ class PslaPreTrainedModel(PreTrainedModel):
             super()._init_weights(module)
 
     def save_pretrained(self, save_directory: str | PathLike, *args: Any, **kwargs: Any) -> None:
-        """Save as any transformers model, and with it the three files that `trust_remote_code=True` loads it from."""
+        """Save as any transformers model, and with it the files that `trust_remote_code=True` loads it from."""
         super().save_pretrained(save_directory, *args, **kwargs)
         if self._auto_class is None:  # else this is remote code itself, and transformers has copied its files
-            for module in {place.partition(".")[0] for place in REMOTE_CODE.values()}:
+            for module in self.remote_modules:
                 shutil.copy(Path(__file__).with_name(f"{module}.py"), save_directory)
 
 
@@ -374,35 +376,53 @@ class PslaForAudioClassification(PslaPreTrainedModel):
             output_frame_scores: Also return scores per frame, their attention and their times.
             return_dict: `False` gives a tuple.
         """
-        hidden = self.psla(input_values).last_hidden_state
-        pooled = self.pooling(hidden, per_frame=output_frame_scores)
-        # logit(clamp(p)) is the inverse of the sigmoid that losses and pipelines apply.
-        logits = torch.logit(pooled.probability, eps=EPSILON)
-        output = PslaAudioClassifierOutput(
-            loss=None if labels is None else self._loss(logits, labels),
-            logits=logits,
-            frame_scores=pooled.frame_scores,
-            attentions=pooled.attentions,
-            frame_times=self._frame_times(hidden, input_values.shape[1]) if output_frame_scores else None,
-        )
+        pooled = self.pool(input_values, per_frame=output_frame_scores)
+        output = classifier_output(pooled, input_values.shape[1], labels, self.config.problem_type)
         return output.to_tuple() if return_dict is False else output
 
-    @staticmethod
-    def _frame_times(hidden: Tensor, num_frames: int) -> Tensor:
-        """The middle, in seconds, of the stretch of spectrogram frames that each of the steps stands for."""
-        steps = hidden.shape[1]
-        middle = (torch.arange(steps, device=hidden.device) + 0.5) * (num_frames / steps) - 0.5  # in frames
-        return middle * FRAME_HOP_SECONDS + FRAME_CENTER_SECONDS
+    def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
+        """The probabilities before the clamp that `forward` makes its output of."""
+        return self.pooling(self.psla(input_values).last_hidden_state, per_frame=per_frame)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss that `config.problem_type` names, the mean over the batch."""
-        if self.config.problem_type == "single_label_classification":
-            return F.cross_entropy(logits, labels)
-        if self.config.problem_type == "regression":
-            return F.mse_loss(logits.squeeze(), labels.float().squeeze())
-        if labels.shape != logits.shape:
-            raise ValueError(
-                f"Expected multi-label targets {list(logits.shape)}, got {list(labels.shape)}. Class indices need "
-                'problem_type="single_label_classification".'
-            )
-        return F.binary_cross_entropy_with_logits(logits, labels.float())
+
+def classifier_output(
+    pooled: Pooled, num_frames: int, labels: Tensor | None, problem_type: str | None
+) -> PslaAudioClassifierOutput:
+    """A tagger's output.
+
+    Args:
+        pooled: Probabilities, with or without those per step.
+        num_frames: Frames of the spectrogram, which the steps divide among themselves.
+        labels: For the loss, see `PslaForAudioClassification.forward`.
+        problem_type: Names the loss.
+    """
+    # logit(clamp(p)) is the inverse of the sigmoid that losses and pipelines apply.
+    logits = torch.logit(pooled.probability, eps=EPSILON)
+    scores = pooled.frame_scores
+    return PslaAudioClassifierOutput(
+        loss=None if labels is None else tagging_loss(logits, labels, problem_type),
+        logits=logits,
+        frame_scores=scores,
+        attentions=pooled.attentions,
+        frame_times=None if scores is None else frame_times(scores.shape[1], num_frames, scores.device),
+    )
+
+
+def frame_times(steps: int, num_frames: int, device: torch.device) -> Tensor:
+    """The middle, in seconds, of the stretch of spectrogram frames that each of the steps stands for."""
+    middle = (torch.arange(steps, device=device) + 0.5) * (num_frames / steps) - 0.5  # in frames
+    return middle * FRAME_HOP_SECONDS + FRAME_CENTER_SECONDS
+
+
+def tagging_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """The loss that the problem type names, the mean over the batch."""
+    if problem_type == "single_label_classification":
+        return F.cross_entropy(logits, labels)
+    if problem_type == "regression":
+        return F.mse_loss(logits.squeeze(), labels.float().squeeze())
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"Expected multi-label targets {list(logits.shape)}, got {list(labels.shape)}. Class indices need "
+            'problem_type="single_label_classification".'
+        )
+    return F.binary_cross_entropy_with_logits(logits, labels.float())

@@ -14,18 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .aggregation import CURVE_FILE
 from .labels import ClipLabels
 from .run_folder import METRICS_FILE, RESULTS_FILE
 from .sampling import balanced_weights
 
 __all__ = [
-    "averaging_start",
+    "averaging_curves",
     "class_ap",
     "class_difference",
     "class_draws",
     "expected_draws",
     "learning_curves",
     "never_drawn",
+    "read_curve",
     "read_epochs",
     "read_results",
     "save",
@@ -47,6 +49,15 @@ def read_epochs(run_dir: str | Path) -> list[dict]:
     if not rows:
         raise ValueError(f"Expected a line for every epoch in {path}, got an empty file. Wait for the first epoch.")
     return rows
+
+
+def read_curve(run_dir: str | Path) -> list[dict]:
+    """The rows that `scripts/aggregate.py curve` has written for a run, one per epoch that averaging can start from.
+
+    Raises:
+        FileNotFoundError: There are none (yet).
+    """
+    return json.loads(_file(run_dir, CURVE_FILE).read_text(encoding="utf-8"))["rows"]
 
 
 def read_results(run_dir: str | Path) -> dict:
@@ -86,24 +97,29 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping]]) -> Figure:
     return figure
 
 
-def averaging_start(results: Mapping[str, Mapping]) -> Figure:
-    """Mean average precision of averaged weights against the epoch from which on they are averaged, a line per run.
+def averaging_curves(curves: Mapping[str, Sequence[Mapping]]) -> Figure:
+    """Mean average precision against the epoch that averaging starts from (the paper's Fig. 8), two lines per run.
+
+    One line is of averaged weights, one of the checkpoint ensemble; both end in the last epoch by itself. Early epochs
+    by themselves are so much lower that beside them nothing else would be seen.
 
     Args:
-        results: By the run's name, its result file (`read_results`), whose `averaged_from` is a list
-            of rows with `epoch`, the first whose weights count, and the average's `mAP`.
+        curves: By the run's name, the rows of `read_curve`.
 
     Raises:
-        ValueError: There is no run, or a run lacks a figure.
+        ValueError: There is no run, or a row lacks a figure.
     """
-    figure, (axes,) = _panels(1, (6, 4))
-    for name, content in _some(results).items():
-        rows = _result(content, "averaged_from", name)
-        axes.plot(_figures(rows, "epoch", name), _figures(rows, "mAP", name), marker=".", label=name)
-    axes.set(xlabel="first epoch whose weights are averaged", ylabel="mAP on the evaluation clips")
+    figure, (axes,) = _panels(1, (7, 4.5))
+    styles = {"averaged": ("o-", "averaged weights"), "ensemble": ("s--", "checkpoint ensemble")}
+    for number, (run, rows) in enumerate(_some(curves).items()):
+        epochs = _figures(rows, "epoch", run)
+        for what, (style, title) in styles.items():
+            values = _figures(_figures(rows, what, run), "mAP", f"{what} of {run}")
+            axes.plot(epochs, values, style, color=f"C{number}", markersize=4, label=f"{run}: {title}")
+    axes.set(xlabel="first epoch of those averaged, up to the last", ylabel="mAP on the evaluation clips")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small")
     return figure
 
 
@@ -227,7 +243,7 @@ def _some(runs: Mapping[str, Any]) -> Mapping[str, Any]:
     return runs
 
 
-def _figures(rows: Sequence[Mapping], figure: str, run: str) -> list[float]:
+def _figures(rows: Sequence[Mapping], figure: str, run: str) -> list[Any]:
     """One figure of every row."""
     for place, row in enumerate(rows, start=1):
         if figure not in row:
