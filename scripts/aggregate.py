@@ -20,15 +20,8 @@ from psla_hf.assembly import make_accelerator
 from psla_hf.cli import add_data_flags, command_line, data_choice
 from psla_hf.members import Member, find_members, kept_epochs
 from psla_hf.provenance import provenance, write_json
-from psla_hf.reporting import print_figures, print_metrics
+from psla_hf.reporting import AGGREGATE_NAMES, print_figures, print_metrics
 from psla_hf.run_data import load_run_data, load_test_clips
-
-TITLES = {
-    "members_mean": "mean of the members",
-    "best_member": "best member",
-    "averaged": "averaged weights",
-    "ensemble": "ensemble",
-}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,7 +90,7 @@ def aggregate(arguments: argparse.Namespace, accelerator: Accelerator) -> None:
     for step in content.get("selection", {"tried": []})["tried"]:
         print(f"{'taken' if step['taken'] else 'left out':8}  {step['member']}  mAP {step['mAP_with_it']:.4f}")
     if content["results"]:
-        rows = {TITLES[name]: metrics for name, metrics in content["results"].items()}
+        rows = {AGGREGATE_NAMES[name]: metrics for name, metrics in content["results"].items()}
         print_metrics(outcome.members | rows, f"{len(outcome.members)} members")
     if arguments.save_scores and clips is not None:
         for path in aggregation.save_scores(outcome, clips["id"][:], arguments.save_scores):

@@ -6,9 +6,11 @@ from typing import Literal
 
 from psla_hf.assembly import make_accelerator
 from psla_hf.cli import command_line, parse_with_recipe
+from psla_hf.hub import push_model
 from psla_hf.planning import plan
 from psla_hf.recipes import required, setting
 from psla_hf.reporting import print_epoch, print_results
+from psla_hf.repository import Repository
 from psla_hf.run_data import load_run_data
 from psla_hf.schema import class_names
 from psla_hf.training import RunInterruptedError, Trainer
@@ -47,6 +49,8 @@ class RunArguments:
     resume: bool = setting(False, "go on from the latest checkpoint in the output folder, if there is one")
     overwrite: bool = setting(False, "write into an output folder that is not empty")
     dry_run: bool = setting(False, "print the plan and stop")
+    push_to_hub: str | None = setting(None, "publish the averaged model with its card as this repository, OWNER/NAME")
+    public: bool = setting(False, "with push_to_hub: make the repository public")
     trackers: str | None = setting(None, "comma-separated, of those installed: tensorboard, wandb, trackio, …")
     cpu: bool = setting(False, "stay on the CPU")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = setting(None, "default: as accelerate launch was told")
@@ -81,6 +85,8 @@ def main() -> None:
             )
         )
         return
+    if run.push_to_hub and accelerator.is_main_process:
+        Repository(run.push_to_hub, private=not run.public)  # what is wrong with it is to be told now, not after a week
     trainer = Trainer(
         recipe,
         data.train,
@@ -107,6 +113,8 @@ def main() -> None:
     accelerator.end_training()
     if accelerator.is_main_process:
         print_results(results["results"], run.recipe)
+        if run.push_to_hub:
+            print(push_model(run.output_dir, run.push_to_hub, private=not run.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: python scripts/tag.py {run.output_dir} FILE")
 
 

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import huggingface_hub
 import numpy as np
 import pytest
 
@@ -14,6 +13,9 @@ from psla_hf.remote import RemoteFile, find_files, open_binary
 from psla_hf.shards import ShardIndex
 from psla_hf.synthetic import SCENE_CLASSES, make_scenes
 
+from . import fake_hub
+
+online = fake_hub.online
 CONTENT = np.random.default_rng(0).integers(0, 256, 200_000, dtype=np.uint8).tobytes()
 
 
@@ -55,15 +57,6 @@ class Server:
         """Give the port back."""
         self._server.shutdown()
         self._server.server_close()
-
-
-@pytest.fixture
-def online(monkeypatch):
-    """The tests run with the Hub switched off; the loopback server is not the Hub."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    huggingface_hub.close_session()
-    yield
-    huggingface_hub.close_session()
 
 
 @pytest.fixture

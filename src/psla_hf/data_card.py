@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from huggingface_hub import DatasetCard, DatasetCardData, HfApi
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from .preparation import DATA, MANIFEST, verify
+from .repository import Repository
 
-__all__ = ["push", "write_card"]
+__all__ = ["push", "size_category", "write_card"]
 
 CARD = "README.md"
 # The Hub's size categories: how many thousands a data set has fewer clips than.
@@ -41,7 +42,7 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
         license=license,
         task_categories=["audio-classification"],
         tags=["audio-tagging"],
-        size_categories=[_size_category(_num_clips(manifest["splits"]))],
+        size_categories=[size_category(_num_clips(manifest["splits"]))],
         configs=[
             {
                 "config_name": "default",
@@ -59,9 +60,8 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
 def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str, private: bool = True) -> str:
     """Verify a prepared folder, write its card and upload both as a data set repository.
 
-    `upload_folder` is for any size: with hf_xet it commits in parts and, run again after a break, goes on where it
-    stopped; `upload_large_folder` is gone from huggingface_hub 2. Other files in the repository are left alone; the
-    card names the shards so exactly that none of an earlier preparation is loaded.
+    Other files in the repository are left alone; the card names the shards so exactly that none of an earlier
+    preparation is loaded.
 
     Args:
         output_dir: A folder that `preparation.prepare` has finished.
@@ -76,28 +76,18 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
 
     Raises:
         FileNotFoundError: There is no manifest, or a shard is missing.
+        PublishError: The Hub refuses, cannot be reached, or the connection breaks.
         ValueError: The folder is not what its manifest says, a fact is missing, or the repository is public already
             although a private one was asked for.
     """
     write_card(output_dir, pretty_name=pretty_name, license=license)
-    api = HfApi()
-    url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-    if private and not api.repo_info(url.repo_id, repo_type="dataset").private:
-        raise ValueError(
-            f"Expected a private repository, {url.repo_id} exists and is public; nothing was uploaded. Make it private "
-            "in its settings, choose another name, or ask for a public one."
-        )
-    api.upload_folder(
-        repo_id=url.repo_id,
-        repo_type="dataset",
-        folder_path=output_dir,
-        allow_patterns=[CARD, MANIFEST, f"{DATA}/*.parquet"],
-        commit_message="Upload prepared shards",
-    )
-    return str(url)
+    repository = Repository(repo_id, "dataset", private)
+    repository.fill_in_parts(output_dir, [CARD, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
+    return repository.url
 
 
-def _size_category(num_clips: int) -> str:
+def size_category(num_clips: int) -> str:
+    """The Hub's name for a number of rows."""
     return next(name for thousands, name in SIZES.items() if num_clips < 1000 * thousands)
 
 

@@ -27,6 +27,13 @@ RESULT_NAMES = {
     "averaged_reestimated": "averaged weights, BatchNorm anew",
     "ensemble": "checkpoint ensemble",
 }
+# Of a model made of others; members go by their own names.
+AGGREGATE_NAMES = {
+    "members_mean": "mean of the members",
+    "best_member": "best member",
+    "averaged": "averaged weights",
+    "ensemble": "ensemble",
+}
 RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 

@@ -1,0 +1,196 @@
+"""A card says what the result file says, and nothing that it does not say."""
+
+import json
+import re
+import shutil
+
+import jinja2
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import eval_results_to_model_index
+
+from psla_hf.cards import TEMPLATES, data_set, model_card, render
+from psla_hf.synthetic import SCENE_CLASSES
+from psla_hf.targets import TARGETS
+
+from . import published
+from .published import change
+
+run, together = published.run, published.together
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A copy of the run whose results may be changed, and the path of these."""
+    shutil.copytree(run, tmp_path / "copy")
+    return tmp_path / "copy", tmp_path / "copy" / "results.json"
+
+
+def results(folder) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def row(card: ModelCard, name: str) -> list[str]:
+    """The figures beside a name, in whichever table."""
+    (found,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", card.text, re.MULTILINE)
+    return found.split(" | ")
+
+
+@pytest.mark.parametrize(
+    ("place", "figures", "bold"),
+    [(".", "averaged", "averaged weights"), ("last_epoch", "last_epoch", "last epoch")],
+    ids=["averaged", "single"],
+)
+def test_the_figures_of_a_run_are_its_results(run, place, figures, bold):
+    card, measured = model_card(run / place, "user/esc10"), results(run)["results"]
+    for name, what in (
+        ("averaged weights", "averaged"),
+        ("last epoch", "last_epoch"),
+        ("checkpoint ensemble", "ensemble"),
+    ):
+        shown = f"**{name}**" if name == bold else name
+        assert row(card, shown) == [f"{measured[what][metric]:.4f}" for metric in ("mAP", "AUC", "d_prime")]
+    listed = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    own = measured[figures]
+    assert listed == pytest.approx({"mAP": own["mAP"], "roc_auc": own["AUC"], "d_prime": own["d_prime"]}, abs=1e-6)
+
+
+def test_the_metadata_is_what_the_hub_reads(run):
+    card = model_card(run, "user/esc10")
+    data = yaml.safe_load(str(card).split("---")[1])
+    assert (data["library_name"], data["pipeline_tag"], data["license"]) == (
+        "transformers",
+        "audio-classification",
+        "apache-2.0",
+    )
+    assert {"audio-tagging", "psla", "weight-averaging"} == set(data["tags"])
+    assert data["datasets"] == ["ashraq/esc50"] and data["metrics"] == ["mAP", "roc_auc", "d_prime"]
+    assert "base_model" not in data  # from random weights
+    again = ModelCard(str(card)).data
+    assert eval_results_to_model_index(again.model_name, again.eval_results) == data["model-index"]
+    assert data["model-index"][0]["name"] == "esc10"
+
+
+def test_a_card_says_how_the_model_was_made(run):
+    card, content = model_card(run, "user/esc10").text, results(run)
+    for said in (
+        content["commit"],
+        content["versions"]["timm"],
+        "from random weights",
+        "last 2 epochs",
+        "| esc10 | fold 1 23, fold 2 20 | 44 | 43 | 1 | 0 | 0.01 |",
+        "One clip has no label.",
+        "| learning_rate | 0.001 |",
+        "Seed 0",
+        "23 clips",
+        "20 clips, so that one clip is 5.00 % of accuracy",
+        TARGETS["esc10"].source,
+        "| humans | 0.9570 |",
+        "piczak2015esc",
+        "gong2021psla",
+        *SCENE_CLASSES,
+    ):
+        assert str(said) in card, said
+
+
+def test_an_ensemble_tells_its_members_and_their_runs(together, run):
+    card, content = model_card(together, "user/both"), results(together)
+    assert "2 [PSLA](https://arxiv.org/abs/2102.01243) models" in card.text
+    for member in content["members"]:
+        assert row(card, member["name"])[0] == f"{member['results']['mAP']:.4f}"
+    for name, what in (("**ensemble**", "ensemble"), ("mean of the members", "members_mean")):
+        assert row(card, name)[0] == f"{content['results'][what]['mAP']:.4f}"
+    assert "come from 1 run of training" in card.text and results(run)["commit"] in card.text
+    assert set(card.data.tags) == {"audio-tagging", "psla", "ensemble"}
+
+
+@pytest.mark.parametrize("missing", ["seed", "recipe", "data", "clips", "commit", "results", "classes"])
+@pytest.mark.parametrize("how", ["left out", "empty"])
+def test_what_the_results_lack_is_an_error(copy, missing, how):
+    folder, path = copy
+    change(path, missing) if how == "left out" else change(path, **{missing: None})
+    with pytest.raises(ValueError, match=missing):
+        model_card(folder)
+
+
+def test_a_run_that_does_not_say_where_it_began_has_no_card(copy):
+    folder, path = copy
+    change(path, "imagenet_weights")
+    with pytest.raises(ValueError, match="imagenet_weights"):
+        model_card(folder)
+
+
+@pytest.mark.parametrize("figure", [None, float("nan")])
+def test_a_figure_that_was_not_measured_is_an_error(copy, figure):
+    folder, path = copy
+    measured = results(folder)["results"]
+    change(path, results=measured | {"last_epoch": measured["last_epoch"] | {"AUC": figure}})
+    with pytest.raises(ValueError, match="AUC of last_epoch"):
+        model_card(folder)
+
+
+def test_a_faultless_ranking_has_no_finite_d_prime(copy):
+    folder, path = copy
+    measured = results(folder)["results"]
+    change(path, results=measured | {"averaged": measured["averaged"] | {"AUC": 1.0, "d_prime": float("inf")}})
+    card = model_card(folder)
+    assert row(card, "**averaged weights**")[1:] == ["1.0000", "∞"]
+    assert {result.metric_type for result in card.data.eval_results} == {"mAP", "roc_auc"}
+
+
+def test_the_fold_is_the_commands_and_members_held_it_out_too(run, together, tmp_path):
+    command = "train.py --recipe esc10 --data-dir esc10 --fold 3 --output-dir runs/esc10"
+    shutil.copytree(run, tmp_path / "run")
+    change(tmp_path / "run" / "results.json", command=command)
+    card = model_card(tmp_path / "run")
+    assert "fold 3" in card.text and {result.dataset_split for result in card.data.eval_results} == {"fold 3"}
+
+    shutil.copytree(together, tmp_path / "both")
+    path = tmp_path / "both" / "results.json"
+    runs = [training | {"command": command} for training in results(together)["runs"]]
+    change(path, runs=runs, command="aggregate.py ensemble a b --data-dir esc10 --fold 3")
+    assert "fold 3" in model_card(tmp_path / "both").text
+    change(path, command="aggregate.py ensemble a b --data-dir esc10")  # tests on fold 1
+    with pytest.raises(ValueError, match=r"on fold 1, .* \['3'\]"):
+        model_card(tmp_path / "both")
+
+
+def test_without_results_there_is_no_card(saved_model):
+    with pytest.raises(FileNotFoundError, match=r"Expected the results of the model in .*results\.json"):
+        model_card(saved_model)
+
+
+def test_members_of_unknown_origin_have_no_card(together, tmp_path):
+    shutil.copytree(together, tmp_path / "both")
+    members = [member | {"run": None} for member in results(together)["members"]]
+    change(tmp_path / "both" / "results.json", members=members)
+    with pytest.raises(ValueError, match=r"say.* how they were trained"):
+        model_card(tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        (["esc10"], "ESC-10"),
+        (["esc50, classes that AudioSet has"], "ESC-50"),
+        (["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"], "AudioSet (balanced)"),
+        (["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
+        (["FSD50K train", "FSD50K eval"], "FSD50K"),
+        (["birds.csv", "birds.csv"], "birds.csv"),
+    ],
+)
+def test_the_data_set_is_known_by_what_its_loads_say(sources, name):
+    assert data_set(sources).name == name
+
+
+@pytest.mark.parametrize("key", ["esc10", "esc50", "audioset_balanced", "audioset_full", "fsd50k", "own"])
+def test_every_data_set_has_its_terms_and_limits(key):
+    page = '{% import "data_sets.jinja" as d %}' + "{{ d.terms(key) }}|{{ d.limits(key, {'test': 80}, none) }}"
+    terms, limits = jinja2.Environment(loader=TEMPLATES).from_string(page).render(key=key).split("|")
+    assert len(terms.strip()) > 20 and limits.strip().startswith("-")
+
+
+def test_a_template_without_a_value_is_an_error():
+    with pytest.raises(ValueError, match="'card_data' is undefined"):
+        render("single.md.jinja", {})
