@@ -12,14 +12,9 @@ from datasets import DatasetDict
 from psla_hf.assembly import make_accelerator
 from psla_hf.cli import command_line
 from psla_hf.data import load_esc
-from psla_hf.enhancement_study import over_seeds, study_seed
+from psla_hf.enhancement_study import STUDY_TABLES, over_seeds, study_seed
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import print_figures
-
-TABLES = {
-    "labels": (("added_percent", "precision", "recall"), "added labels, by threshold and types"),
-    "models": (("mAP", "AUC"), "averaged weights, by the labels that they were trained on"),
-}
 
 
 def main() -> None:
@@ -46,7 +41,7 @@ def main() -> None:
         for seed in arguments.seeds
     }
     write_json({**provenance(), "results": seeds}, arguments.output)
-    for part, (columns, title) in TABLES.items():
+    for part, (columns, title) in STUDY_TABLES.items():
         rows = next(iter(seeds.values()))[part]
         print_figures({row: over_seeds([seed[part][row] for seed in seeds.values()], columns) for row in rows}, title)
 

@@ -15,6 +15,7 @@ from psla_hf.run_data import load_run_data
 from psla_hf.schema import class_names
 from psla_hf.training import RunInterruptedError, Trainer
 
+TOLERATED_SHARE = 0.01
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
 
 
@@ -42,7 +43,9 @@ class RunArguments:
     on_error: Literal["raise", "redraw"] = setting(
         "raise", "what to do with a training clip that does not decode: stop, or log it and draw another"
     )
-    tolerated_share: float = setting(0.01, "with redraw: stop when more than this share of the draws did not decode")
+    tolerated_share: float = setting(
+        TOLERATED_SHARE, "with redraw: stop when more than this share of the draws did not decode"
+    )
     num_workers: int = setting(0, "processes that decode audio; 0 decodes in the training process")
     checkpoint_every: int = setting(500, "save the state every so many updates, besides after every epoch")
     keep_epochs: bool = setting(False, "keep the model of every epoch")
@@ -54,6 +57,13 @@ class RunArguments:
     trackers: str | None = setting(None, "comma-separated, of those installed: tensorboard, wandb, trackio, …")
     cpu: bool = setting(False, "stay on the CPU")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = setting(None, "default: as accelerate launch was told")
+
+    def __post_init__(self) -> None:
+        """Refuse what would have no effect."""
+        if self.public and not self.push_to_hub:
+            raise ValueError("public would have no effect: it needs push_to_hub. Leave it out.")
+        if self.tolerated_share != TOLERATED_SHARE and self.on_error == "raise":
+            raise ValueError("tolerated_share would have no effect: it needs on_error redraw. Leave it out.")
 
 
 def main() -> None:
@@ -81,6 +91,7 @@ def main() -> None:
                 num_classes=len(class_names(data.test)),
                 num_processes=accelerator.num_processes,
                 train_hours=data.train_hours,
+                keep_epochs=run.keep_epochs,
                 name=run.recipe,
             )
         )

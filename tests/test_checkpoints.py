@@ -43,7 +43,10 @@ def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, caplog, damage):
         (last / ("state.pt" if damage == "missing" else "contents.json")).unlink()
     with caplog.at_level(logging.WARNING):
         assert latest_checkpoint(tmp_path) == before
-    assert "step-0002" in caplog.text and "Going back" in caplog.text
+    assert "step-0002" in caplog.text and "damaged" in caplog.text
+    (before / "contents.json").unlink()
+    with pytest.raises(ValueError, match="got 2 damaged"):
+        latest_checkpoint(tmp_path)
 
 
 def test_what_was_being_written_is_no_checkpoint_and_is_cleared_away(tmp_path):

@@ -53,6 +53,22 @@ def test_settings_that_only_fit_together_may_come_from_different_places(parse, f
     assert recipe.clips_per_step() == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "need"),
+    [
+        (("--pooling", "mean", "--num_attention_heads", 2), "num_attention_heads 2 .*pooling attention"),
+        (("--pretraining", "none", "--first_convolution", "random"), "first_convolution random .*pretraining"),
+        (("--mixup_rate", 0, "--mixup_alpha", 3), "mixup_alpha 3.0 .*a mixup_rate"),
+        (("--mixstyle_alpha", 0.1), "mixstyle_alpha 0.1 .*a mixstyle_rate"),
+        (("--optimizer", "sgd", "--adam_beta2", 0.5), "adam_beta2 0.5 .*adam or adamw"),
+    ],
+    ids=lambda words: words[-2] if isinstance(words, tuple) else "",
+)
+def test_a_setting_without_effect_is_refused(parse, words, need):
+    with pytest.raises(ValueError, match=need):
+        parse(*words)
+
+
 def test_without_a_word_the_recipe_is_the_scripts_default(parse):
     assert parse() == (Run(), get_recipe("esc10"))
 

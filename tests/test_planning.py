@@ -149,6 +149,12 @@ def test_a_warm_up_longer_than_the_run_is_said(before):
     assert "does not end within the run" in str(long) and "does not end" not in str(before)
 
 
+def test_models_that_are_kept_are_planned_for(before):
+    kept = plan(TINY, **NUMBERS, keep_epochs=True).files
+    assert kept[f"all {TINY.epochs} of epochs/"] == TINY.epochs * kept["model.safetensors"]
+    assert not any("epochs/" in name for name in before.files) and "metrics.jsonl" in str(before)
+
+
 def test_what_is_known_of_the_data_is_told(before):
     assert "(1.5 hours)" in str(plan(TINY, **NUMBERS, train_hours=1.5)) and "hours)" not in str(before)
 

@@ -32,6 +32,8 @@ def test_audioset_trains_on_one_list_or_both_and_is_tested_on_eval(shards):
 def test_a_stream_is_its_shards(shards):
     data = load_run_data("audioset_full", shards, streaming=True, quiet=True)
     assert len(data.train.index.files) == 2 and data.num_train == 11
+    assert data.about["train"]["source"] == "AudioSet balanced_train, unbalanced_train (2 shards, streamed)"
+    assert data.about["train"]["found"] == 11 and data.about["eval"]["found"] == 4
 
 
 def test_esc_holds_a_fold_out(esc_folder):
@@ -58,6 +60,10 @@ def test_what_cannot_be_is_refused(esc_folder, tmp_path):
         load_run_data("imagenet", tmp_path)
     with pytest.raises(ValueError, match="Streaming is for what does not fit"):
         load_run_data("esc", esc_folder, streaming=True)
+    with pytest.raises(ValueError, match="no vocabulary for ESC"):
+        load_run_data("esc", esc_folder, vocabulary="classes.csv")
+    with pytest.raises(ValueError, match="for ESC only, got fold 2"):
+        load_test_clips("audioset_full", tmp_path, fold=2)
 
 
 def test_the_part_to_test_on_is_the_same_by_itself(shards, esc_folder):
@@ -72,7 +78,9 @@ def test_own_shards_have_the_splits_of_their_names(tmp_path):
     for seed, split in ((1, "train"), (2, "test")):
         make_scenes(2 + seed, seed=seed)[0].to_parquet(str(tmp_path / f"{split}-0.parquet"))
     data = load_run_data("own", tmp_path, quiet=True)
-    assert (len(data.train), len(data.test)) == (3, 4)
+    assert (len(data.train), len(data.test), data.validation) == (3, 4, None)
+    make_scenes(2, seed=3)[0].to_parquet(str(tmp_path / "val-0.parquet"))
+    assert len(load_run_data("own", tmp_path, quiet=True).validation) == 2
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["by index", "streamed"])

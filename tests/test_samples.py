@@ -133,6 +133,7 @@ def test_clips_of_different_length_make_one_batch_with_their_lengths():
             "labels": np.array([1.0, 0.0], np.float32),
             "short": False,
             "redrawn": [],
+            "mixed_in": [],
         }
 
     batch = collate([sample(3), sample(5)])

@@ -12,7 +12,7 @@ from psla_hf.assembly import build_model
 from psla_hf.recipes import get_recipe
 from psla_hf.schema import targets_of, with_targets
 from psla_hf.synthetic import make_scenes
-from psla_hf.training import Trainer
+from psla_hf.training import RunInterruptedError, Trainer
 
 from .conftest import TINY_BACKBONE
 
@@ -173,6 +173,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
     with pytest.raises(ValueError, match=r"loss is not finite in epoch 1, batch 1.*scene-1-"):
         trainer.train()
     assert len(list((tmp_path / "run" / "failed").iterdir())) == 1
+
+
+def test_a_broken_clip_that_was_mixed_in_is_named_too(scenes, tmp_path, accelerator, monkeypatch):
+    trainer = Trainer(replace(RECIPE, mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
+    batch = next(trainer.epochs.batches(1))
+    partners = set(batch["mixed_in"]) - set(batch["ids"])
+    assert len(batch["mixed_in"]) == len(batch["ids"]) == RECIPE.batch_size and partners
+    with torch.no_grad():
+        trainer.model.pooling.scores.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=partners.pop()):
+        trainer.train()
+
+
+def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp_path, accelerator, monkeypatch):
+    whole = run(RECIPE, scenes, tmp_path / "whole", accelerator)
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "stopped", accelerator)
+    evaluate = trainer._evaluate
+
+    def told(loader):
+        trainer._terminated = trainer.state.place.epoch == RECIPE.epochs  # in the last one
+        return evaluate(loader)
+
+    monkeypatch.setattr(trainer, "_evaluate", told)
+    with pytest.raises(RunInterruptedError):
+        trainer.train()
+    resumed = run(RECIPE, scenes, tmp_path / "stopped", accelerator, resume=True)
+    assert resumed["results"] == whole["results"]
 
 
 def test_initialisation_follows_from_the_seed_and_leaves_the_global_generator_alone():

@@ -55,15 +55,21 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
-    """The newest checkpoint that is undamaged; none if there is none.
+    """The newest checkpoint that is undamaged; none if there has been none.
 
     A damaged one, with a file that is missing or has other bytes than were written, is passed over with a warning.
+
+    Raises:
+        ValueError: There are checkpoints, and all of them are damaged.
     """
-    for checkpoint in reversed(_checkpoints(Path(folder))):
+    checkpoints = _checkpoints(Path(folder))
+    for checkpoint in reversed(checkpoints):
         damage = _damage(checkpoint)
         if damage is None:
             return checkpoint
-        logger.warning("Passed over the checkpoint %s: %s. Going back to the one before.", checkpoint, damage)
+        logger.warning("Passed over the damaged checkpoint %s: %s.", checkpoint, damage)
+    if checkpoints:
+        raise ValueError(f"Expected an undamaged checkpoint in {folder}, got {len(checkpoints)} damaged. Begin anew.")
     return None
 
 

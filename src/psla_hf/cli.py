@@ -14,7 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
-from .recipes import Recipe, get_recipe
+from .recipes import Recipe, check_used, get_recipe
 from .run_data import DATASETS
 
 __all__ = ["add_data_flags", "command_line", "data_choice", "parse_with_recipe", "read_settings"]
@@ -72,7 +72,8 @@ def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tup
 
     Raises:
         FileNotFoundError: There is no such file of settings.
-        ValueError: There is no such recipe, a setting is out of range, or the file has what is no setting.
+        ValueError: There is no such recipe, a setting is out of range or would have no effect, or the file has what is
+            no setting.
     """
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chooser.add_argument("--recipe")
@@ -90,6 +91,7 @@ def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tup
     parser.add_argument(*config.option_strings, metavar=config.metavar, help=config.help)
     parser.set_defaults(**asdict(get_recipe(name)) | settings, recipe=name)
     run, recipe, _ = parser.parse_args_into_dataclasses()
+    check_used(recipe, get_recipe(name))
     return cast("tuple[Arguments, Recipe]", (run, recipe))
 
 

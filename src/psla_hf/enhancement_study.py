@@ -24,7 +24,7 @@ from .reporting import print_epoch
 from .schema import targets_of, with_targets
 from .training import Trainer
 
-__all__ = ["STUDY_RECIPE", "added_labels", "over_seeds", "proposed_share", "study_seed"]
+__all__ = ["STUDY_RECIPE", "STUDY_TABLES", "added_labels", "over_seeds", "proposed_share", "study_seed"]
 
 # ESC-10's settings on clips half as long, for half as many epochs of one and a half times as many clips.
 STUDY_RECIPE = replace(
@@ -38,6 +38,11 @@ STUDY_RECIPE = replace(
 )
 THRESHOLDS: tuple[Threshold, ...] = ("mean", "median", 25, 10, 5)
 TRAINED_ON: tuple[Threshold, ...] = ("mean", 25)  # with both types of relations
+# What is shown of the results: by part, which figures, and what its rows are.
+STUDY_TABLES = {
+    "labels": (("added_percent", "precision", "recall"), "added labels, by threshold and types"),
+    "models": (("mAP", "AUC"), "averaged weights, by the labels that they were trained on"),
+}
 TYPES: tuple[tuple[RelationType, ...], ...] = (("I",), ("II",), ("I", "II"))
 
 

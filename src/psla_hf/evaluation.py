@@ -1,6 +1,6 @@
 """Scoring clips with a model, and the metrics of audio tagging. Knows nothing of the trainer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -94,6 +94,7 @@ def predict(
     extractor: PslaFeatureExtractor,
     batches: Iterable[dict],
     accelerator: Accelerator,
+    before_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """Score every clip of a prepared loader once, whatever the number of processes.
 
@@ -102,6 +103,7 @@ def predict(
         extractor: Its feature extractor.
         batches: A loader of `data.collate` batches, prepared by `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
+        before_batch: Called before every batch; what it raises ends the evaluation.
 
     Returns:
         Probabilities and targets, both float32 `[N, K]` on the CPU, in the data set's order.
@@ -110,6 +112,7 @@ def predict(
     probabilities, targets = [], []
     hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
     for batch in tqdm(batches, "evaluating", unit="batch", leave=False, disable=hidden):
+        before_batch()
         features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
         logits = model(features).logits
         gathered, wanted = accelerator.gather_for_metrics((logits.sigmoid(), batch["labels"]))

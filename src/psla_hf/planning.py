@@ -13,7 +13,7 @@ from tqdm import tqdm
 from .assembly import build_model, build_optimizer
 from .modeling_psla import FRAME_HOP_SECONDS, PslaForAudioClassification
 from .recipes import Recipe
-from .run_folder import CHECKPOINTS
+from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE
 from .targets import TARGETS, Target
 
 __all__ = ["Plan", "activation_bytes", "plan"]
@@ -80,7 +80,8 @@ class Plan:
             "Aggregation": describe_aggregation(self),
             "Memory": describe_memory(self),
             "Files": "; ".join(f"{file} {_size(size)}" for file, size in self.files.items())
-            + ". Two checkpoints are kept until the run is finished, and a third is there while it is written.",
+            + ". Two checkpoints are kept until the run is finished, and a third is there while it is written. Small: "
+            f"{METRICS_FILE}, {RESULTS_FILE}, each model's configuration, feature extractor and code.",
             "To reach": str(self.target) if self.target else "no published figures.",
             "Settings": ", ".join(f"{name} {value}" for name, value in asdict(self.recipe).items()) + ".",
         }
@@ -106,6 +107,7 @@ def plan(
     num_classes: int,
     num_processes: int = 1,
     train_hours: float | None = None,
+    keep_epochs: bool = False,
     name: str = "",
 ) -> Plan:
     """Work out a run without data, weights or a GPU: the model is built without numbers, on torch's meta device.
@@ -117,6 +119,7 @@ def plan(
         num_classes: K.
         num_processes: That train together.
         train_hours: Hours of audio to train on, if known.
+        keep_epochs: Whether the model of every epoch is kept.
         name: The recipe's, under which its target is looked up.
 
     Raises:
@@ -150,7 +153,7 @@ def plan(
         averaged_epochs=(recipe.first_averaged_epoch, recipe.epochs),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         memory=memory,
-        files=file_sizes(model, memory),
+        files=file_sizes(model, memory, recipe.epochs if keep_epochs else 0),
     )
 
 
@@ -210,12 +213,13 @@ def activation_bytes(model: PslaForAudioClassification, frames: int) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def file_sizes(model: PslaForAudioClassification, memory: Mapping[str, int]) -> dict[str, int]:
+def file_sizes(model: PslaForAudioClassification, memory: Mapping[str, int], kept_epochs: int) -> dict[str, int]:
     """Bytes of the tensors in each large file that a run writes."""
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     return {
         "model.safetensors": weights,
         "last_epoch/model.safetensors": weights,
+        **({f"all {kept_epochs} of epochs/": kept_epochs * weights} if kept_epochs else {}),
         f"each in {CHECKPOINTS}/": weights + memory["optimizer_states"] + memory["averages_on_host"],
     }
 

@@ -6,7 +6,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from .augmentation import Augmentation
 from .targets import TARGETS
 
-__all__ = ["PAPER_ARCHITECTURES", "RECIPES", "VARIANTS", "Recipe", "get_recipe", "required", "setting"]
+__all__ = [
+    "PAPER_ARCHITECTURES",
+    "RECIPES",
+    "VARIANTS",
+    "Recipe",
+    "check_used",
+    "get_recipe",
+    "required",
+    "setting",
+]
 
 # Ranges of the settings.
 POSITIVE = (
@@ -30,6 +39,16 @@ NOT_NEGATIVE = (
     "time_mask",
 )
 SHARES = ("mixup_rate", "mixstyle_rate", "adam_beta1", "adam_beta2")
+
+
+# Settings that have an effect only where another one has a certain value.
+USED_ONLY = {
+    "num_attention_heads": ("pooling attention", lambda recipe: recipe.pooling == "attention"),
+    "first_convolution": ("pretraining", lambda recipe: recipe.pretraining != "none"),
+    "mixup_alpha": ("a mixup_rate", lambda recipe: recipe.mixup_rate > 0),
+    "mixstyle_alpha": ("a mixstyle_rate", lambda recipe: recipe.mixstyle_rate > 0),
+    "adam_beta2": ("adam or adamw", lambda recipe: recipe.optimizer != "sgd"),
+}
 
 
 def setting(default: Any, help: str) -> Any:
@@ -276,3 +295,15 @@ def get_recipe(name: str) -> Recipe:
     raise ValueError(
         f"There is no recipe {name!r}. Recipes: {', '.join(sorted(RECIPES))}. Variants: {', '.join(sorted(VARIANTS))}."
     )
+
+
+def check_used(recipe: Recipe, base: Recipe) -> None:
+    """Refuse settings that were changed from those of a base and have no effect.
+
+    Raises:
+        ValueError: There is one; the message says what it needs.
+    """
+    for name, (need, is_used) in USED_ONLY.items():
+        value = getattr(recipe, name)
+        if value != getattr(base, name) and not is_used(recipe):
+            raise ValueError(f"{name} {value} would have no effect: it needs {need}. Leave it out.")

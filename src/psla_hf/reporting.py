@@ -55,6 +55,9 @@ def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_col
     for name, metrics in rows.items():
         table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
     _print(title, table)
+    left_out = max((int(metrics.get("classes_left_out", 0)) for metrics in rows.values()), default=0)
+    if left_out:
+        print(f"{left_out} classes left out of the means: without positive or without negative clips.")
 
 
 def print_results(results: Mapping[str, Mapping[str, float]], recipe: str) -> None:
@@ -136,7 +139,8 @@ def markdown_origin(result: Mapping) -> str:
     """Where figures come from: command, commit and machine of a result file."""
     machine, versions = result["machine"], result["versions"]
     where = machine["accelerator"] or f"{machine['cpus']} CPU core{'s' if machine['cpus'] > 1 else ''}"
-    return f"`{result['command']}`, commit {result['commit']}, {where}, torch {versions['torch']}"
+    source = f"commit {result['commit']}" if result["commit"] else f"psla-hf {result['psla_hf']}, not from a git tree"
+    return f"`{result['command']}`, {source}, {where}, torch {versions['torch']}"
 
 
 def markdown_results(runs: Mapping[str, Mapping]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +15,9 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from .data import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
 from .label_sets import LabelSet
 from .layouts import EscSubset
-from .listing import Incomplete
+from .listing import Incomplete, LoadOptions, report
 from .schema import vocabulary_of
-from .shard_loading import AUDIOSET_SHARD_NAMES, find_shards, holds_shards
+from .shard_loading import AUDIOSET_SHARD_NAMES, find_shards, holds_shards, shards_summary
 from .shards import ShardedClips, ShardIndex
 from .training_clips import TrainingClips, with_label_set
 
@@ -88,6 +89,7 @@ def load_run_data(
         FileNotFoundError: Data are missing.
         ValueError: There is no such data set, it lacks a part, or the label set was made for other clips.
     """
+    _check_choice(dataset, fold, subset, vocabulary)
     place = hashlib.sha256(str(Path(data_dir).absolute()).encode()).hexdigest()[:8]
     summaries = Path(datasets.config.HF_DATASETS_CACHE) / "psla_hf" / f"{dataset}-{place}"
     loaded: list[Path] = []
@@ -105,18 +107,15 @@ def load_run_data(
         "esc": lambda: _esc(data_dir, fold, subset, how),
         "own": lambda: _own(data_dir, vocabulary, how),
     }
-    if dataset not in loaders:
-        raise ValueError(f"Expected a data set of {', '.join(DATASETS)}, got {dataset!r}.")
     if streaming and not dataset.startswith("audioset"):
         raise ValueError(f"Streaming is for what does not fit: AudioSet's shards. Load {dataset} by index.")
+    label_set = None if labels is None else LabelSet.open(labels)
     data = loaders[dataset]()
     about = {path.stem: _in_figures(path) for path in loaded if path.is_file()}
-    if labels is None:
+    if label_set is None:
         return replace(data, about=about)
-    label_set = LabelSet.open(labels)
-    return replace(
-        data, train=with_label_set(data.train, label_set), about={**about, "label_set": label_set.in_figures()}
-    )
+    about["label_set"] = label_set.in_figures()
+    return replace(data, train=with_label_set(data.train, label_set), about=about)
 
 
 def load_test_clips(
@@ -135,6 +134,7 @@ def load_test_clips(
         FileNotFoundError: Data are missing.
         ValueError: There is no such data set, or it has no such part.
     """
+    _check_choice(dataset, fold, subset, vocabulary)
     incomplete: Incomplete = "drop" if drop_incomplete or dataset.startswith("audioset") else "raise"
     if dataset.startswith("audioset"):
         clips = load_audioset(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
@@ -142,14 +142,22 @@ def load_test_clips(
         clips = load_fsd50k(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
     elif dataset == "esc":
         return cast("DatasetDict", load_esc(data_dir, fold, subset, incomplete=incomplete, quiet=quiet))["test"]
-    elif dataset == "own":
-        clips = load_tagging_dataset(data_dir, vocabulary=vocabulary, split="test", incomplete=incomplete, quiet=quiet)
     else:
-        raise ValueError(f"Expected a data set of {', '.join(DATASETS)}, got {dataset!r}.")
+        clips = load_tagging_dataset(data_dir, vocabulary=vocabulary, split="test", incomplete=incomplete, quiet=quiet)
     return cast("Dataset", clips)
 
 
 How = Callable[[str], dict[str, Any]]
+
+
+def _check_choice(dataset: str, fold: int, subset: EscSubset | None, vocabulary: str | None) -> None:
+    """Refuse a data set that there is not, and what would have no effect on this one."""
+    if dataset not in DATASETS:
+        raise ValueError(f"Expected a data set of {', '.join(DATASETS)}, got {dataset!r}.")
+    if dataset == "esc" and vocabulary is not None:
+        raise ValueError(f"Expected no vocabulary for ESC, whose classes are its own, got {vocabulary}.")
+    if dataset != "esc" and (fold != 1 or subset is not None):
+        raise ValueError(f"Expected fold and subset for ESC only, got fold {fold} and subset {subset} for {dataset}.")
 
 
 def _audioset(
@@ -160,7 +168,10 @@ def _audioset(
         if not holds_shards(data_dir):
             raise ValueError(f"Expected parquet shards to stream in {data_dir}. Make them with prepare_data.py.")
         files = [file for split in splits for file in find_shards(data_dir, split, AUDIOSET_SHARD_NAMES)]
-        return RunData(ShardedClips.of(ShardIndex.open(files, vocabulary_of(test))), test)
+        index = ShardIndex.open(files, vocabulary_of(test))
+        source = f"AudioSet {', '.join(splits)} ({len(files)} shards, streamed)"
+        report(shards_summary(index, "train", source), files[0], LoadOptions(**how("train")))
+        return RunData(ShardedClips.of(index), test)
     parts = [cast("Dataset", load_audioset(data_dir, split, vocabulary=vocabulary, **how(split))) for split in splits]
     return RunData(concatenate_datasets(parts) if len(parts) > 1 else parts[0], test)
 
@@ -180,16 +191,25 @@ def _esc(data_dir: str | Path, fold: int, subset: EscSubset | None, how: How) ->
 
 def _own(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
     if holds_shards(data_dir):
-        train, test = (
-            cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
-            for split in ("train", "test")
-        )
-        return RunData(train, test)
+        parts = {
+            split: cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
+            for split in ("train", "test", *_validation_shards(data_dir))
+        }
+        return RunData(parts.pop("train"), parts.pop("test"), next(iter(parts.values()), None))
     data = load_tagging_dataset(data_dir, vocabulary=vocabulary, **how("own"))
     if not isinstance(data, DatasetDict) or not {"train", "test"} <= set(data):
         found = sorted(data) if isinstance(data, DatasetDict) else "none"
         raise ValueError(f"Expected the splits train and test in {data_dir}, found {found}. Add a column split.")
     return RunData(data["train"], data["test"], data.get("validation", data.get("val")))
+
+
+def _validation_shards(data_dir: str | Path) -> list[str]:
+    """What the validation split of one's own shards is called, if they have one."""
+    for split in ("validation", "val"):
+        with suppress(FileNotFoundError):
+            find_shards(data_dir, split)
+            return [split]
+    return []
 
 
 def _in_figures(path: Path) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class SampleMaker:
             "labels": self._multi_hot(clip),
             "short": short,
             "redrawn": [],
+            "mixed_in": [],
         }
 
     def training_sample(
@@ -187,7 +188,8 @@ class TaggingDataset(torch.utils.data.Dataset):
 
 
 def _take_notes(sample: dict[str, Any], second: dict[str, Any]) -> None:
-    """What was odd about a second clip is told with the sample."""
+    """Which the second clip is, and what was odd about it, is told with the sample."""
+    sample["mixed_in"] = [*sample["mixed_in"], second["id"]]
     sample["short"] |= second["short"]
     sample["redrawn"] = sample["redrawn"] + second["redrawn"]
 
@@ -197,9 +199,9 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `waveforms` float32 `[B, T]`, zero-padded to the longest; `lengths` `[B]`, the true numbers of samples; `labels`
-        float32 `[B, K]`; `ids`; `short`, the ids of samples that are cut short; `redrawn`, those of clips that did not
-        decode. For training samples also `mask_draws` `[B, 4]`, and, where some are to be restyled, `style` with their
-        `rows` in the batch, `waveforms`, `lengths` and `weights`.
+        float32 `[B, K]`; `ids`; `mixed_in`, those of the clips mixed into these; `short`, the ids of samples that are
+        cut short; `redrawn`, those of clips that did not decode. For training samples also `mask_draws` `[B, 4]`, and,
+        where some are to be restyled, `style` with their `rows` in the batch, `waveforms`, `lengths` and `weights`.
     """
     waveforms, lengths = _pad([sample["waveform"] for sample in samples])
     batch: dict[str, Any] = {
@@ -209,6 +211,7 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
         "ids": [sample["id"] for sample in samples],
         "short": [sample["id"] for sample in samples if sample["short"]],
         "redrawn": [name for sample in samples for name in sample["redrawn"]],
+        "mixed_in": [name for sample in samples for name in sample["mixed_in"]],
     }
     if "mask_draws" in samples[0]:
         batch["mask_draws"] = torch.from_numpy(np.stack([sample["mask_draws"] for sample in samples]))

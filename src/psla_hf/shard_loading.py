@@ -15,7 +15,7 @@ from .remote import REMOTE, files_version, find_files
 from .schema import LoadSummary, labels_of, tagging_features
 from .shards import ShardIndex, iterate_parquet, iterate_tar
 
-__all__ = ["AUDIOSET_SHARD_NAMES", "FSD50K_SHARD_NAMES", "find_shards", "holds_shards", "load_shards"]
+__all__ = ["AUDIOSET_SHARD_NAMES", "FSD50K_SHARD_NAMES", "find_shards", "holds_shards", "load_shards", "shards_summary"]
 
 SHARDS = (".parquet", ".tar")
 # What a split is called in the paths of shards: by ourselves first, then on the Hub.
@@ -108,7 +108,7 @@ def load_shards(
     """
     if files[0].endswith(".parquet"):
         index = ShardIndex.open(files, vocabulary)
-        report(_summary(index.labels, index.vocabulary, index.seconds, split, source), files[0], options)
+        report(shards_summary(index, split, source), files[0], options)
         how = {"files": list(files), "vocabulary": index.vocabulary, "split": split}
         return _generated(iterate_parquet, how, options.streaming, index.version)
     if vocabulary is None:
@@ -122,6 +122,11 @@ def load_shards(
     elif not options.quiet:
         print(f"{source}: {len(files)} tars, streamed. A tar has no index, so that its clips are not counted.")
     return clips
+
+
+def shards_summary(index: ShardIndex, split: str, source: str) -> LoadSummary:
+    """What parquet shards hold: `source` says which data in words, `split` which part."""
+    return _summary(index.labels, index.vocabulary, index.seconds, split, source)
 
 
 def _generated(

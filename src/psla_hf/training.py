@@ -26,7 +26,7 @@ from .epochs import ignore_termination, open_epochs
 from .evaluation import class_metrics, predict, tagging_metrics
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
-from .provenance import provenance, write_json
+from .provenance import provenance, to_json, write_json
 from .recipes import Recipe
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder, write_complete
 from .run_state import Place, RunState, Totals, check_identity, fingerprint
@@ -169,13 +169,13 @@ class Trainer:
         recipe, place = self.recipe, self.state.place
         self.model.train()
         batches = self.epochs.batches(place.epoch, place.batch)
-        title = f"epoch {place.epoch}/{recipe.epochs}"
+        clips = recipe.batch_size // recipe.gradient_accumulation  # of all processes, in a batch
         hidden = None if self.accelerator.is_local_main_process else True  # None: shown on a terminal only
         bar = tqdm(
-            total=self.epochs.batches_per_epoch,
-            initial=place.batch,
-            desc=title,
-            unit="batch",
+            total=self.epochs.batches_per_epoch * clips,
+            initial=place.batch * clips,
+            desc=f"epoch {place.epoch}/{recipe.epochs}",
+            unit=" clips",
             leave=False,
             disable=hidden,
         )
@@ -187,7 +187,7 @@ class Trainer:
                 self.state.totals.seconds += time.perf_counter() - last
                 last = time.perf_counter()
                 self.state.place = Place(place.epoch, number)
-                bar.update()
+                bar.update(clips)
                 totals = self.state.totals
                 bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
                 if updated:
@@ -222,19 +222,21 @@ class Trainer:
         finite = bool(torch.isfinite(loss))
         if self._all(finite):
             return
-        ids = [clip for of_process in gather_object([[] if finite else batch["ids"]]) for clip in of_process]
+        mine = [] if finite else [*batch["ids"], *batch["mixed_in"]]
+        ids = [clip for of_process in gather_object([mine]) for clip in of_process]
         if self.accelerator.is_main_process:
             shutil.rmtree(self.output_dir / "failed", ignore_errors=True)
         self._save_state("failed")
         raise ValueError(
             f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
-            f"look at the clips {ids}. The state is saved in {self.output_dir / 'failed'}: the weights as before this "
-            "batch, but BatchNorm has seen it."
+            f"look at the clips {ids}, mixed ones among them. The state is saved in {self.output_dir / 'failed'}: the "
+            "weights as before this batch, but BatchNorm has seen it."
         )
 
     def _check_redrawn(self, number: int) -> None:
         """Stop when too many clips did not decode, since the run began; workers see only their own."""
-        redrawn = self.state.totals.redrawn + sum(row["redrawn"] for row in self.state.rows)
+        redrawn = self.state.totals.redrawn * self.accelerator.num_processes  # about: the others' are not known yet
+        redrawn += sum(row["redrawn"] for row in self.state.rows)
         batches = (self.state.place.epoch - 1) * self.epochs.batches_per_epoch + number
         drawn = batches * self.recipe.clips_per_step()
         if redrawn > self.tolerated_share * max(drawn, FIRST_DRAWS):
@@ -249,7 +251,15 @@ class Trainer:
         if stop or updates % self.checkpoint_every == 0:
             self._save_state(CHECKPOINTS)
         if stop:
-            raise RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
+            self._stop()
+
+    def _stop(self) -> None:
+        raise RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
+
+    def _stop_if_told(self) -> None:
+        """Between batches of an evaluation, before which the state was saved."""
+        if not self._all(not self._terminated):
+            self._stop()
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
@@ -277,15 +287,19 @@ class Trainer:
 
     def _evaluate(self, loader: DataLoader) -> tuple[Tensor, dict[str, float]]:
         """Probabilities `[N, K]` and metrics of a prepared loader's clips."""
-        probabilities, targets = predict(self.model, self.extractor, loader, self.accelerator)
+        probabilities, targets = self._predict(loader)
         return probabilities, tagging_metrics(probabilities.numpy(), targets.numpy())
+
+    def _predict(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
+        """Probabilities and targets `[N, K]` of a prepared loader's clips."""
+        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_told)
 
     def _finish(self) -> dict:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
         self._save_model(self.output_dir / "last_epoch")
         self._unwrapped().load_state_dict(self.state.weights.result())
-        probabilities, targets = predict(self.model, self.extractor, self.test_loader, self.accelerator)
+        probabilities, targets = self._predict(self.test_loader)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
@@ -373,7 +387,7 @@ class Trainer:
         """All epochs so far, a line each: what a run wrote after its last checkpoint is overwritten."""
         if not self.accelerator.is_main_process:
             return
-        lines = "".join(json.dumps(row) + "\n" for row in self.state.rows)
+        lines = "".join(to_json(row) + "\n" for row in self.state.rows)
         write_complete(self.output_dir, lambda place: (place / METRICS_FILE).write_text(lines, encoding="utf-8"))
 
     def _all(self, good: bool) -> bool:
