@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
     output = argparse.ArgumentParser(add_help=False)
     output.add_argument("--output-dir", required=True, help="folder for the model and results.json")
-    output.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    output.add_argument("--overwrite", action="store_true", help="replace what an earlier run or aggregate left there")
     output.add_argument("--save-scores", metavar="DIR", help="with --data-dir: keep each member's scores as .npy")
 
     about = argparse.RawDescriptionHelpFormatter
@@ -79,8 +79,8 @@ def load_clips(arguments: argparse.Namespace, quiet: bool, part: str = "test") -
 def aggregate(arguments: argparse.Namespace, accelerator: Accelerator) -> None:
     """Make the model and its results, write both, print the table."""
     members = find_members(arguments.members)
-    folder = aggregation.open_output(arguments.output_dir, members, accelerator, arguments.overwrite)
     clips = load_clips(arguments, quiet=not accelerator.is_main_process)
+    folder = aggregation.open_output(arguments.output_dir, members, accelerator, arguments.overwrite)
     scorer = None if clips is None else aggregation.Scorer(clips, accelerator, arguments.batch_size)
     make = make_average if arguments.way == "average" else make_ensemble
     outcome = make(arguments, members, scorer, accelerator)

@@ -15,14 +15,14 @@ from psla_hf.assembly import make_accelerator
 from psla_hf.cli import add_data_flags, command_line, data_choice
 from psla_hf.enhancement_report import enhancement_figures, write_report
 from psla_hf.inference import AudioTagger
-from psla_hf.label_enhancement import Relations, Threshold, check_threshold, enhance_clip_labels
+from psla_hf.label_enhancement import Threshold, check_enhancement, check_threshold, enhance_clip_labels
 from psla_hf.label_sets import check_output, write_folder, write_label_set
 from psla_hf.labels import FSD50K_SKIPPED, Ontology
 from psla_hf.provenance import provenance
 from psla_hf.reporting import print_figures
 from psla_hf.run_data import load_run_data
 from psla_hf.schema import vocabulary_of
-from psla_hf.score_files import NpyRows, open_scores
+from psla_hf.score_files import NpyRows, check_unscored, open_scores, saved_teacher
 from psla_hf.teacher_scores import score_training_clips, teacher_fingerprint
 from psla_hf.training_clips import TrainingClips, audio_path, clip_ids, clip_labels
 
@@ -36,7 +36,8 @@ def main() -> None:
     data = load_run_data(**data_choice(arguments), streaming=arguments.streaming, quiet=quiet)
     clips = data.train
     # What does not fit is to be told before the teacher scores for hours.
-    Relations.of(ontology, vocabulary_of(clips).mids, arguments.types)
+    vocabulary = vocabulary_of(clips)
+    check_enhancement(ontology, vocabulary, arguments.types, arguments.iterations)
 
     if arguments.model:
         scores, teacher = score(arguments, clips, accelerator)
@@ -46,16 +47,19 @@ def main() -> None:
         parent = Path(arguments.output).absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
-            scores = open_scores(arguments.scores, clip_ids(clips), len(vocabulary_of(clips)), Path(place))
-            teacher = {"teacher": f"whoever made the scores in {public_name(arguments.scores)}"}
-            enhance(arguments, clips, ontology, scores, {**teacher, "data": data.about})
+            ids = clip_ids(clips)
+            scores = open_scores(arguments.scores, ids, len(vocabulary), Path(place), vocabulary.fingerprint)
+            name, fingerprint = saved_teacher(arguments.scores)
+            name = name or f"whoever made the scores in {public_name(arguments.scores)}"
+            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": data.about}
+            enhance(arguments, clips, ontology, scores, about)
 
 
 def score(
     arguments: argparse.Namespace, clips: TrainingClips, accelerator: Accelerator
 ) -> tuple[NpyRows, dict[str, str]]:
     """The teacher's scores, and who the teacher is."""
-    teacher = AudioTagger.from_pretrained(arguments.model)
+    teacher, name = AudioTagger.from_pretrained(arguments.model), public_name(arguments.model)
     scores = score_training_clips(
         teacher.model,
         teacher.extractor,
@@ -66,9 +70,9 @@ def score(
         num_workers=arguments.num_workers,
         clips_per_chunk=arguments.clips_per_chunk,
         on_error=arguments.on_error,
+        teacher_name=name,
     )
-    fingerprint = teacher_fingerprint(teacher.model, teacher.extractor)
-    return scores, {"teacher": public_name(arguments.model), "teacher_fingerprint": fingerprint}
+    return scores, {"teacher": name, "teacher_fingerprint": teacher_fingerprint(teacher.model, teacher.extractor)}
 
 
 def enhance(
@@ -79,6 +83,7 @@ def enhance(
     how = {name: getattr(arguments, name) for name in ("threshold", "types", "iterations")}
     labels = clip_labels(clips)
     enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids, **how, allow_unscored=True)
+    check_unscored(enhancement.unscored, ids, arguments.on_error == "skip")
     data_dir = Path(arguments.data_dir)
     root = data_dir.parent if data_dir.is_file() else data_dir
     figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
@@ -94,6 +99,10 @@ def enhance(
     print_figures(
         figures["relations"], f"{counts['added']:,} labels added to {counts['before']:,} ({counts['percent']:.1f} %)"
     )
+    if len(enhancement.unscored):
+        print(
+            f"{len(enhancement.unscored):,} of {len(ids):,} clips have no scores; their labels stay, and count nowhere."
+        )
     print(f"Label set and report.md: {arguments.output}\nTrain with it: scripts/train.py … --labels {arguments.output}")
 
 
@@ -137,7 +146,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=16, help="clips at a time, of each process")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that decode, for each that scores")
     parser.add_argument(
-        "--on-error", choices=["raise", "skip"], default="raise", help="clips that do not decode: stop, or no scores"
+        "--on-error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="clips that do not decode, or have no saved scores (NaN): stop, or leave their labels as they are",
     )
     arguments = parser.parse_args()
     if arguments.skip_sources is None:

@@ -21,7 +21,7 @@ def main() -> None:
     if arguments.what == "model":
         print(push_model(arguments.folder, arguments.repo, **how))
     else:
-        print(push_labels(dict(arguments.config), arguments.repo, teacher=arguments.teacher, **how))
+        print(push_labels(arguments.config, arguments.repo, teacher=arguments.teacher, **how))
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +50,13 @@ def parse() -> argparse.Namespace:
         kind.add_argument(
             "--dry-run", action="store_true", help="check, write a model's card, list the files; send none"
         )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.what == "labels":
+        names = [name for name, _ in arguments.config]
+        if len(set(names)) < len(names):
+            labels.error(f"expected every --config once, got {', '.join(names)}")
+        arguments.config = dict(arguments.config)
+    return arguments
 
 
 def configuration(text: str) -> tuple[str, str]:

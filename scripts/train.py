@@ -50,7 +50,7 @@ class RunArguments:
     checkpoint_every: int = setting(500, "save the state every so many updates, besides after every epoch")
     keep_epochs: bool = setting(False, "keep the model of every epoch")
     resume: bool = setting(False, "go on from the latest checkpoint in the output folder, if there is one")
-    overwrite: bool = setting(False, "write into an output folder that is not empty")
+    overwrite: bool = setting(False, "replace what an earlier run left in the output folder; other files stay")
     dry_run: bool = setting(False, "print the plan and stop")
     push_to_hub: str | None = setting(None, "publish the averaged model with its card as this repository, OWNER/NAME")
     public: bool = setting(False, "with push_to_hub: make the repository public")

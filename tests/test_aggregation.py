@@ -12,7 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForAudioClassification
 
-from psla_hf import PslaConfig, PslaEnsembleForAudioClassification, PslaFeatureExtractor, PslaForAudioClassification
+from psla_hf import (
+    AudioTagger,
+    PslaConfig,
+    PslaEnsembleForAudioClassification,
+    PslaFeatureExtractor,
+    PslaForAudioClassification,
+)
 from psla_hf.aggregation import (
     Scorer,
     average,
@@ -22,6 +28,7 @@ from psla_hf.aggregation import (
     greedy_average,
     open_output,
     read_scores,
+    save_aggregate,
     save_scores,
 )
 from psla_hf.data import load_esc
@@ -45,18 +52,22 @@ def zoo(tmp_path_factory) -> Path:
         "other_classes": {"names": ("dog", "rain", "cat")},
         "other_backbone": {"backbone": "test_resnet"},
         "other_length": {"max_length": 64},
+        "half": {"dtype": torch.bfloat16},
+        "half_too": {"dtype": torch.bfloat16},
     }
     for seed, (name, kind) in enumerate(kinds.items()):
         save(folder / name, seed, **kind)
     return folder
 
 
-def save(folder: Path, seed: int, names=CATEGORIES, max_length: int = 48, **settings) -> None:
+def save(
+    folder: Path, seed: int, names=CATEGORIES, max_length: int = 48, dtype: torch.dtype = torch.float32, **settings
+) -> None:
     torch.manual_seed(seed)
     config = PslaConfig(**{"backbone": TINY_BACKBONE, "id2label": dict(enumerate(names)), **settings})
     model = PslaForAudioClassification(config)
     model.pooling.scores.weight.data *= 30  # so that clips have scores of their own
-    model.save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     PslaFeatureExtractor(max_length=max_length).save_pretrained(folder)
 
 
@@ -147,6 +158,16 @@ def test_the_average_has_the_mean_of_the_weights(zoo):
     assert outcome.results == {}
 
 
+@pytest.mark.parametrize("how", [average, ensemble])
+def test_members_in_half_precision_become_a_model_in_half_precision(zoo, scorer, tmp_path, accelerator, how):
+    outcome = how(members(zoo, "half", "half_too"), scorer)
+    assert outcome.tagger.model.dtype == torch.bfloat16
+    save_aggregate(outcome, tmp_path / "out", accelerator)
+    loaded = AudioTagger.from_pretrained(tmp_path / "out")
+    assert loaded.model.dtype == torch.bfloat16
+    np.testing.assert_allclose(scorer.scores(loaded), scorer.scores(outcome.tagger), atol=0.01)  # BatchNorm's rounding
+
+
 def test_scores_of_the_members_and_of_what_they_became(zoo, scorer):
     both = average(members(zoo, "a", "b"), scorer), ensemble(members(zoo, "a", "b"), scorer)
     for outcome in both:
@@ -184,6 +205,7 @@ def test_members_with_their_classes_in_another_order_are_scored_and_joined_by_na
         ("other_classes", "the classes, number 2 is 'cat' instead of 'rooster'"),
         ("other_backbone", f"backbone is 'test_resnet' instead of '{TINY_BACKBONE}'"),
         ("other_length", "the extractor's max_length is 64 instead of 48"),
+        ("half", "dtype is 'bfloat16' instead of 'float32'"),
     ],
 )
 def test_members_that_cannot_be_averaged_are_refused_by_name_with_what_differs(zoo, other, message):
@@ -196,6 +218,8 @@ def test_an_ensemble_takes_other_backbones_but_no_other_front_end_or_classes(zoo
     assert isinstance(joined.model, PslaEnsembleForAudioClassification) and len(joined.model.members) == 3
     with pytest.raises(ValueError, match=r"other_length differs from .*max_length is 64"):
         ensemble(members(zoo, "a", "other_length"))
+    with pytest.raises(ValueError, match="dtype is 'bfloat16' instead of 'float32'"):
+        ensemble(members(zoo, "a", "half"))
     with pytest.raises(ValueError, match=r"member 2 \(.*other_classes\).*missing \['rooster'\]"):
         ensemble(members(zoo, "a", "other_classes"))
 
@@ -260,6 +284,29 @@ def test_the_output_is_no_folder_with_members_in_it(zoo, tmp_path, accelerator):
     assert (run / "epochs" / "001" / "model.safetensors").is_file()
     with pytest.raises(FileExistsError, match="not empty"):
         open_output(zoo / "a", members(zoo, "b"), accelerator)
+
+
+def test_overwriting_leaves_nothing_of_what_was_there_but_the_users_own(zoo, tmp_path, accelerator):
+    folder = tmp_path / "run"
+    shutil.copytree(zoo / "a", folder)
+    shutil.copytree(zoo / "a", folder / "last_epoch")
+    own = {"notes.md", "mine.py", "original.safetensors", "labels.json"}
+    left = {"results.json", "metrics.jsonl", "averaging_curve.json", "README.md", "model.safetensors.index.json"}
+    shards = {f"model-0000{shard}-of-00002.safetensors" for shard in (1, 2)}
+    for name in own | left | shards | {"modeling_psla_ensemble.py"}:
+        (folder / name).write_text("{}")
+    open_output(folder, members(zoo, "b"), accelerator, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == own
+
+
+def test_the_origin_of_a_model_is_its_own_run_and_no_neighbours(zoo, tmp_path):
+    run = tmp_path / "run"
+    for place in (".", "last_epoch", "epochs/012", "epochs/other", "soup"):
+        shutil.copytree(zoo / "a", run / place, dirs_exist_ok=True)
+    (run / "results.json").write_text('{"seed": 7}')
+    for place, origin in ((".", 7), ("last_epoch", 7), ("epochs/012", 7), ("epochs/other", None), ("soup", None)):
+        found = Member(str(run / place)).origin()
+        assert found == (None if origin is None else {"seed": origin}), place
 
 
 def test_the_script_averages_joins_and_draws_what_training_kept(script, esc_folder, tmp_path):

@@ -10,12 +10,14 @@ import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
+from psla_hf.aggregation import ensemble, save_aggregate
 from psla_hf.cards import TEMPLATES, data_set, model_card, render
+from psla_hf.members import find_members
 from psla_hf.synthetic import SCENE_CLASSES
 from psla_hf.targets import TARGETS
 
 from . import published
-from .published import change
+from .published import ABOUT, change
 
 run, together = published.run, published.together
 
@@ -35,6 +37,10 @@ def row(card: ModelCard, name: str) -> list[str]:
     """The figures beside a name, in whichever table."""
     (found,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", card.text, re.MULTILINE)
     return found.split(" | ")
+
+
+def one_line(card: ModelCard) -> str:
+    return " ".join(card.text.split())
 
 
 @pytest.mark.parametrize(
@@ -105,13 +111,115 @@ def test_an_ensemble_tells_its_members_and_their_runs(together, run):
     assert set(card.data.tags) == {"audio-tagging", "psla", "ensemble"}
 
 
-@pytest.mark.parametrize("missing", ["seed", "recipe", "data", "clips", "commit", "results", "classes"])
+@pytest.mark.parametrize("missing", ["seed", "recipe", "data", "clips", "commit", "results", "classes", "machine"])
 @pytest.mark.parametrize("how", ["left out", "empty"])
 def test_what_the_results_lack_is_an_error(copy, missing, how):
     folder, path = copy
-    change(path, missing) if how == "left out" else change(path, **{missing: None})
+    if how == "left out" or missing == "commit":
+        change(path, missing)
+    else:
+        change(path, **{missing: None})
     with pytest.raises(ValueError, match=missing):
         model_card(folder)
+
+
+@pytest.mark.parametrize("part", ["source", "splits", "hours", "missing", "notes"])
+def test_what_a_load_of_the_data_lacks_is_an_error(copy, part):
+    folder, path = copy
+    change(path, data={"esc": {name: value for name, value in ABOUT["esc"].items() if name != part}})
+    with pytest.raises(ValueError, match=f"missing: {part}"):
+        model_card(folder)
+
+
+def test_without_a_git_tree_a_card_names_the_version(copy, together, tmp_path):
+    folder, path = copy
+    change(path, commit=None)
+    outside = f"psla-hf {results(folder)['psla_hf']}, not from a git tree"
+    assert one_line(model_card(folder)).count(outside) == 1
+    shutil.copytree(together, tmp_path / "both")
+    runs = [training | {"commit": None} for training in results(together)["runs"]]
+    change(tmp_path / "both" / "results.json", runs=runs, commit=None)
+    assert one_line(model_card(tmp_path / "both")).count(outside) == 2  # of the making, and of its members' training
+
+
+def test_a_label_set_is_no_load_of_data_and_is_told(copy, together, tmp_path):
+    figures = {"name": "mean", "clips": 23, "labels_before": 40, "labels_after": 47, "soft": True}
+    folder, path = copy
+    change(path, data={**ABOUT, "label_set": figures})
+    card, said = model_card(folder), "label set `mean` with soft labels: 40 labels before its enhancement, 47 after it"
+    assert f"Trained on the {said}." in one_line(card) and "piczak2015esc" in card.text
+    assert len(re.findall(r"^\| esc10 \|", card.text, re.MULTILINE)) == 1
+    shutil.copytree(together, tmp_path / "both")
+    runs = [training | {"data": {**ABOUT, "label_set": figures}} for training in results(together)["runs"]]
+    change(tmp_path / "both" / "results.json", runs=runs)
+    assert f"was trained on the {said}." in one_line(model_card(tmp_path / "both"))
+
+
+def test_streamed_clips_have_a_row_and_perhaps_no_known_length(copy):
+    folder, path = copy
+    found = {"splits": {"train": 9}, "listed": 9, "found": 9, "hours": None, "notes": [], "missing": 0, "unreadable": 0}
+    streamed = found | {"source": "AudioSet balanced_train, unbalanced_train (streamed)"}
+    change(path, data={"eval": found | {"source": "AudioSet eval (2 shards)"}, "train": streamed})
+    card = model_card(folder)
+    assert card.data.eval_results[0].dataset_name == "AudioSet"
+    assert row(card, streamed["source"]) == ["train 9", "9", "9", "0", "0", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "seconds", "said"),
+    [
+        (
+            {"epochs": 2, "average_last": 8},
+            [30.0, 50.5],
+            ["last 2 epochs of a", "mean of the figures of the last 2 epochs,", "80.5 seconds of training in all"],
+        ),
+        (
+            {"epochs": 1, "average_last": 8},
+            [600.0],
+            ["of the last epoch of a", "is the only epoch,", "1 epoch of 23 clips, 10 minutes of training in all"],
+        ),
+        (
+            {"epochs": 20, "average_last": 8},
+            [3600.0] * 20,
+            ["last 8 epochs of a", "mean of the figures of the last 5 epochs,", "20.0 hours of training in all"],
+        ),
+    ],
+    ids=["two", "one", "twenty"],
+)
+def test_numbers_of_epochs_and_times_are_those_of_the_run(copy, recipe, seconds, said):
+    folder, path = copy
+    settings = results(folder)["recipe"] | recipe | {"report": "last5"}
+    change(path, recipe=settings, epochs=[{"seconds": of_epoch} for of_epoch in seconds])
+    for words in (*said, "evaluation not counted"):
+        assert words in one_line(model_card(folder)), words
+
+
+def test_results_of_another_ensemble_or_of_no_model_have_no_card(run, together, tmp_path):
+    shutil.copytree(together, tmp_path / "both")
+    path = tmp_path / "both" / "results.json"
+    members = results(together)["members"]
+    change(path, members=[*members, members[0] | {"name": "third"}])
+    with pytest.raises(ValueError, match="3 members in the results, it has 2"):
+        model_card(tmp_path / "both")
+    shutil.copytree(run, tmp_path / "single")
+    shutil.copy(together / "results.json", tmp_path / "single")
+    with pytest.raises(ValueError, match="2 members in the results, it has 0"):
+        model_card(tmp_path / "single")
+    change(path, members=members, model=False)
+    with pytest.raises(ValueError, match="none was made"):
+        model_card(tmp_path / "both")
+    change(path, model=True, kind="soup")
+    with pytest.raises(ValueError, match="got 'soup'"):
+        model_card(tmp_path / "both")
+
+
+def test_an_ensemble_that_was_not_tested_has_no_card(run, accelerator, tmp_path):
+    members = find_members([str(run), str(run / "last_epoch")])
+    content = save_aggregate(ensemble(members), tmp_path / "both", accelerator)
+    assert content["model"] and content["members"][0]["results"] is None
+    change(tmp_path / "both" / "results.json", clips={"test": 20}, classes=list(SCENE_CLASSES))
+    with pytest.raises(ValueError, match="Aggregate with data"):
+        model_card(tmp_path / "both")
 
 
 def test_a_run_that_does_not_say_where_it_began_has_no_card(copy):
@@ -176,12 +284,20 @@ def test_members_of_unknown_origin_have_no_card(together, tmp_path):
         (["esc50, classes that AudioSet has"], "ESC-50"),
         (["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"], "AudioSet (balanced)"),
         (["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
+        (["AudioSet eval (y)", "AudioSet balanced_train, unbalanced_train (streamed)"], "AudioSet"),
+        (["audioset_full"], "AudioSet"),
         (["FSD50K train", "FSD50K eval"], "FSD50K"),
         (["birds.csv", "birds.csv"], "birds.csv"),
     ],
 )
 def test_the_data_set_is_known_by_what_its_loads_say(sources, name):
     assert data_set(sources).name == name
+
+
+@pytest.mark.parametrize("sources", [["AudioSet eval (y.csv)"], ["FSD50K val", "FSD50K eval"], []])
+def test_what_is_only_tested_on_is_no_data_set_to_be_trained_on(sources):
+    with pytest.raises(ValueError, match="what the training clips were loaded from"):
+        data_set(sources)
 
 
 @pytest.mark.parametrize("key", ["esc10", "esc50", "audioset_balanced", "audioset_full", "fsd50k", "own"])

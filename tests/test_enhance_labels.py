@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from psla_hf.data import load_esc
+from psla_hf.label_card import label_card
 from psla_hf.label_sets import LabelSet
 from psla_hf.schema import labels_of, vocabulary_of
 
@@ -81,6 +82,10 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
     for number, saved in enumerate((scores, tmp_path / "scores.csv")):
         enhance("--scores", saved, "--output", tmp_path / str(number))
         assert rows_of(tmp_path / str(number)) == rows_of(tmp_path / "mean")
+    made = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("mean", "0", "1")]
+    assert [report["teacher"] for report in made] == ["model", "model", "whoever made the scores in scores.csv"]
+    assert made[0]["teacher_fingerprint"] == made[1]["teacher_fingerprint"] and made[2]["teacher_fingerprint"] is None
+    label_card({"mean": tmp_path / "mean", "saved": tmp_path / "0"}, "user/labels", "cc-by-4.0")
     assert not list(tmp_path.glob(".*"))
 
 
@@ -101,6 +106,30 @@ def test_a_run_that_is_killed_goes_on_in_two_processes(enhance, saved_model, opt
     assert done.stdout.count("Label set and report.md") == 1
 
 
+def test_clips_without_saved_scores_are_told(enhance, tmp_path, clips, capsys):
+    scores = np.ones((24, 3), np.float32)
+    scores[[1, 5]] = np.nan
+    np.save(tmp_path / "scores.npy", scores)
+    saved = ("--scores", tmp_path / "scores.npy", "--output", tmp_path / "set")
+    with pytest.raises(SystemExit) as stopped:
+        enhance(*saved)
+    assert stopped.value.code == 2
+    assert f"2 of 24 clips have none (NaN), such as {clips[1]['id']}, {clips[5]['id']}" in capsys.readouterr().err
+    enhance(*saved, "--on-error", "skip")
+    assert "2 of 24 clips have no scores" in capsys.readouterr().out
+
+
+def test_classes_that_propose_nothing_count_in_the_report(enhance, ontology, clips, tmp_path):
+    np.save(tmp_path / "scores.npy", np.eye(3, dtype=np.float32)[labels_of(clips).values])
+    enhance("--scores", tmp_path / "scores.npy", "--output", tmp_path / "all")
+    mids = vocabulary_of(clips).mids
+    enhance("--scores", tmp_path / "scores.npy", "--output", tmp_path / "less", "--skip-sources", mids[2])
+    found = [
+        json.loads((tmp_path / name / "report.json").read_text())["hierarchy"]["before"] for name in ("all", "less")
+    ]
+    assert found[0] == found[1] and found[0]["labels"] == 16
+
+
 def nothing(tmp_path) -> list:
     return []
 
@@ -116,6 +145,17 @@ def too_few(tmp_path) -> list:
     return []
 
 
+def no_scores(tmp_path) -> list:
+    np.save(tmp_path / "scores.npy", np.full((24, 3), np.nan, np.float32))
+    return []
+
+
+def unrelated(tmp_path) -> list:
+    nodes = json.loads((tmp_path / "ontology.json").read_text())
+    (tmp_path / "ontology.json").write_text(json.dumps([{"id": node["id"]} for node in nodes]))
+    return []
+
+
 def other_classes(tmp_path) -> list:
     (tmp_path / "ontology.json").write_text('[{"id": "cat"}]')
     return []
@@ -127,6 +167,8 @@ def other_classes(tmp_path) -> list:
         (occupied, [], "not empty"),
         (too_few, [], "got 20 rows (4 rows missing)"),
         (other_classes, [], "3 of 3 are not"),
+        (unrelated, [], "relates none of the 3"),
+        (no_scores, ["--on-error", "skip"], "24 of 24 clips have none"),
         (nothing, ["--threshold", "most"], "expected mean, median or a percentile"),
         (nothing, ["--types", "I,III"], "['I', 'III']"),
         (nothing, ["--iterations", "0"], "at least one iteration"),

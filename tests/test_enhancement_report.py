@@ -85,6 +85,27 @@ def test_nothing_added_is_a_report_too(tmp_path):
     assert "0 labels were added to 6 (0.0 %)" in (tmp_path / "report.md").read_text()
 
 
+def test_classes_that_propose_nothing_still_have_their_parents():
+    silent = ONTOLOGY.without_relations(["/m/1", "/m/2"])
+    assert parent_child_figures(LABELS, CLASSES, silent) == parent_child_figures(LABELS, CLASSES, ONTOLOGY)
+
+
+def test_a_score_just_above_its_threshold_is_printed_so(figures, tmp_path):
+    example = figures["most_changed"][0]["examples"][0]
+    example |= {"score": 0.90001, "threshold": 0.9}
+    write_report(tmp_path, {**provenance(), **SETTINGS, **figures})
+    assert "0.90001 > 0.90000" in (tmp_path / "report.md").read_text()
+
+
+def test_tables_without_rows_are_left_out(tmp_path):
+    unrelated = Ontology(dict.fromkeys(CLASSES.mids, ()), {})
+    enhancement = enhance_clip_labels(LABELS, SCORES, unrelated, CLASSES.mids)
+    figures = enhancement_figures(enhancement, IDS, CLASSES, unrelated)
+    write_report(tmp_path, {**provenance(), **SETTINGS, **figures})
+    page = (tmp_path / "report.md").read_text()
+    assert "most added labels\n" not in page and "| parent |" not in page and "parent is missing: 0 before" in page
+
+
 @pytest.mark.shared
 def test_the_papers_speech_example_on_the_official_list(shared):
     listing = audioset_listing(shared / "audioset", "balanced_train", None, None)

@@ -120,6 +120,19 @@ def test_saved_and_loaded_it_is_the_same_through_every_auto_class(members, ensem
         assert tag["score"] == pytest.approx(np.mean([member[tag["label"]] for member in by_name]), abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_it_takes_what_the_extractor_gives(ensemble, tmp_path, dtype):
+    ensemble.save_pretrained(tmp_path)
+    PslaFeatureExtractor(max_length=98).save_pretrained(tmp_path)
+    loaded = AutoModelForAudioClassification.from_pretrained(tmp_path, dtype=dtype)
+    logits = loaded(spectrograms()).logits
+    assert loaded.dtype == dtype and logits.dtype == torch.float32
+    torch.testing.assert_close(logits.sigmoid(), ensemble(spectrograms()).logits.sigmoid(), rtol=0, atol=0.02)
+    loaded.save_pretrained(tmp_path)
+    tags = AudioTagger.from_pretrained(tmp_path)(np.zeros(15000, np.float32), 16000)
+    assert len(tags) == len(CATEGORIES)
+
+
 def test_saved_in_shards_it_is_the_same(ensemble, tmp_path):
     ensemble.save_pretrained(tmp_path, max_shard_size="1MB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from psla_hf import AudioTagger
 from psla_hf.hub import label_card, model_files, push_labels, push_model
+from psla_hf.members import Member
 
 from . import fake_hub, published
 from .fake_hub import OWNER, STRANGER
@@ -83,6 +84,29 @@ def test_an_ensemble_replaces_a_single_model_and_its_weights(run, together, hub,
     assert there == FILES | {"modeling_psla_ensemble.py", "notes.md"}
 
 
+def test_results_that_no_model_was_made_for_are_not_published(run, together, hub, api, tmp_path):
+    """As `aggregate.py ensemble --no-model --overwrite` once left them: beside another model."""
+    shutil.copytree(run, tmp_path / "table")
+    shutil.copy(together / "results.json", tmp_path / "table")
+    change(tmp_path / "table" / "results.json", model=False)
+    with pytest.raises(ValueError, match="none was made"):
+        push_model(tmp_path / "table", "user/table", api=api)
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("name", ["esc10", "a/b/c", "/esc10", "user/"])
+def test_a_repository_has_an_owner_in_its_name(run, label_sets, hub, api, name):
+    with pytest.raises(ValueError, match=r"OWNER/NAME|Repo id must"):
+        push_model(run, name, api=api, dry_run=True)
+    with pytest.raises(ValueError, match=r"OWNER/NAME|Repo id must"):
+        push_labels(label_sets, name, license="mit", api=api, dry_run=True)
+    assert not hub.requests
+
+
+def test_a_member_that_is_nowhere_to_be_reached_has_no_origin():
+    assert Member("user/never_seen").origin() is None
+
+
 def test_a_dry_run_writes_the_card_and_asks_nobody(copy, hub, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [SCRIPT, "model", str(copy), "user/esc10", "--dry-run"])
     runpy.run_path(SCRIPT, run_name="__main__")  # with the Hub switched off
@@ -118,6 +142,7 @@ from huggingface_hub import hf_hub_download
 from transformers import AutoConfig, AutoModel, pipeline
 from psla_hf import AudioTagger
 from psla_hf.label_sets import LabelSet
+from psla_hf.members import Member
 
 stranger, found = sys.argv[1], {}
 for repo, token in ("gated", stranger), ("esc10", stranger), ("nothing", None), ("esc10", "hf_no"):
@@ -128,6 +153,7 @@ for repo, token in ("gated", stranger), ("esc10", stranger), ("nothing", None), 
 audio = soundfile.read("sound.wav", dtype="float32")[0].mean(axis=1)
 found["tags"] = AudioTagger.from_pretrained("user/esc10")(audio, 22050, top_k=None)
 found["ensemble"] = AudioTagger.from_pretrained("user/both")(audio, 22050, top_k=None)
+found["origins"] = [Member(f"user/{name}").origin() for name in ("esc10", "both", "bare")]
 found["pipeline"] = len(pipeline("audio-classification", model="user/esc10")({"raw": audio, "sampling_rate": 22050}))
 found["branch"] = AutoConfig.from_pretrained("user/esc10", revision="trial").label_names
 found["hidden"] = AutoModel.from_pretrained("user/esc10").hidden_size
@@ -152,6 +178,7 @@ def test_what_is_published_loads_in_a_fresh_process(run, together, label_sets, h
     push_model(run, "user/gated", private=False, api=api)
     hub.gated.add("models/user/gated")
     push_labels(label_sets, "user/labels", license="cc-by-4.0", api=api)
+    hub.repos["models/user/bare"] = {"config.json": b"{}"}
     printed = in_a_fresh_process(hub, tmp_path, ONLINE, STRANGER).strip().splitlines()
     found = json.loads(printed[-1])
 
@@ -159,6 +186,7 @@ def test_what_is_published_loads_in_a_fresh_process(run, together, label_sets, h
     for name, folder in (("tags", run), ("ensemble", together)):
         expected = {tag["label"]: tag["score"] for tag in AudioTagger.from_pretrained(folder)(audio, 22050, top_k=None)}
         assert {tag["label"]: tag["score"] for tag in found[name]} == pytest.approx(expected, abs=1e-6)
+    assert found["origins"] == [Member(str(run)).origin(), Member(str(together)).origin(), None]
     assert found["pipeline"] == len(expected) and set(found["branch"]) == set(expected)
     assert "gated repo" in found[f"gated {STRANGER}"]
     for unseen in (f"esc10 {STRANGER}", "nothing None", "esc10 hf_no"):
@@ -215,6 +243,17 @@ def test_label_sets_are_configurations_with_a_card(label_sets, hub, api):
     assert len(hub.commits) == 1
 
 
+def test_a_label_set_made_from_another_one_is_of_the_loads_data(label_sets):
+    figures = {"name": "mean", "clips": 2, "labels_before": 2, "labels_after": 3, "soft": False}
+    found = {"train": {"source": "AudioSet balanced_train, unbalanced_train (streamed)"}, "label_set": figures}
+    change(label_sets["mean"] / "report.json", data=found, commit=None)
+    card = label_card({"mean": label_sets["mean"]}, "user/labels", "cc-by-4.0").text
+    assert "Labels for AudioSet, with" in card and "not from a git tree" in card
+    change(label_sets["mean"] / "report.json", data={"train": {}})
+    with pytest.raises(ValueError, match="missing: source"):
+        label_card(label_sets, "user/labels", "cc-by-4.0")
+
+
 def test_label_sets_that_do_not_belong_together_are_refused(label_sets):
     def refused(match: str) -> None:
         with pytest.raises((ValueError, FileNotFoundError), match=match):
@@ -224,6 +263,13 @@ def test_label_sets_that_do_not_belong_together_are_refused(label_sets):
     before = report.read_text()
     change(report, teacher="another")
     refused(r"label sets of one teacher, got \['another', 'runs/teacher'\]")
+    other, otherwise = label_sets["mean"] / "report.json", (label_sets["mean"] / "report.json").read_text()
+    change(report, teacher_fingerprint="1")
+    change(other, teacher_fingerprint="1")  # the same under two names
+    assert "Teacher: runs/teacher." in label_card(label_sets, "user/labels", "cc-by-4.0").text
+    change(other, teacher_fingerprint="2")
+    refused("those of mean, 25P have different weights")
+    other.write_text(otherwise)
     change(report, dataset="fsd50k")
     refused(r"one data set .* got \['audioset_balanced', 'fsd50k'\]")
     report.write_text(before)
@@ -291,10 +337,15 @@ def test_the_script_shows_no_token_whatever_it_is_told_to_show(run, hub, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["model", "nowhere", "x"], "error: Expected a repository as OWNER/NAME, got 'x'"),
         (["model", "nowhere", "user/x"], "error: Expected a saved model in nowhere, missing: config.json"),
         (["labels", "user/x", "--config", "mean", "--license", "mit"], "expected NAME=DIR"),
         (["labels", "user/x", "--config", "mean=nowhere", "--license", "mit"], "error: Expected a label set"),
         (["labels", "user/x", "--config", "mean=nowhere"], "required: --license"),
+        (
+            ["labels", "user/x", "--config", "mean=a", "--config", "mean=b", "--license", "mit"],
+            "expected every --config once, got mean, mean",
+        ),
         (["model", "nowhere", "user/x", "--pr", "--revision", "b"], "not allowed with"),
     ],
 )

@@ -5,8 +5,8 @@ import pytest
 
 from psla_hf import Ontology, enhance_labels, label_enhancement
 from psla_hf.fidelity import golden_label_sets
-from psla_hf.label_enhancement import class_thresholds, enhance_clip_labels
-from psla_hf.labels import ClipLabels
+from psla_hf.label_enhancement import check_enhancement, class_thresholds, enhance_clip_labels
+from psla_hf.labels import ClipLabels, Vocabulary
 
 ANIMALS = Ontology(children={"animal": ("dog", "cat"), "dog": (), "cat": ()}, names={})
 CHAIN = Ontology(children={"sound": ("animal",), "animal": ("dog",), "dog": ()}, names={})
@@ -118,6 +118,33 @@ def test_thresholds_are_statistics_of_the_labelled_clips(threshold, expected):
     labels = ClipLabels.from_lists([[0], [0], [0], [0], []], 1)
     scores = np.array([[0.1], [0.2], [0.3], [0.8], [1.0]])
     assert class_thresholds(labels, scores, threshold)[0] == pytest.approx(expected)
+
+
+def test_thresholds_count_a_repeated_label_once_and_need_a_score_for_each():
+    scores = np.array([[0.1], [0.4]])
+    assert class_thresholds(ClipLabels.from_lists([[0, 0, 0], [0]], 1), scores)[0] == pytest.approx(0.25)
+    with pytest.raises(ValueError, match=r"2 clips for 1 classes, got the shape \(1, 1\)"):
+        class_thresholds(ClipLabels.from_lists([[0], [0]], 1), scores[:1])
+
+
+@pytest.mark.parametrize(
+    ("classes", "how", "message"),
+    [
+        (
+            Vocabulary(("Dog", "Cow"), ("dog", "/m/cow")),
+            {},
+            r"1 of 2 are not: Cow \(/m/cow\)\. Its ids .*--skip-sources",
+        ),
+        (Vocabulary(("dog", "cat")), {}, "relates none of the 2"),
+        (Vocabulary(("sound", "dog")), {"types": ["I"]}, "by type I, it relates none"),
+        (Vocabulary(("animal", "dog")), {"iterations": 0}, "at least one iteration"),
+    ],
+)
+def test_what_can_add_nothing_is_refused_without_scores(classes, how, message):
+    ontology = CHAIN if "sound" in classes.names else ANIMALS
+    with pytest.raises(ValueError, match=message):
+        check_enhancement(ontology, classes, **how)
+    check_enhancement(ANIMALS, Vocabulary(("dog", "animal")))
 
 
 def test_a_clip_without_scores_gets_no_labels_and_moves_no_threshold():

@@ -112,6 +112,12 @@ def test_a_set_is_chosen_by_folder_or_by_its_configuration(folder):
         LabelSet.open(folder.parent / "median")
 
 
+def test_what_is_neither_a_folder_nor_a_repository_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="neither a folder labels/typo nor a repository labels/typo"):
+        LabelSet.open("labels/typo")
+
+
 def test_the_hub_gives_what_the_folders_give(tmp_path, hub):
     files = hub.repos.setdefault("datasets/me/labels", {})
     card = "---\nconfigs:\n"
@@ -119,6 +125,8 @@ def test_the_hub_gives_what_the_folders_give(tmp_path, hub):
         files[f"{name}/labels.parquet"] = (write(tmp_path / name, soft) / "labels.parquet").read_bytes()
         card += f"- config_name: {name}\n  data_files: {name}/labels.parquet\n"
     files["README.md"] = f"{card}---\n".encode()
+    rows = (tmp_path / "mean" / "labels.parquet").read_bytes()
+    hub.repos["datasets/me/parts"] = {"train.parquet": rows, "test.parquet": rows}
     code = (
         "from psla_hf.label_sets import LabelSet\n"
         "for label_set in (LabelSet.open('me/labels:mean'), LabelSet.open('me/labels', 'soft')):\n"
@@ -126,6 +134,10 @@ def test_the_hub_gives_what_the_folders_give(tmp_path, hub):
         "print(label_set.vocabulary.names)\n"
         "try: LabelSet.open('me/labels')\n"
         "except ValueError as error: print(error)\n"
+        "try: LabelSet.open('me/parts')\n"
+        "except ValueError as error: print(error)\n"
+        "try: LabelSet.open('me/typo')\n"
+        "except FileNotFoundError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=hub.env, capture_output=True, text=True, check=True)
     values = LabelSet.open(tmp_path / "mean").enhanced.values.tolist()
@@ -135,6 +147,8 @@ def test_the_hub_gives_what_the_folders_give(tmp_path, hub):
         str(VOCABULARY.names),
     ]
     assert "pick one among" in done.stdout
+    assert "me/parts has ['test', 'train']" in done.stdout
+    assert "neither a folder me/typo nor a repository me/typo" in done.stdout
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
@@ -152,3 +166,44 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     (tmp_path / ".set.unfinished-killed").mkdir()
     write_folder(tmp_path / "set", lambda place: (place / "second").write_text("2"), overwrite=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["set", "second"]
+
+
+@pytest.mark.parametrize(("left", "restored"), [(["old", "new"], "new"), (["old"], "old")])
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path, left, restored):
+    place = tmp_path / f".set.unfinished-{dead_process()}-x"
+    for name in left:
+        (place / name).mkdir(parents=True)
+        (place / name / "file").write_text(name)
+    with pytest.raises(FileExistsError, match="not empty"):
+        write_folder(tmp_path / "set", lambda place: None)
+    assert (tmp_path / "set" / "file").read_text() == restored
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    running = subprocess.Popen(["sleep", "60"])
+    try:
+        place = tmp_path / f".set.unfinished-{running.pid}-x"
+        (place / "new").mkdir(parents=True)
+        write_folder(tmp_path / "set", lambda place: (place / "file").write_text(""))
+        assert (place / "new").is_dir() and (tmp_path / "set" / "file").is_file()
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path):
+    def vanish(place):
+        place.rmdir()
+
+    write_folder(tmp_path / "set", lambda place: (place / "first").write_text("1"))
+    with pytest.raises(FileNotFoundError):
+        write_folder(tmp_path / "set", vanish, overwrite=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["set", "first"]
+
+
+def dead_process() -> int:
+    """The number of a process that is no more."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return ended.pid

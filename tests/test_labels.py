@@ -170,6 +170,14 @@ def test_classes_without_relations_propose_nothing_and_may_be_unknown():
     np.testing.assert_array_equal(silent.ancestor_relation(ids), [[0] * 4, [0] * 4, [1, 1, 0, 0], [0] * 4])
 
 
+def test_relations_that_were_left_out_come_back():
+    silent = ontology().without_relations(["dog", "fish"])
+    ids = ["animal", "dog", "bark", "fish"]
+    whole = silent.with_all_relations().child_relation(ids)
+    np.testing.assert_array_equal(whole, [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    silent.check_classes(Vocabulary(tuple(ids)))
+
+
 def test_an_ontology_of_ones_own_needs_ids_and_children_only(tmp_path):
     path = tmp_path / "ontology.json"
     path.write_text('[{"id": "animal", "child_ids": ["dog"]}, {"id": "dog", "name": "Dog"}]')
@@ -185,6 +193,13 @@ def test_an_ontology_of_ones_own_needs_ids_and_children_only(tmp_path):
         ('[{"name": "a"}]', "list of nodes"),
         ('[{"id": "a"}, {"id": "a"}]', r"every id once.*\['a'\]"),
         ('[{"id": "a", "child_ids": ["b"]}]', r"1 are not: \['b'\]"),
+        ("[]", "got an empty one"),
+        ('[{"id": ["a"]}]', r"list of nodes .* got \{'id': \['a'\]\}"),
+        ('[{"id": []}]', "list of nodes"),
+        ('[{"id": "a", "child_ids": null}]', "list of nodes .*None"),
+        ('[{"id": "a", "child_ids": "b"}]', "list of nodes"),
+        ('[{"id": "a", "child_ids": [["b"]]}]', "list of nodes"),
+        ('[{"id": "a", "name": null}]', "list of nodes"),
     ],
 )
 def test_files_that_are_no_ontology_are_refused(tmp_path, content, message):

@@ -141,6 +141,19 @@ def test_under_autocast_logits_are_finite_float32_also_at_the_clamp(tiny_model, 
     assert output.logits.isfinite().all() and output.loss.isfinite()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_takes_what_the_extractor_gives(tiny_model, saved_model, tmp_path, dtype):
+    """Loaded so, or saved so and loaded as it is; probabilities are float32 and close to those of full precision."""
+    expected = tiny_model(spectrograms()).logits.sigmoid()
+    loaded = AutoModelForAudioClassification.from_pretrained(saved_model, dtype=dtype)
+    loaded.save_pretrained(tmp_path / "half")
+    for model in (loaded, AutoModelForAudioClassification.from_pretrained(tmp_path / "half")):
+        logits = model(spectrograms()).logits
+        assert model.dtype == dtype and logits.dtype == torch.float32
+        torch.testing.assert_close(logits.sigmoid(), expected, rtol=0, atol=0.02)
+    assert AutoModel.from_pretrained(saved_model, dtype=dtype)(spectrograms()).pooler_output.dtype == dtype
+
+
 def test_channels_last_changes_nothing(tiny_model):
     expected = tiny_model(spectrograms()).logits
     tiny_model.to(memory_format=torch.channels_last)

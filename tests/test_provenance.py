@@ -12,8 +12,9 @@ from psla_hf.provenance import provenance, write_json
 
 def test_paths_in_the_command_are_shortened_to_their_last_part(monkeypatch):
     words = ["/home/me/train.py", "--data-dir=/home/me/clips", "--output-dir", "/home/me/run", "mean=/home/me/mean"]
-    monkeypatch.setattr(sys, "argv", [*words, "--lr=1e-3", "../shared"])
-    assert provenance()["command"] == "train.py --data-dir=clips --output-dir run mean=mean --lr=1e-3 ../shared"
+    monkeypatch.setattr(sys, "argv", [*words, "--lr=1e-3", "../shared", "/m/01j4z9"])
+    command = "train.py --data-dir=clips --output-dir run mean=mean --lr=1e-3 ../shared /m/01j4z9"
+    assert provenance()["command"] == command
 
 
 def test_a_tree_that_the_package_only_lies_in_is_not_its_commit(tmp_path):

@@ -77,6 +77,12 @@ def test_anybody_may_propose_changes_to_a_public_repository(hub, api):
         theirs.fill({"config.json": b"[]"}, "Better", create_pr=True, revision="trial")
 
 
+def test_a_name_has_an_owner(hub, api):
+    with pytest.raises(ValueError, match="OWNER/NAME, got 'model'"):
+        Repository("model", api=api)
+    assert not hub.requests
+
+
 def test_a_public_repository_is_no_place_for_what_is_private(hub, api):
     hub.repos[NAME] = {}
     with pytest.raises(ValueError, match="user/model exists and is public; nothing was uploaded"):

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from psla_hf.provenance import write_json
-from psla_hf.score_files import IDENTITY, NpyRows, ids_fingerprint, open_scores
+from psla_hf.score_files import IDENTITY, NpyRows, check_unscored, ids_fingerprint, open_scores, saved_teacher
 
 IDS = [f"clip {i}" for i in range(10)]
 SCORES = np.random.default_rng(0).random((10, 3), np.float32).astype(np.float16)
@@ -90,3 +90,29 @@ def test_columns_and_types_that_do_not_fit_are_refused(tmp_path):
         open_scores(tmp_path / "empty", IDS, 3, tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         open_scores(tmp_path / "nowhere.npy", IDS, 3, tmp_path)
+
+
+def test_ids_may_be_numbers(tmp_path):
+    path = saved(".parquet", tmp_path, ids=list(range(10)))
+    assert open_scores(path, [str(i) for i in range(10)], 3, tmp_path).shape == (10, 3)
+
+
+def test_a_folder_knows_its_classes_and_its_teacher(tmp_path):
+    folder = saved("", tmp_path)
+    assert saved_teacher(folder) == saved_teacher(tmp_path / "scores.csv") == (None, None)
+    assert open_scores(folder, IDS, 3, tmp_path, "some classes").shape == (10, 3)
+    noted = {"clips": ids_fingerprint(IDS), "vocabulary": "x", "teacher": "0a", "name of the teacher": "runs/teacher"}
+    write_json(noted, folder / IDENTITY)
+    assert saved_teacher(folder) == ("runs/teacher", "0a")
+    assert open_scores(folder, IDS, 3, tmp_path, "x").shape == (10, 3)
+    with pytest.raises(ValueError, match="for others"):
+        open_scores(folder, IDS, 3, tmp_path, "y")
+
+
+def test_clips_without_scores_are_allowed_or_not_but_never_all():
+    check_unscored(np.array([], int), IDS, allowed=False)
+    check_unscored(np.array([2, 4]), IDS, allowed=True)
+    with pytest.raises(ValueError, match=r"2 of 10 clips have none .*clip 2, clip 4.* --on-error skip"):
+        check_unscored(np.array([2, 4]), IDS, allowed=False)
+    with pytest.raises(ValueError, match="10 of 10 clips have none"):
+        check_unscored(np.arange(10), IDS, allowed=True)

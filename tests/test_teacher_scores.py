@@ -14,6 +14,7 @@ from psla_hf.inference import AudioTagger
 from psla_hf.labels import Vocabulary
 from psla_hf.preparation import prepare
 from psla_hf.schema import tagging_features
+from psla_hf.score_files import IDENTITY
 from psla_hf.shards import ShardedClips, ShardIndex
 from psla_hf.teacher_scores import score_training_clips, teacher_fingerprint
 from psla_hf.training_clips import clip_ids
@@ -68,7 +69,7 @@ def test_shards_are_scored_like_the_clips_they_hold(score, clips, tmp_path):
     np.testing.assert_array_equal(score(sharded)[0:24], score(as_dataset, folder=tmp_path / "other")[0:24])
 
 
-def test_scores_of_another_teacher_of_other_clips_or_settings_are_refused(score, teacher, clips):
+def test_scores_of_another_teacher_of_other_clips_or_settings_are_refused(score, teacher, clips, tmp_path):
     score()
     with pytest.raises(ValueError, match="clips was"):
         score(clips.select(range(23, -1, -1)))
@@ -76,10 +77,32 @@ def test_scores_of_another_teacher_of_other_clips_or_settings_are_refused(score,
         score(clips.select(range(20)))
     with pytest.raises(ValueError, match="clips per chunk was 7, is 8"):
         score(clips_per_chunk=8)
+    identity = tmp_path / "scores" / IDENTITY
+    noted = identity.read_text()
+    identity.write_text(noted.replace('"precision": "no"', '"precision": "bf16"'))
+    with pytest.raises(ValueError, match="precision was bf16, is no"):
+        score()
+    identity.write_text(noted)
     with torch.no_grad():
         next(teacher.model.parameters()).add_(1)
     with pytest.raises(ValueError, match="teacher was"):
         score()
+
+
+def test_batches_are_compared_where_clips_are_padded_to_the_longest(score, teacher, tmp_path):
+    score()
+    score(batch_size=8)
+    teacher.extractor.max_length = None
+    score(folder=tmp_path / "any length")
+    with pytest.raises(ValueError, match="batch size was 4, is 8"):
+        score(folder=tmp_path / "any length", batch_size=8)
+
+
+def test_scores_that_are_no_numbers_stop_it(score, teacher, clips):
+    with torch.no_grad():
+        next(teacher.model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match=f"those of 4 of 4 are not, such as {clips[0]['id']}"):
+        score(on_error="skip")
 
 
 def test_a_fingerprint_is_of_weights_and_front_end(teacher):
@@ -94,7 +117,10 @@ def test_a_clip_that_does_not_decode_stops_or_stays_without_scores(score, clips,
     Path(broken["audio"]["path"]).write_bytes(b"not audio")
     with pytest.raises(ValueError, match=broken["id"]):
         score()
-    rows = score(folder=tmp_path / "skipping", num_workers=1, on_error="skip")[0:24]
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.npy")}
+    assert len(finished) == 1
+    rows = score(num_workers=1, on_error="skip")[0:24]
+    assert finished.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.npy")}.items()
     np.testing.assert_array_equal(np.isnan(rows).any(axis=1), np.arange(24) == 9)
 
 

@@ -18,7 +18,7 @@ from .inference import AudioTagger
 from .members import Alike, Member
 from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from .provenance import provenance, write_json
-from .run_folder import RESULTS_FILE, open_run_folder, write_complete
+from .run_folder import CURVE_FILE, RESULTS_FILE, open_run_folder, write_complete
 from .run_state import fingerprint
 from .schema import class_names, targets_of
 from .score_files import open_scores
@@ -37,8 +37,6 @@ __all__ = [
     "save_aggregate",
     "save_scores",
 ]
-
-CURVE_FILE = "averaging_curve.json"
 
 
 class Scorer:
@@ -127,7 +125,11 @@ class Aggregate:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What a result file holds: `runs` lists each run once, and a member says the place of its own in that list."""
+        """What a result file holds.
+
+        `runs` lists each run once, and a member says the place of its own in that list; `model` says whether one was
+        made.
+        """
         runs: list[dict[str, Any]] = []
         members = []
         for name, run in self.runs.items():
@@ -137,7 +139,8 @@ class Aggregate:
             members.append({"name": name, "run": place, "results": self.members.get(name)})
         data = runs[0].get("data") if runs else None
         shared = {"data": data} if data is not None and all(run.get("data") == data for run in runs) else {}
-        head = {**provenance(), "kind": self.kind, "members": members, "runs": runs}
+        made = self.tagger is not None
+        head = {**provenance(), "kind": self.kind, "model": made, "members": members, "runs": runs}
         return {**head, **shared, **self.about, "results": self.results}
 
 

@@ -16,11 +16,12 @@ from .enhancement_report import enhancement_figures
 from .label_enhancement import enhance_clip_labels
 from .label_sets import write_label_set
 from .labels import ClipLabels, Ontology, Vocabulary
-from .score_files import NpyRows
+from .provenance import write_json
+from .score_files import IDENTITY, NpyRows, chunk_files, ids_fingerprint, open_scores
 
 __all__ = ["benchmark_labels", "commonest_first", "random_forest"]
 
-CHUNK = 8192  # clips whose scores are made at a time
+CHUNK = 2048  # clips whose scores are in one file, as scripts/enhance_labels.py has them
 
 
 def benchmark_labels(
@@ -32,7 +33,8 @@ def benchmark_labels(
 ) -> dict[str, dict]:
     """Enhance labels with a long tail by random scores, and a slice of them also by a plain loop.
 
-    Scores are float16 in one file on the disk. The whole is enhanced, reported on and written in a process of its own.
+    Scores are float16 in a folder of chunks on the disk, which is opened as `scripts/enhance_labels.py` does. The whole
+    is enhanced, reported on and written in a process of its own.
 
     Args:
         num_clips: N.
@@ -52,12 +54,16 @@ def benchmark_labels(
         ontology = random_forest(527, seed)
     vocabulary = commonest_first(ontology, vocabulary or Vocabulary(tuple(ontology.children)))
     labels = long_tail_labels(num_clips, seed, len(vocabulary))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "scores.npy"
-        _write_random_scores(file, labels, seed)
+    ids = [f"clip {i}" for i in range(num_clips)]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "scores"
+        _write_random_scores(folder, ids, labels, vocabulary, seed)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            whole = pool.submit(_whole, file, labels, ontology, vocabulary, Path(folder)).result()
-        return {"whole": whole, **_on_slice(NpyRows([file]), labels, ontology, vocabulary, slice_clips)}
+            whole = pool.submit(_whole, folder, ids, labels, ontology, vocabulary).result()
+        return {
+            "whole": whole,
+            **_on_slice(_opened(folder, ids, vocabulary), labels, ontology, vocabulary, slice_clips),
+        }
 
 
 def random_forest(num_classes: int, seed: int) -> Ontology:
@@ -77,33 +83,35 @@ def commonest_first(ontology: Ontology, vocabulary: Vocabulary) -> Vocabulary:
     return Vocabulary(tuple(vocabulary.names[k] for k in order), tuple(vocabulary.mids[k] for k in order))
 
 
-def _write_random_scores(file: Path, labels: ClipLabels, seed: int) -> None:
+def _write_random_scores(folder: Path, ids: list[str], labels: ClipLabels, vocabulary: Vocabulary, seed: int) -> None:
     """Most are low; those of a clip's own labels are higher."""
     rng = np.random.default_rng([seed, 1])
-    with file.open("wb") as out:
-        header = {"descr": "<f2", "fortran_order": False, "shape": (len(labels), labels.num_classes)}
-        np.lib.format.write_array_header_1_0(out, header)
-        for start in range(0, len(labels), CHUNK):
-            own = labels.take(np.arange(start, min(start + CHUNK, len(labels)))).multi_hot()
-            (rng.random(own.shape, np.float32) ** 4 * 0.9 + 0.1 * own).astype("<f2").tofile(out)
+    write_json({"clips": ids_fingerprint(ids), "vocabulary": vocabulary.fingerprint}, folder / IDENTITY)
+    for file, clips in chunk_files(folder, len(labels), CHUNK).items():
+        own = labels.take(np.asarray(clips)).multi_hot()
+        np.save(file, (rng.random(own.shape, np.float32) ** 4 * 0.9 + 0.1 * own).astype(np.float16))
+
+
+def _opened(folder: Path, ids: list[str], vocabulary: Vocabulary) -> NpyRows:
+    return open_scores(folder, ids, len(vocabulary), folder.parent, vocabulary.fingerprint)
 
 
 def _whole(
-    file: Path, labels: ClipLabels, ontology: Ontology, vocabulary: Vocabulary, folder: Path
+    folder: Path, ids: list[str], labels: ClipLabels, ontology: Ontology, vocabulary: Vocabulary
 ) -> dict[str, float]:
-    ids = [f"clip {i}" for i in range(len(labels))]
     with memory_sizes() as sizes:
         started = time.perf_counter()
-        enhancement = enhance_clip_labels(labels, NpyRows([file]), ontology, vocabulary.mids)
+        scores = _opened(folder, ids, vocabulary)
+        enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids)
         enhanced = time.perf_counter()
         enhancement_figures(enhancement, ids, vocabulary, ontology)
         reported = time.perf_counter()
-        write_label_set(folder, ids, enhancement, vocabulary)
+        write_label_set(folder.parent, ids, enhancement, vocabulary)
         written = time.perf_counter()
     return {
         "clips": len(labels),
         "classes": len(vocabulary),
-        "gigabytes_of_scores": file.stat().st_size / 1e9,
+        "gigabytes_of_scores": sum(file.stat().st_size for file in scores.files) / 1e9,
         "labels": len(enhancement.original.values),
         "added": len(enhancement),
         "seconds_to_enhance": enhanced - started,

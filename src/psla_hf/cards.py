@@ -15,13 +15,12 @@ from transformers import AutoConfig
 
 from .feature_extraction_psla import PslaFeatureExtractor
 from .reporting import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
-from .run_folder import RESULTS_FILE
+from .run_folder import LAST_EPOCH, RESULTS_FILE
 from .targets import TARGETS
+from .training import LAST_EPOCHS
 
-__all__ = ["CARD_FILE", "DataSet", "data_set", "model_card", "render", "results_file"]
+__all__ = ["OF_AN_ORIGIN", "DataSet", "check_tells", "data_set", "loads", "model_card", "render", "results_file"]
 
-CARD_FILE = "README.md"
-LAST_EPOCH = "last_epoch"
 # In an installed package the templates lie in it, in a source tree at its top.
 TEMPLATES = jinja2.FileSystemLoader(
     [Path(__file__).with_name("model_cards"), Path(__file__).parents[2] / "model_cards"]
@@ -29,9 +28,14 @@ TEMPLATES = jinja2.FileSystemLoader(
 FOLD, WITH_FOLD, DEFAULT_FOLD = re.compile(r"--fold[ =](\d)"), ("train.py", "aggregate.py"), "1"
 # What the Hub's tags say of a model, by the template.
 KINDS = {"single": (), "averaged": ("weight-averaging",), "ensemble": ("ensemble",)}
-# What a card says of every model, and of every run of training behind it.
-OF_A_MODEL = ("command", "commit", "psla_hf", "python", "versions", "machine", "classes", "clips", "results")
-OF_A_TRAINING = ("command", "commit", "seed", "recipe", "clips", "data")
+# What a card says of figures' origin, of every model, every run of training behind it, every load of the run's data,
+# and every member: places in a result file, such as `clips.test`. Those with a question mark may hold none.
+OF_AN_ORIGIN = ("command", "commit?", "psla_hf", "machine.accelerator?", "machine.cpus", "versions.torch")
+OF_A_MODEL = (*OF_AN_ORIGIN, "python", "classes", "clips.test", "results")
+OF_A_TRAINING = ("command", "commit?", "seed", "recipe.backbone", "clips.train", "data")
+OF_A_LOAD = ("source", "splits", "listed", "found", "missing", "unreadable", "hours?", "notes")
+OF_A_MEMBER = ("name", "run?", "results?")
+LABEL_SET = "label_set"  # what the data of a run have besides loads
 TITLES = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d'", "accuracy": "accuracy"}
 METRIC_NAMES = {
     "mAP": ("mAP", "mean average precision"),
@@ -56,14 +60,16 @@ class DataSet:
     hub_id: str | None = None
 
 
-# By the beginnings of what a load calls its source, in lower case. FSD50K has no copy on the Hub to be relied on.
+# By what a load calls its source, or a label set its data. FSD50K has no copy on the Hub to be relied on.
 DATA_SETS = {
-    ("esc10",): DataSet("esc10", "ESC-10", "ashraq/esc50"),
-    ("esc50",): DataSet("esc50", "ESC-50", "ashraq/esc50"),
-    ("audioset unbalanced_train", "audioset_full"): DataSet("audioset_full", "AudioSet", "agkphysics/AudioSet"),
-    ("audioset",): DataSet("audioset_balanced", "AudioSet (balanced)", "agkphysics/AudioSet"),
-    ("fsd50k",): DataSet("fsd50k", "FSD50K"),
+    r"esc10": DataSet("esc10", "ESC-10", "ashraq/esc50"),
+    r"esc50": DataSet("esc50", "ESC-50", "ashraq/esc50"),
+    r"audioset .*\bunbalanced_train|audioset_full": DataSet("audioset_full", "AudioSet", "agkphysics/AudioSet"),
+    r"audioset": DataSet("audioset_balanced", "AudioSet (balanced)", "agkphysics/AudioSet"),
+    r"fsd50k": DataSet("fsd50k", "FSD50K"),
 }
+# Parts that nothing is trained on say nothing of which part something is trained on.
+NOT_TRAINED_ON = re.compile(r"(audioset eval|fsd50k (eval|val))\b", re.IGNORECASE)
 
 
 def model_card(folder: str | Path, repo_id: str | None = None, license: str = "apache-2.0") -> ModelCard:
@@ -76,16 +82,11 @@ def model_card(folder: str | Path, repo_id: str | None = None, license: str = "a
 
     Raises:
         FileNotFoundError: There is no results file.
-        ValueError: The results lack something that a card says, have a figure that is none, or are of clips that the
-            model was trained on.
+        ValueError: The results lack something that a card says, have a figure that is none, are of clips that the
+            model was trained on, or are not this model's.
     """
     folder = Path(folder)
-    path = results_file(folder)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    check_tells(content, OF_A_MODEL, path)
-    for training in _trainings(content):
-        check_tells(training, OF_A_TRAINING, path)
-    values = _values(folder, content)
+    values = _values(folder, _results(results_file(folder)))
     repo_id = repo_id or folder.resolve().name
     name = repo_id.split("/")[-1]
     data, metrics = values["data"], values["metrics"]
@@ -123,15 +124,28 @@ def results_file(folder: str | Path) -> Path:
 def check_tells(content: Mapping[str, Any], what: Iterable[str], path: Path) -> None:
     """Refuse a result file that lacks something a card says.
 
+    Args:
+        content: Of the file, or of a part of it.
+        what: Places such as `seed` or `clips.test`; those with a question mark behind may hold none.
+        path: The file's.
+
     Raises:
         ValueError: Something is missing or none; the message names it.
     """
-    missing = [name for name in what if content.get(name) is None]
+    missing = [place.removesuffix("?") for place in what if not _tells(content, place)]
     if missing:
         raise ValueError(
             f"Expected all that a card says in {path}, missing: {', '.join(missing)}. Make it again with the scripts "
             "of this version."
         )
+
+
+def _tells(content: Any, place: str) -> bool:
+    for name in place.removesuffix("?").split("."):
+        if not isinstance(content, Mapping) or name not in content:
+            return False
+        content = content[name]
+    return content is not None or place.endswith("?")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -143,7 +157,8 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=TEMPLATES, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"figure": _figure, "paragraph": _paragraph}
+    environment.filters |= {"duration": _duration, "figure": _figure, "paragraph": _paragraph}
+    environment.globals["LAST_EPOCHS"] = LAST_EPOCHS
     try:
         text = environment.get_template(template).render(values)
     except jinja2.UndefinedError as error:
@@ -152,12 +167,51 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 
 def data_set(sources: Iterable[str]) -> DataSet:
-    """The data set that loads belong to, by what they call their sources."""
+    """The data set that loads belong to, by what those of clips to train on call their sources.
+
+    Raises:
+        ValueError: None is of clips to train on.
+    """
     sources = list(dict.fromkeys(sources))
-    for beginnings, found in DATA_SETS.items():
-        if any(source.lower().startswith(beginnings) for source in sources):
+    training = [source for source in sources if not NOT_TRAINED_ON.match(source)]
+    if not training:
+        raise ValueError(
+            f"Expected results that say what the training clips were loaded from, they have only {sources}. Make them "
+            "again with the scripts of this version."
+        )
+    for pattern, found in DATA_SETS.items():
+        if any(re.match(pattern, source, re.IGNORECASE) for source in training):
             return found
-    return DataSet("own", ", ".join(sources))
+    return DataSet("own", ", ".join(training))
+
+
+def loads(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a result file says of the loads among its data: all but a label set."""
+    return [part for name, part in data.items() if name != LABEL_SET]
+
+
+def _results(path: Path) -> dict[str, Any]:
+    """A model's results, with all in them that a card says.
+
+    Raises:
+        ValueError: Something is missing, or there is no model that they belong to.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not content.get("model", True):
+        raise ValueError(
+            f"Expected the results of a model, {path} says that none was made. Aggregate without --no-model and "
+            "--scores, into a folder of its own."
+        )
+    check_tells(content, OF_A_MODEL, path)
+    for member in content.get("members", []):
+        check_tells(member, OF_A_MEMBER, path)
+    for training in _trainings(content):
+        check_tells(training, OF_A_TRAINING, path)
+        for part in loads(training["data"]):
+            check_tells(part, OF_A_LOAD, path)
+    if "per_class" in content:
+        check_tells(content, ("per_class.AP", "per_class.AUC"), path)
+    return content
 
 
 def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,11 +220,14 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     classes, members = config.label_names, content.get("members", [])
     if sorted(content["classes"]) != sorted(classes):
         raise ValueError(f"Expected results of the model's classes, {classes[:5]} …, got {content['classes'][:5]} ….")
-    trainings = _trainings(content)
-    data = data_set(part["source"] for training in trainings for part in training["data"].values())
     kind, own = _kind(folder, content)
+    joined = len(getattr(config, "members", []))
+    if kind == "ensemble" and joined != len(members):
+        raise ValueError(f"Expected an ensemble of the {len(members)} members in the results, it has {joined}.")
+    trainings = _trainings(content)
+    data = data_set(part["source"] for training in trainings for part in loads(training["data"]))
     names = AGGREGATE_NAMES if members else RESULT_NAMES
-    rows = {member["name"]: member["results"] for member in members} | content["results"]
+    rows = {member["name"]: member["results"] or {} for member in members} | content["results"]
     if own not in rows:
         raise ValueError(
             f"Expected figures of {own} in the results, there are {list(rows)}. Aggregate with data to test on."
@@ -198,7 +255,7 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
             }
             for name, row in rows.items()
         ],
-        "left_out": int(rows[own]["classes_left_out"]),
+        "left_out": int(_checked(rows[own], own, "classes_left_out")),
         "per_class": _per_class(content) if own == kind and "per_class" in content else None,
         "target": TARGETS.get(data.key),
         "origin": markdown_origin(content),
@@ -213,8 +270,14 @@ def _seconds(extractor: PslaFeatureExtractor) -> float | None:
 
 
 def _kind(folder: Path, content: Mapping[str, Any]) -> tuple[str, str]:
-    """Which template, and by what name the results have the model's own figures."""
+    """Which template, and by what name the results have the model's own figures.
+
+    Raises:
+        ValueError: There is no such template.
+    """
     if "kind" in content:  # of members
+        if content["kind"] not in KINDS:
+            raise ValueError(f"Expected results of a kind of {', '.join(KINDS)}, got {content['kind']!r}.")
         return content["kind"], content["kind"]
     if folder.resolve().name == LAST_EPOCH:
         return "single", LAST_EPOCH
@@ -245,7 +308,7 @@ def _parts(trainings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What the loads of the data found, each once."""
     parts: list[Mapping[str, Any]] = []
     for training in trainings:
-        parts += [part for part in training["data"].values() if part not in parts]
+        parts += [part for part in loads(training["data"]) if part not in parts]
     return parts
 
 
@@ -263,6 +326,13 @@ def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
 
 def _figure(value: float) -> str:
     return "∞" if value == math.inf else f"{value:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    """In words, with a unit that leaves it some digits."""
+    if seconds < 120:
+        return f"{seconds:.1f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

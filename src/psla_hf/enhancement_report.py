@@ -34,7 +34,8 @@ def enhancement_figures(
         enhancement: Of N clips' labels.
         ids: The clips'.
         vocabulary: The K classes; their mids are the ontology's ids.
-        ontology: Whose relations were used.
+        ontology: Whose relations were used; the contradictions are those to all its relations, also of classes that
+            were to propose nothing.
         path_of: The audio file of a clip, by its number, where there is one to be named.
 
     Returns:
@@ -90,13 +91,13 @@ def parent_child_figures(labels: ClipLabels, vocabulary: Vocabulary, ontology: O
     Args:
         labels: Of N clips, each once.
         vocabulary: Their classes; the mids are the ontology's ids.
-        ontology: The graph.
+        ontology: The graph; classes without relations (`Ontology.without_relations`) have theirs here.
 
     Returns:
         `clips` and `labels` (pairs of a clip and its missing parent) that are inconsistent, and `pairs`: for each
         `parent` and `child` that both are classes, how many clips have the one, the other, and the `child_only`.
     """
-    children = ontology.child_relation(vocabulary.mids)
+    children = ontology.with_all_relations().child_relation(vocabulary.mids)
     has = _as_matrix(labels)
     parents = csr_array(children.T.astype(np.int64))
     implied = (has @ parents).astype(bool).astype(np.int64)  # [N, K]: a label of the clip has this parent
@@ -150,7 +151,6 @@ def enhancement_page(report: Mapping[str, Any]) -> str:
         f"![Labels of each class, before and added]({report['plot']})" if report["plot"] else NO_PLOT,
         "",
         *_most_changed(report["most_changed"]),
-        "",
         *_hierarchy(report["hierarchy"]),
         "",
         f"Made by {markdown_origin(report)}.",
@@ -224,6 +224,8 @@ def _as_matrix(labels: ClipLabels) -> csr_array:
 
 
 def _most_changed(classes: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not classes:
+        return []
     lines = [
         "## Classes with the most added labels",
         "",
@@ -235,12 +237,21 @@ def _most_changed(classes: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     for row in classes:
         examples = "<br>".join(
-            f"`{example['path'] or example['id']}` {example['score']:.2f} > {example['threshold']:.2f}, "
+            f"`{example['path'] or example['id']}` {_greater(example['score'], example['threshold'])}, "
             f"{example['relation']} from {' and '.join(example['proposed_by'])}"
             for example in row["examples"]
         )
         lines.append(f"| {row['class']} | {row['before']:,} | {row['added']:,} | {examples} |")
-    return lines
+    return [*lines, ""]
+
+
+def _greater(score: float, threshold: float) -> str:
+    """Both with as many digits, two at least, as show the difference."""
+    for digits in range(2, 17):
+        texts = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        if texts[0] != texts[1]:
+            break
+    return " > ".join(texts)
 
 
 def _hierarchy(hierarchy: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -251,8 +262,12 @@ def _hierarchy(hierarchy: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "",
         f"Clips with a label whose direct parent is missing: {before['clips']:,} before, {after['clips']:,} after. "
         f"Missing parents: {before['labels']:,} before, {after['labels']:,} after.",
+    ]
+    if not pairs:
+        return lines
+    lines += [
         "",
-        f"The {MOST_PAIRS} pairs with the most of them, in clips, before → after:",
+        f"The pairs with the most of them, {MOST_PAIRS} at most, in clips, before → after:",
         "",
         "| parent | child | clips with the parent | with the child | with the child alone |",
         "| --- | --- | --- | --- | --- |",

@@ -10,16 +10,15 @@ from huggingface_hub import HfApi
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from .cards import CARD_FILE, model_card, results_file
+from .cards import model_card, results_file
 from .configuration_psla import REMOTE_CODE
 from .label_card import label_card, label_set_files
 from .label_sets import LABELS_FILE
-from .repository import Contents, Publication, PublishError, Repository
-from .run_folder import RESULTS_FILE, write_complete
+from .repository import Contents, Publication, PublishError, Repository, check_repo_id
+from .run_folder import CARD_FILE, CONFIG_FILE, EXTRACTOR_FILE, RESULTS_FILE, write_complete
 
 __all__ = ["Publication", "PublishError", "label_card", "model_card", "model_files", "push_labels", "push_model"]
 
-CONFIG_FILE, EXTRACTOR_FILE = "config.json", "preprocessor_config.json"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -77,8 +76,10 @@ def push_model(
     Raises:
         FileNotFoundError: A file of the model or its results are missing.
         PublishError: The Hub refuses, cannot be reached, or the connection breaks; the message says what is there.
-        ValueError: The model does not work, its results lack something, or the arguments exclude each other.
+        ValueError: The model does not work, its results lack something or are of no model or another one, the
+            repository's name has no owner, or the arguments exclude each other.
     """
+    check_repo_id(repo_id)
     folder = Path(folder)
     files = model_files(folder)
     card = model_card(folder, repo_id, license)
@@ -122,8 +123,10 @@ def push_labels(
     Raises:
         FileNotFoundError: A file is missing.
         PublishError: The Hub refuses, cannot be reached, or the connection breaks; the message says what is there.
-        ValueError: The label sets do not belong together, a fact is missing, or the arguments exclude each other.
+        ValueError: The label sets do not belong together, a fact is missing, the repository's name has no owner, or the
+            arguments exclude each other.
     """
+    check_repo_id(repo_id)
     card = label_card(folders, repo_id, license, teacher)
     files: Contents = {CARD_FILE: str(card).encode()} | {
         f"{config}/{name}": path for config, folder in folders.items() for name, path in label_set_files(folder).items()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from .cards import check_tells, data_set, render
+from .cards import OF_AN_ORIGIN, check_tells, data_set, loads, render
 from .data_card import size_category
 from .label_sets import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
 from .labels import Vocabulary
@@ -20,18 +20,7 @@ __all__ = ["LABEL_SET_FILES", "label_card", "label_set_files"]
 REPORT_FILE = "report.json"
 LABEL_SET_FILES = (LABELS_FILE, VOCABULARY_FILE, COUNTS_FILE, REPORT_FILE, "report.md")
 # What a card says of a label set.
-OF_A_LABEL_SET = (
-    "command",
-    "commit",
-    "versions",
-    "machine",
-    "dataset",
-    "teacher",
-    "threshold",
-    "types",
-    "soft",
-    "hierarchy",
-)
+OF_A_LABEL_SET = (*OF_AN_ORIGIN, "dataset", "teacher", "threshold", "types", "soft", "hierarchy")
 PLOT_FILE = "report.png"  # where matplotlib was installed
 
 
@@ -59,6 +48,8 @@ class Configuration:
         labels = LabelSet.open(folder)
         report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
         check_tells(report, OF_A_LABEL_SET, folder / REPORT_FILE)
+        for part in loads(report.get("data", {})):
+            check_tells(part, ("source",), folder / REPORT_FILE)
         before, after = labels.original.class_counts(), labels.enhanced.class_counts()
         noted = json.loads((folder / COUNTS_FILE).read_text(encoding="utf-8"))
         counted = {"original": before.tolist(), "enhanced": after.tolist(), "classes": list(labels.vocabulary.names)}
@@ -126,9 +117,14 @@ def _values(configs: list[Configuration], repo_id: str, license: str, teacher: s
     datasets, teachers = ({str(c.report[what]) for c in configs} for what in ("dataset", "teacher"))
     if len(datasets) > 1 or len({c.vocabulary.fingerprint for c in configs}) > 1:
         raise ValueError(f"Expected label sets of one data set and one list of classes, got {sorted(datasets)}.")
-    if teacher is None and len(teachers) > 1:
+    fingerprints = {c.report.get("teacher_fingerprint") for c in configs}  # none: of saved scores without one
+    if len(fingerprints - {None}) > 1:
+        raise ValueError(
+            f"Expected label sets of one teacher, those of {', '.join(c.name for c in configs)} have different weights."
+        )
+    if teacher is None and len(teachers) > 1 and None in fingerprints:
         raise ValueError(f"Expected label sets of one teacher, got {sorted(teachers)}. Say what to call it (teacher).")
-    sources = [part["source"] for c in configs for part in c.report.get("data", {}).values()]
+    sources = [part["source"] for c in configs for part in loads(c.report.get("data", {}))]
     known = data_set(sources or datasets)
     card_data = DatasetCardData(
         pretty_name=repo_id.split("/")[-1],
@@ -147,7 +143,7 @@ def _values(configs: list[Configuration], repo_id: str, license: str, teacher: s
         "name": repo_id.split("/")[-1],
         "repo_id": repo_id,
         "data": known,
-        "teacher": teacher or teachers.pop(),
+        "teacher": teacher or configs[0].report["teacher"],
         "configs": configs,
         "classes": len(configs[0].vocabulary),
         "soft": any(c.report["soft"] for c in configs),

@@ -6,13 +6,14 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from .labels import ClipLabels, Ontology, stretches
+from .labels import ClipLabels, Ontology, Vocabulary, stretches
 
 __all__ = [
     "RELATION_NAMES",
     "Enhancement",
     "Relations",
     "ScoreRows",
+    "check_enhancement",
     "check_probabilities",
     "check_threshold",
     "class_thresholds",
@@ -122,6 +123,23 @@ class Enhancement:
         return ClipLabels(classes[order].astype(np.int32), offsets.astype(np.int64), num_classes), values[order]
 
 
+def check_enhancement(
+    ontology: Ontology, vocabulary: Vocabulary, types: Sequence[RelationType] = ("I", "II"), iterations: int = 1
+) -> None:
+    """Refuse what cannot add a label to any clip, whatever the scores: to be asked before they cost hours.
+
+    Raises:
+        ValueError: A class is not in the ontology, it relates no two classes, or an argument is out of range.
+    """
+    _check_iterations(iterations)
+    ontology.check_classes(vocabulary)
+    if not len(Relations.of(ontology, vocabulary.mids, types).classes):
+        raise ValueError(
+            f"Expected an ontology that relates classes of the data by type {' or '.join(types)}, it relates none of "
+            f"the {len(vocabulary)}. Take one in which some of them are above others, or other types."
+        )
+
+
 def check_threshold(threshold: Threshold) -> None:
     """Refuse what is no threshold.
 
@@ -148,7 +166,7 @@ def class_thresholds(labels: ClipLabels, scores: ScoreRows, threshold: Threshold
     Exact in little memory: of the scores only those of the labels are kept.
 
     Args:
-        labels: Of N clips.
+        labels: Of N clips; one that a clip has several times counts once.
         scores: The teacher's probabilities `[N, K]`.
         threshold: `"mean"`, `"median"`, or a percentile such as 25.
 
@@ -156,8 +174,10 @@ def class_thresholds(labels: ClipLabels, scores: ScoreRows, threshold: Threshold
         Thresholds, float64 `[K]`, infinite for a class that no clip has: nothing is then added to it.
 
     Raises:
-        ValueError: There is no such threshold, or a score is not finite.
+        ValueError: Shapes differ, there is no such threshold, or a score is not finite.
     """
+    _check_shape(labels, scores)
+    labels = labels.each_once()
     return _statistics(labels, _labelled_scores(labels, scores, allow_unscored=False)[0], threshold)
 
 
@@ -188,14 +208,10 @@ def enhance_clip_labels(
     Raises:
         ValueError: Shapes differ, a score is not finite, or an argument is out of range.
     """
-    expected = (len(labels), labels.num_classes)
-    if tuple(scores.shape) != expected or labels.num_classes != len(ids):
-        raise ValueError(
-            f"Expected scores and ids of {expected[0]} clips with {expected[1]} classes, got scores "
-            f"{tuple(scores.shape)} and {len(ids)} ids."
-        )
-    if iterations < 1:
-        raise ValueError(f"Expected at least one iteration, got {iterations}.")
+    _check_shape(labels, scores)
+    if labels.num_classes != len(ids):
+        raise ValueError(f"Expected the ids of {labels.num_classes} classes, got {len(ids)}.")
+    _check_iterations(iterations)
     relations = Relations.of(ontology, ids, types)
     original = labels.each_once()
     own, unscored = _labelled_scores(original, scores, allow_unscored)
@@ -277,6 +293,19 @@ def check_probabilities(scores: np.ndarray) -> np.ndarray:
             "probabilities, not logits."
         )
     return scores
+
+
+def _check_shape(labels: ClipLabels, scores: ScoreRows) -> None:
+    expected = (len(labels), labels.num_classes)
+    if tuple(scores.shape) != expected:
+        raise ValueError(
+            f"Expected scores of {expected[0]} clips for {expected[1]} classes, got the shape {tuple(scores.shape)}."
+        )
+
+
+def _check_iterations(iterations: int) -> None:
+    if iterations < 1:
+        raise ValueError(f"Expected at least one iteration, got {iterations}.")
 
 
 def _chunks(scores: ScoreRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,6 +1,8 @@
 """Label sets: a training set's labels before and after enhancement, as a folder or on the Hub. Knows no models."""
 
 import csv
+import glob
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -9,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
+from datasets.exceptions import DatasetNotFoundError
 
 from .label_enhancement import RELATION_NAMES, Enhancement, check_probabilities
 from .labels import ClipLabels, Vocabulary, rows_of_ids, stretches
@@ -72,22 +76,29 @@ def check_output(folder: str | Path, overwrite: bool) -> None:
 def write_folder(folder: str | Path, write: Callable[[Path], object], overwrite: bool = False) -> None:
     """Let `write` fill a folder beside this one, then give it this one's name: it is complete or not there at all.
 
+    A process that is killed leaves the unfinished folder, hidden, which the next one removes; killed between taking
+    the old folder away and putting the new one in its place, it leaves both, complete, and the next one first puts the
+    new one there. What another process of this machine is writing stays as it is.
+
     Raises:
         FileExistsError: See `check_output`.
     """
     folder = Path(folder).absolute()
-    check_output(folder, overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{folder.name}.unfinished-"
-    for leftover in folder.parent.glob(f"{prefix}*"):  # of one that was killed
-        shutil.rmtree(leftover)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as place:
-        fresh = Path(place) / "new"
+    _finish_leftovers(folder, prefix)
+    check_output(folder, overwrite)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{prefix}{os.getpid()}-") as place:
+        fresh, old = Path(place) / "new", Path(place) / "old"
         fresh.mkdir()
         write(fresh)
-        if folder.is_dir():
-            folder.rename(Path(place) / "old")
-        fresh.rename(folder)
+        try:
+            if folder.is_dir():
+                folder.rename(old)
+            fresh.rename(folder)
+        finally:
+            if old.is_dir() and not folder.exists():  # before the place is removed with what is in it
+                old.rename(folder)
 
 
 def write_label_set(
@@ -164,7 +175,7 @@ class LabelSet:
             config: The same by itself.
 
         Raises:
-            FileNotFoundError: There is no such folder or repository.
+            FileNotFoundError: There is no such folder, and no such repository or no way to the Hub.
             ValueError: It holds no label set, or several of which none was chosen.
         """
         name = str(name)
@@ -177,7 +188,7 @@ class LabelSet:
             raise FileNotFoundError(
                 f"Expected a label set's folder or a repository OWNER/NAME or OWNER/NAME:CONFIG, there is no {name}."
             )
-        (clips,) = load_dataset(name, config).values()
+        clips = _of_hub(name, config)
         columns = [column for column in COLUMNS if column in clips.features]
         table = clips.select_columns(columns).with_format("arrow")[:]
         return cls._of_table(table, clips.features, f"{name}:{config}" if config else name)
@@ -271,6 +282,36 @@ class LabelSet:
         name = Path(self.name).name if Path(self.name).is_absolute() else self.name
         counts = {"clips": len(self.ids), "labels_before": before, "labels_after": after}
         return {"name": name, **counts, "soft": self.values is not None}
+
+
+def _finish_leftovers(folder: Path, prefix: str) -> None:
+    """Remove what killed processes left of writing this folder, once what they took away is replaced."""
+    for leftover in folder.parent.glob(f"{glob.escape(prefix)}*"):
+        writer = leftover.name.removeprefix(prefix).partition("-")[0]
+        if writer.isdecimal() and int(writer) != os.getpid() and psutil.pid_exists(int(writer)):
+            continue
+        if (leftover / "old").is_dir() and not folder.exists():
+            # The old one is only taken away when the new one is complete.
+            fresh = leftover / "new"
+            (fresh if fresh.is_dir() else leftover / "old").rename(folder)
+        shutil.rmtree(leftover)
+
+
+def _of_hub(name: str, config: str | None) -> Dataset:
+    """The one split of a repository's configuration."""
+    try:
+        splits = load_dataset(name, config)
+    except (DatasetNotFoundError, ConnectionError) as error:
+        raise FileNotFoundError(
+            f"Expected a label set, there is neither a folder {name} nor a repository {name} of the Hub that can be "
+            f"read from here: {error}"
+        ) from error
+    if len(splits) != 1:
+        raise ValueError(
+            f"Expected one split in a label set, {name} has {sorted(splits)}. Publish label sets with "
+            "scripts/push_to_hub.py."
+        )
+    return next(iter(splits.values()))
 
 
 def _flat(lists: pa.ListArray) -> np.ndarray:

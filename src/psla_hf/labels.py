@@ -279,14 +279,18 @@ class Ontology:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no such list, an id occurs twice, or the graph is none; see the class.
+            ValueError: It is no such list, a node is none, an id occurs twice, or the graph is none; see the class.
         """
         try:
             nodes = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"Expected JSON in {path}: {error}") from error
-        if not isinstance(nodes, list) or not all(isinstance(node, dict) and "id" in node for node in nodes):
-            raise ValueError(f'Expected a list of nodes such as {{"id": "animal", "child_ids": ["dog"]}} in {path}.')
+        bad = [node for node in nodes if not _is_node(node)] if isinstance(nodes, list) else [nodes]
+        if bad or not nodes:
+            raise ValueError(
+                f'Expected a list of nodes such as {{"id": "animal", "name": "Animal", "child_ids": ["dog"]}} in {path}'
+                f", got {str(bad[0])[:80] if bad else 'an empty one'}."
+            )
         ids = Counter(node["id"] for node in nodes)
         if len(ids) < len(nodes):
             twice = [node for node, times in ids.items() if times > 1]
@@ -304,6 +308,25 @@ class Ontology:
         with five of FSD50K's classes, `FSD50K_SKIPPED`.
         """
         return replace(self, silent=self.silent | frozenset(ids))
+
+    def with_all_relations(self) -> "Ontology":
+        """The same graph as its file has it, `without_relations` undone; classes it does not have may still occur."""
+        return replace(self, silent=self.silent - self.children.keys())
+
+    def check_classes(self, vocabulary: Vocabulary) -> None:
+        """Refuse classes that are neither in the graph nor among those without relations.
+
+        Raises:
+            ValueError: There are such; the message has their names and mids.
+        """
+        missing = [k for k, mid in enumerate(vocabulary.mids) if mid not in self.children and mid not in self.silent]
+        if missing:
+            named = ", ".join(f"{vocabulary.names[k]} ({vocabulary.mids[k]})" for k in missing[:5])
+            raise ValueError(
+                f"Expected the data's classes in the ontology, {len(missing)} of {len(vocabulary)} are not: {named}. "
+                "Its ids have to be the mids, in brackets here, where the data have mids. Add the classes to its file, "
+                "or let them propose nothing (--skip-sources)."
+            )
 
     def parents(self, node: str) -> set[str]:
         """Ids of the classes, abstract ones left out, whose direct child this is."""
@@ -363,3 +386,12 @@ class Ontology:
                 if other in column:
                     relation[k, column[other]] = True
         return relation
+
+
+def _is_node(node: object) -> bool:
+    """Whether this is one of an ontology's file."""
+    if not isinstance(node, dict) or not isinstance(node.get("id"), str):
+        return False
+    children = node.get("child_ids", [])
+    of_words = isinstance(children, list) and all(isinstance(child, str) for child in children)
+    return of_words and isinstance(node.get("name", ""), str)

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
 from .inference import AudioTagger
 from .modeling_psla import check_fit
-from .run_folder import RESULTS_FILE
+from .run_folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE
 
 __all__ = ["Alike", "Member", "find_members", "kept_epochs"]
 
-EPOCHS = "epochs"  # the folder in a run's that holds the models of its epochs
-CONFIG_FILE, WEIGHTS_FILE, WEIGHTS_SUFFIX = "config.json", "model.safetensors", ".safetensors"
+WEIGHTS_FILE, WEIGHTS_SUFFIX = "model.safetensors", ".safetensors"
 ARCHITECTURE = (
     "model_type",
     "backbone",
@@ -33,6 +34,7 @@ FRONT_END = ("sampling_rate", "num_mel_bins", "max_length", "mean", "std")
 ORIGIN = (
     "kind",
     "command",
+    "psla_hf",
     "commit",
     "seed",
     "recipe",
@@ -85,14 +87,29 @@ class Member:
         return AudioTagger(model, AutoFeatureExtractor.from_pretrained(self.place))
 
     def origin(self) -> dict[str, Any] | None:
-        """What the result file says that belongs to it: its own, or that of the run that it is an epoch of."""
-        folder = Path(self.place)
-        runs = [folder, folder.parent] if folder.parent.name != EPOCHS else [folder, folder.parent.parent]
-        for run in runs:
-            if (run / RESULTS_FILE).is_file():
-                content = json.loads((run / RESULTS_FILE).read_text(encoding="utf-8"))
-                return {key: content[key] for key in ORIGIN if key in content}
-        return None
+        """What the result file says that belongs to it: its own, or that of the run that it is an epoch of.
+
+        None where there is no such file; what has a Hub id has its own there, and is fetched.
+        """
+        path = self._results_file()
+        if path is None:
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {key: content[key] for key in ORIGIN if key in content}
+
+    def _results_file(self) -> Path | None:
+        if not Path(self.place).exists():
+            try:
+                return Path(hf_hub_download(self.place, RESULTS_FILE))
+            except EntryNotFoundError:  # not there, or not in the cache where the Hub is out of reach
+                return None
+        folder = Path(self.place).resolve()
+        folders = [folder]
+        if folder.name == LAST_EPOCH:
+            folders.append(folder.parent)
+        elif folder.parent.name == EPOCHS and folder.name.isdigit():
+            folders.append(folder.parent.parent)
+        return next((place / RESULTS_FILE for place in folders if (place / RESULTS_FILE).is_file()), None)
 
 
 def find_members(words: Sequence[str]) -> list[Member]:
@@ -159,7 +176,7 @@ class Alike:
 
     Args:
         weights: Architecture and order of classes must be the same too, as for averages of weights; else only the
-            front end must.
+            front end and the precision must, which a saved model has one of.
     """
 
     def __init__(self, weights: bool = False):
@@ -184,6 +201,7 @@ class Alike:
     def _described(self, tagger: AudioTagger) -> dict[str, Any]:
         config = tagger.model.config
         described = {f"the extractor's {what}": getattr(tagger.extractor, what) for what in FRONT_END}
+        described["dtype"] = str(tagger.model.dtype).removeprefix("torch.")
         if self._weights:
             described |= {what: getattr(config, what, None) for what in ARCHITECTURE}
             described["the classes"] = config.label_names

@@ -115,7 +115,8 @@ class PslaModel(PslaPreTrainedModel):
         """Embed spectrograms.
 
         Args:
-            input_values: `[B, frames, F]` from `PslaFeatureExtractor`, any number of frames.
+            input_values: `[B, frames, F]` from `PslaFeatureExtractor`, any number of frames; converted to the weights'
+                precision.
             return_dict: `False` gives a tuple.
 
         Returns:
@@ -125,7 +126,7 @@ class PslaModel(PslaPreTrainedModel):
             raise ValueError(
                 f"Expected input_values [B, frames, {self.config.num_mel_bins}], got {list(input_values.shape)}."
             )
-        images = input_values.transpose(1, 2).unsqueeze(1)  # [B, 1, F, frames]
+        images = input_values.to(self.dtype).transpose(1, 2).unsqueeze(1)  # [B, 1, F, frames]
         feature_map = self.backbone.forward_features(images)  # type: ignore[operator]  # [B, C, F / 32, steps]
         hidden = feature_map.mean(dim=2).transpose(1, 2)
         output = BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=hidden.mean(dim=1))

@@ -59,9 +59,13 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def _without_folders(word: str) -> str:
-    """A word of a command line, `/home/me/clips` and `--data-dir=/home/me/clips` with the path's last part only."""
+    """A word of a command line, `/home/me/clips` and `--data-dir=/home/me/clips` with the path's last part only.
+
+    Classes' ids, such as `/m/09x0r`, look like paths and stay.
+    """
     before, equals, value = word.rpartition("=")
-    return before + equals + Path(value).name if value.startswith("/") else word
+    is_path = value.startswith("/") and not re.fullmatch(r"/[gmt]/\w+", value)
+    return before + equals + Path(value).name if is_path else word
 
 
 def _version(package: str) -> str | None:

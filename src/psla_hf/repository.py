@@ -11,8 +11,9 @@ from typing import Literal, TypeVar
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, RevisionNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
-__all__ = ["Contents", "Publication", "PublishError", "Repository"]
+__all__ = ["Contents", "Publication", "PublishError", "Repository", "check_repo_id"]
 
 Contents = Mapping[str, Path | bytes]  # a local file, or bytes, for each path in a repository
 Answer = TypeVar("Answer")
@@ -61,6 +62,19 @@ class Publication:
         return "\n".join([head, *(f"  {path}  {size:,} bytes" for path, size in self.files.items())])
 
 
+def check_repo_id(repo_id: str) -> None:
+    """Refuse what is no name with an owner: the Hub would find one for it, and what refers to it would not.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if repo_id.count("/") != 1:
+        raise ValueError(
+            f"Expected a repository as OWNER/NAME, got {repo_id!r}. Put your name, or your organisation's, before it."
+        )
+    validate_repo_id(repo_id)
+
+
 class Repository:
     """A repository of one's own, or to which one proposes changes; it is made if it does not exist.
 
@@ -73,7 +87,7 @@ class Repository:
 
     Raises:
         PublishError: The Hub refuses, or cannot be reached.
-        ValueError: It is public already although a private one was asked for.
+        ValueError: It has no owner's name, or is public already although a private one was asked for.
     """
 
     def __init__(
@@ -83,6 +97,7 @@ class Repository:
         private: bool = True,
         api: HfApi | None = None,
     ):
+        check_repo_id(repo_id)
         self.repo_type, self.api = repo_type, api or HfApi()
         with self._explained(f"open the repository {repo_id}", "Nothing was uploaded."):
             url = _patiently(lambda: self.api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))

@@ -1,4 +1,7 @@
-"""A run's folder: who may write into it, and files in it that are complete or not there at all. Knows no training."""
+"""A run's folder: what is where in it, who may write into it, and files that are complete or not there at all.
+
+Knows no training.
+"""
 
 import shutil
 import tempfile
@@ -7,23 +10,57 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-__all__ = ["CHECKPOINTS", "METRICS_FILE", "RESULTS_FILE", "open_run_folder", "write_complete"]
+from .modeling_psla_ensemble import PslaEnsembleModel
+
+__all__ = [
+    "CARD_FILE",
+    "CHECKPOINTS",
+    "CONFIG_FILE",
+    "CURVE_FILE",
+    "EPOCHS",
+    "EXTRACTOR_FILE",
+    "LAST_EPOCH",
+    "METRICS_FILE",
+    "RESULTS_FILE",
+    "open_run_folder",
+    "write_complete",
+]
 
 METRICS_FILE = "metrics.jsonl"
 RESULTS_FILE = "results.json"
-CHECKPOINTS = "checkpoints"
+CURVE_FILE = "averaging_curve.json"
+CARD_FILE = "README.md"
+CONFIG_FILE, EXTRACTOR_FILE = "config.json", "preprocessor_config.json"
+CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED = "checkpoints", "epochs", "last_epoch", "failed"
 UNFINISHED = ".unfinished-"  # what a run leaves that is killed while it writes
 HARMLESS = (METRICS_FILE,)  # what a run leaves that was broken off before its first checkpoint
+# What runs and aggregates leave, the results first: a folder that has them is of a run that is finished.
+FILES = (
+    RESULTS_FILE,
+    METRICS_FILE,
+    CURVE_FILE,
+    CARD_FILE,
+    CONFIG_FILE,
+    EXTRACTOR_FILE,
+    "model.safetensors",
+    "model-?????-of-?????.safetensors",
+    "model.safetensors.index.json",
+    *(f"{module}.py" for module in PslaEnsembleModel.remote_modules),
+)
 
 
 def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overwrite: bool) -> Path:
     """Create the folder, or check that this run may use it.
 
+    Overwriting deletes what an earlier run or aggregate left: the model with its configuration, extractor, code and
+    card (`README.md`), `results.json`, `metrics.jsonl`, `averaging_curve.json`, and the folders `checkpoints`,
+    `epochs`, `last_epoch` and `failed`. Other files stay.
+
     Args:
         folder: The run's.
         accelerator: All processes look before the main one writes.
         resume: A run's own folder is welcome.
-        overwrite: So is any other; what an earlier run left is deleted.
+        overwrite: So is any other.
 
     Raises:
         FileExistsError: It holds something, and neither is allowed.
@@ -42,10 +79,10 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
         for leftover in folder.glob(f"{RESULTS_FILE}.*.tmp"):
             leftover.unlink()
         if overwrite and not resume:
-            for earlier in (CHECKPOINTS, "epochs", "last_epoch", "failed"):
+            for file in [path for pattern in FILES for path in folder.glob(pattern)]:
+                file.unlink()
+            for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED):
                 shutil.rmtree(folder / earlier, ignore_errors=True)
-            (folder / RESULTS_FILE).unlink(missing_ok=True)
-            (folder / METRICS_FILE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return folder
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from .labels import rows_of_ids
 
-__all__ = ["IDENTITY", "NpyRows", "ids_fingerprint", "open_scores"]
+__all__ = ["IDENTITY", "NpyRows", "check_unscored", "chunk_files", "ids_fingerprint", "open_scores", "saved_teacher"]
 
 CHUNKS = "chunk-*.npy"
 IDENTITY = "scores.json"  # what the chunks beside it are the scores of
@@ -46,11 +46,12 @@ class NpyRows:
         """A copy of some consecutive rows."""
         start, stop, _ = rows.indices(self.shape[0])
         parts = []
-        for number, file in enumerate(self.files):
-            begin, end = self._starts[number : number + 2]
-            if begin < stop and start < end:
-                # Mapped anew for every read: what stays mapped counts as this process's memory.
-                parts.append(np.array(_mapped(file)[max(start - begin, 0) : stop - begin]))
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        for file, begin in zip(self.files[first:], self._starts[first:-1].tolist(), strict=True):
+            if begin >= stop:
+                break
+            # Mapped anew for every read: what stays mapped counts as this process's memory.
+            parts.append(np.array(_mapped(file)[max(start - begin, 0) : stop - begin]))
         return np.concatenate(parts) if parts else np.empty((0, self.shape[1]), np.float32)
 
 
@@ -59,7 +60,43 @@ def ids_fingerprint(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
-def open_scores(path: str | Path, ids: Sequence[str], num_classes: int, place: Path) -> NpyRows:
+def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path, range]:
+    """The files of a folder of scores in order, with the numbers of the clips in each."""
+    return {
+        folder / f"chunk-{start:09d}.npy": range(start, min(start + clips_per_chunk, num_clips))
+        for start in range(0, num_clips, clips_per_chunk)
+    }
+
+
+def saved_teacher(path: str | Path) -> tuple[str | None, str | None]:
+    """Name and fingerprint of the teacher whose scores were saved, as far as they say so; only folders of scores do."""
+    about = Path(path) / IDENTITY
+    noted = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    return noted.get("name of the teacher"), noted.get("teacher")
+
+
+def check_unscored(unscored: np.ndarray, ids: Sequence[str], allowed: bool) -> None:
+    """Refuse clips without scores, and scores of no clip at all.
+
+    Args:
+        unscored: Numbers of the clips whose scores are NaN.
+        ids: Of all N clips.
+        allowed: Some clips may be without.
+
+    Raises:
+        ValueError: Some clips have no scores and may not, or none has; the message counts them and has examples.
+    """
+    if len(unscored) and (not allowed or len(unscored) == len(ids)):
+        raise ValueError(
+            f"Expected scores, {len(unscored)} of {len(ids)} clips have none (NaN), such as "
+            f"{', '.join(ids[clip] for clip in unscored[:3])}. "
+            + ("Is anything of the teacher left?" if allowed else "Go on without them with --on-error skip.")
+        )
+
+
+def open_scores(
+    path: str | Path, ids: Sequence[str], num_classes: int, place: Path, vocabulary: str | None = None
+) -> NpyRows:
     """Open scores that were saved earlier.
 
     Understood are
@@ -69,13 +106,14 @@ def open_scores(path: str | Path, ids: Sequence[str], num_classes: int, place: P
     - `.parquet`: the columns `id` and `scores` (K numbers each), in the order of the clips;
     - `.csv`: as the original writes them: no header, a line per clip in the order of the clips, K numbers separated by
       commas;
-    - a folder of `teacher_scores.score_training_clips`.
+    - a folder of `teacher_scores.score_training_clips`, which knows its clips and classes.
 
     Args:
         path: The file or folder.
         ids: Of the N clips.
         num_classes: K.
         place: An existing folder, where CSV and parquet files become `.npy` files.
+        vocabulary: The fingerprint of the classes, `Vocabulary.fingerprint`, to be compared where the scores have one.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -89,9 +127,7 @@ def open_scores(path: str | Path, ids: Sequence[str], num_classes: int, place: P
         files = sorted(path.glob(CHUNKS))
         if not files:
             raise ValueError(f"Expected files {CHUNKS} in the folder of scores {path}, found none.")
-        about = path / IDENTITY
-        if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["clips"] != ids_fingerprint(ids):
-            raise ValueError(f"Expected scores of the data's {len(ids)} clips in their order in {path}, got others'.")
+        _check_identity(path, ids, vocabulary)
     elif path.suffix == ".npy":
         files = [path]
         listed = path.with_suffix(".ids.txt")
@@ -111,6 +147,18 @@ def open_scores(path: str | Path, ids: Sequence[str], num_classes: int, place: P
 
 def _mapped(file: Path) -> np.ndarray:
     return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _check_identity(folder: Path, ids: Sequence[str], vocabulary: str | None) -> None:
+    """The clips and classes that a folder of scores says it is of."""
+    about = folder / IDENTITY
+    if not about.is_file():
+        return
+    noted = json.loads(about.read_text(encoding="utf-8"))
+    if noted.get("clips") != ids_fingerprint(ids):
+        raise ValueError(f"Expected scores of the data's {len(ids)} clips in their order in {folder}, got others'.")
+    if vocabulary is not None and noted.get("vocabulary", vocabulary) != vocabulary:
+        raise ValueError(f"Expected scores for the data's classes in their order in {folder}, got those for others.")
 
 
 def _check_shape(got: tuple[int, ...], expected: tuple[int, int], path: Path) -> None:
@@ -139,7 +187,7 @@ def _ids_of_parquet(path: Path) -> list[str]:
     names = pq.ParquetFile(path).schema_arrow.names
     if not {"id", "scores"} <= set(names):
         raise ValueError(f"Expected the columns id and scores in {path}, found {names}.")
-    return pq.read_table(path, columns=["id"])["id"].to_pylist()
+    return [str(name) for name in pq.read_table(path, columns=["id"])["id"].to_pylist()]
 
 
 def _parquet_rows(path: Path) -> Iterator[np.ndarray]:

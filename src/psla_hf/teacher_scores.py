@@ -20,7 +20,7 @@ from .provenance import put_in_place, write_json
 from .run_state import check_identity
 from .samples import SampleMaker, TaggingDataset, collate
 from .schema import check_class_order, vocabulary_of
-from .score_files import IDENTITY, NpyRows, ids_fingerprint
+from .score_files import IDENTITY, NpyRows, chunk_files, ids_fingerprint
 from .training_clips import TrainingClips, clip_ids
 
 __all__ = ["score_training_clips", "teacher_fingerprint"]
@@ -50,11 +50,13 @@ def score_training_clips(
     num_workers: int = 0,
     clips_per_chunk: int = 2048,
     on_error: Literal["raise", "skip"] = "raise",
+    teacher_name: str | None = None,
 ) -> NpyRows:
     """Score clips into a folder of float16 chunks; started again, it keeps the chunks that are there.
 
     Every process takes its share of the chunks that are missing. A chunk is written in one step, and its scores depend
-    neither on the number of processes nor on where an earlier run was killed.
+    neither on the number of processes nor on where an earlier run was killed. Chunks are kept whatever `on_error` was
+    when they were made: with `"raise"` they have all their scores.
 
     Args:
         model: The teacher, a tagger; it is put into eval mode.
@@ -62,45 +64,47 @@ def score_training_clips(
         clips: By index, or in shards; with the teacher's classes.
         folder: For the chunks, and for what they are of.
         accelerator: Where to run.
-        batch_size: Clips at a time, of each process.
+        batch_size: Clips at a time, of each process. Where the extractor has no `max_length`, clips are padded to the
+            longest of the batch: then it must be as before.
         num_workers: Processes that decode, for each of these.
         clips_per_chunk: Clips of a chunk; the encoded audio of one that comes from shards is in memory.
         on_error: What to do with a clip that does not decode: `"raise"`, or `"skip"`, which logs it and leaves it
             without scores (NaN).
+        teacher_name: What to call the teacher, noted in the folder where this run begins it.
 
     Returns:
         Scores `[N, K]` in the order of the clips.
 
     Raises:
-        ValueError: The classes are not the teacher's; the folder holds scores of another teacher, of other clips or
-            other settings; or a clip does not decode.
+        ValueError: The classes are not the teacher's; the folder holds scores of another teacher, other clips, classes
+            or chunks, in another precision (or in batches of another size, see there); a clip does not decode; or
+            scores of one that does are not finite.
     """
     folder, vocabulary = Path(folder), vocabulary_of(clips)
     check_class_order(vocabulary.names, model.config.label_names)
-    identity = {
+    identity: dict[str, Any] = {
         "teacher": teacher_fingerprint(model, extractor),
         "clips": ids_fingerprint(clip_ids(clips)),
         "number of clips": len(clips),
         "vocabulary": vocabulary.fingerprint,
         "clips per chunk": clips_per_chunk,
-        "on error": on_error,
+        "precision": accelerator.mixed_precision,
     }
-    _claim(folder, identity, accelerator)
-    files = [folder / f"chunk-{start:09d}.npy" for start in range(0, len(clips), clips_per_chunk)]
-    missing = [number for number, file in enumerate(files) if not file.is_file()]
+    if extractor.max_length is None:
+        identity["batch size"] = batch_size
+    _claim(folder, identity, {"name of the teacher": teacher_name}, accelerator)
+    files = chunk_files(folder, len(clips), clips_per_chunk)
+    missing = [file for file in files if not file.is_file()]
     accelerator.wait_for_everyone()  # nobody writes while another still looks what is missing
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     scorer = _Scorer(model, extractor, accelerator, batch_size, num_workers, on_error)
-    starts = {number: number * clips_per_chunk for number in mine}
-    sizes = {number: min(clips_per_chunk, len(clips) - start) for number, start in starts.items()}
     hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
-    with tqdm(total=sum(sizes.values()), desc="scoring", unit="clip", disable=hidden) as progress:
-        for number in mine:
-            chosen = range(starts[number], starts[number] + sizes[number])
-            scores = scorer.scores(_as_dataset(clips.select(chosen)), len(vocabulary), progress)
-            _write(scores, files[number])
+    with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
+        for file in mine:
+            scores = scorer.scores(_as_dataset(clips.select(files[file])), len(vocabulary), progress)
+            _write(scores, file)
     accelerator.wait_for_everyone()
-    return NpyRows(files)
+    return NpyRows(list(files))
 
 
 class _Scorer:
@@ -130,7 +134,15 @@ class _Scorer:
             with self.accelerator.autocast():
                 logits = self.model(features).logits
             scores = logits.float().sigmoid().cpu().numpy().astype(np.float16)
-            scores[np.isin(batch["ids"], batch["redrawn"])] = np.nan
+            silent = np.isin(batch["ids"], batch["redrawn"])
+            wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~silent)
+            if len(wrong):
+                raise ValueError(
+                    f"Expected finite scores of clips that decode, those of {len(wrong)} of {len(scores)} are not, "
+                    f"such as {', '.join(batch['ids'][clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
+                    "and is its precision enough?"
+                )
+            scores[silent] = np.nan
             parts.append(scores)
             progress.update(len(scores))
         return np.concatenate(parts)
@@ -153,17 +165,18 @@ class _Clips(TaggingDataset):
             logger.warning("Without scores: %s", error)
             silence = np.zeros(SHORTEST, np.float32)
             labels = np.zeros(self.maker.num_classes, np.float32)
-            return {"id": clip["id"], "waveform": silence, "labels": labels, "short": False, "redrawn": [clip["id"]]}
+            sample = {"id": clip["id"], "waveform": silence, "labels": labels, "short": False, "mixed_in": []}
+            return {**sample, "redrawn": [clip["id"]]}
 
 
-def _claim(folder: Path, identity: dict[str, Any], accelerator: Accelerator) -> None:
-    """Begin a folder of scores, or see that what it holds are scores of the same."""
+def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accelerator: Accelerator) -> None:
+    """Begin a folder of scores, with notes that nobody compares, or see that what it holds are scores of the same."""
     path = folder / IDENTITY
     if path.is_file():
         check_identity(json.loads(path.read_text(encoding="utf-8")), identity, folder)
     accelerator.wait_for_everyone()  # all have looked
     if accelerator.is_main_process and not path.is_file():
-        write_json(identity, path)
+        write_json(identity | notes, path)
     accelerator.wait_for_everyone()
 
 

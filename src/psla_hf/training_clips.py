@@ -1,5 +1,6 @@
 """Training clips by index or in shards, asked alike for ids, labels and files. Decodes nothing; knows no models."""
 
+import os
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,11 +39,17 @@ def clip_labels(clips: TrainingClips) -> ClipLabels:
 
 
 def audio_path(clips: TrainingClips, clip: int, root: str | Path) -> str | None:
-    """The file of a clip by its number: its path inside the folder `root`, else its name; none for clips in shards."""
+    """The file of a clip by its number: its path inside the folder `root`, else its name; none for clips in shards.
+
+    Where a table holds the encoded audio itself, it is the name that the table has for it; so is an address.
+    """
     if isinstance(clips, ShardedClips):
         return None
-    path = clips.select_columns("audio")[clip]["audio"]["path"]
-    if path is None or not Path(path).is_absolute():
+    audio = clips.select_columns("audio")[clip]["audio"]
+    path = audio["path"]
+    inside_table = audio["bytes"] is not None and path is not None and not Path(path).is_absolute()
+    if path is None or inside_table or "://" in path:
         return path
-    root = Path(root).absolute()
-    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else Path(path).name
+    # Not resolved: a link inside the folder is the file's name there.
+    file, folder = (Path(os.path.normpath(Path(part).absolute())) for part in (path, root))
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
