@@ -15,10 +15,10 @@ python scripts/aggregate.py ensemble "$out"/average{0,1,2} --output-dir "$out/en
 python scripts/push_to_hub.py model "$out/ensemble" "$repo"
 
 # As anybody else would, in a fresh process that knows the name alone.
-clip=$(ls "$data"/audio/*.ogg | head -n 1)
+clips=("$data"/audio/*)
 python scripts/evaluate.py "$repo" $fold
-python scripts/tag.py "$repo" "$clip" --top-k 3
-python - "$repo" "$clip" <<'PYTHON'
+python scripts/tag.py "$repo" "${clips[0]}" --top-k 3
+python - "$repo" "${clips[0]}" <<'PYTHON'
 import sys
 
 sys.modules["psla_hf"] = None  # as if it were not installed: the model brings its own code
