@@ -71,8 +71,11 @@ def main() -> None:
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
     named = run.recipe.partition("/")[0]
+    own_data = "esc" if named.startswith("esc") else named
+    # On other data than its own a recipe has no published figures to be measured against.
+    title = run.recipe if run.dataset in (None, own_data) else f"{run.recipe} on {run.dataset}"
     data = load_run_data(
-        run.dataset or ("esc" if named.startswith("esc") else named),
+        run.dataset or own_data,
         run.data_dir,
         fold=run.fold,
         subset=run.subset,
@@ -92,7 +95,7 @@ def main() -> None:
                 num_processes=accelerator.num_processes,
                 train_hours=data.train_hours,
                 keep_epochs=run.keep_epochs,
-                name=run.recipe,
+                name=title,
             )
         )
         return
@@ -123,7 +126,7 @@ def main() -> None:
         sys.exit(RESUMABLE)
     accelerator.end_training()
     if accelerator.is_main_process:
-        print_results(results["results"], run.recipe)
+        print_results(results["results"], title)
         if run.push_to_hub:
             print(push_model(run.output_dir, run.push_to_hub, private=not run.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: python scripts/tag.py {run.output_dir} FILE")
