@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
 
+from psla_hf import label_sets
 from psla_hf.aggregation import Scorer, ensemble, save_aggregate
-from psla_hf.labels import Vocabulary
+from psla_hf.enhancement_report import enhancement_figures, write_report
+from psla_hf.label_enhancement import Enhancement
+from psla_hf.labels import ClipLabels, Ontology, Vocabulary
 from psla_hf.members import find_members
-from psla_hf.provenance import provenance, write_json
+from psla_hf.provenance import provenance
 from psla_hf.recipes import get_recipe
 from psla_hf.synthetic import make_scenes
 from psla_hf.training import Trainer
@@ -50,26 +53,20 @@ def change(path: Path, *left_out: str, **changes) -> None:
 
 def write_label_set(folder: Path, threshold: str | float = "mean") -> Path:
     """Two clips of three classes; the first gets one label more."""
-    classes = ClassLabel(names=list(VOCABULARY.names))
-    added = {
-        "label": classes,
-        "score": Value("float32"),
-        "threshold": Value("float32"),
-        "relation": Value("string"),
-        "proposed_by": List(classes),
-    }
-    columns = {"id": Value("string"), "labels": List(classes), "enhanced_labels": List(classes), "added": List(added)}
-    parent = {"label": 0, "score": 0.75, "threshold": 0.5, "relation": "II", "proposed_by": [1]}
-    rows = {"id": ["a", "b"], "labels": [[1], [2]], "enhanced_labels": [[0, 1], [2]], "added": [[parent], []]}
-    folder.mkdir(parents=True)
-    Dataset.from_dict(rows, features=Features(columns)).to_parquet(str(folder / "labels.parquet"))
-    lines = ["index,mid,display_name", "0,/m/animal,Animal", '1,/m/dog,"Dog, bark"', "2,/m/rain,Rain"]
-    (folder / "vocabulary.csv").write_text("\n".join(lines) + "\n")
-    counts = {"original": [0, 1, 1], "enhanced": [1, 1, 1], "classes": list(VOCABULARY.names)}
-    write_json(counts, folder / "class_counts.json")
+    enhancement = Enhancement(
+        original=ClipLabels.from_lists([[1], [2]], 3),
+        thresholds=np.array([0.5, np.inf, np.inf]),
+        clips=np.array([0]),
+        classes=np.array([0], np.int32),
+        scores=np.array([0.75], np.float32),
+        kinds=np.array([2], np.uint8),  # type II
+        proposed_by=ClipLabels.from_lists([[1]], 3),
+        unscored=np.array([], np.int64),
+    )
+    ids, ontology = ["a", "b"], Ontology({"/m/animal": ("/m/dog",), "/m/dog": (), "/m/rain": ()}, {})
     how = {"teacher": "runs/teacher", "threshold": threshold, "types": ["I", "II"], "soft": False, "iterations": 1}
-    hierarchy = {"before": {"clips": 1, "labels": 1, "pairs": []}, "after": {"clips": 0, "labels": 0, "pairs": []}}
-    report = {**provenance(), **how, "dataset": "audioset_balanced", "hierarchy": hierarchy}
-    write_json(report, folder / "report.json")
-    (folder / "report.md").write_text("# Report\n")
+    figures = enhancement_figures(enhancement, ids, VOCABULARY, ontology)
+    folder.mkdir(parents=True)
+    label_sets.write_label_set(folder, ids, enhancement, VOCABULARY)
+    write_report(folder, {**provenance(), **how, "dataset": "audioset_balanced", **figures})
     return folder

@@ -223,7 +223,7 @@ def test_the_cards_examples_run_where_only_transformers_is(run, together, hub, a
 def test_label_sets_are_configurations_with_a_card(label_sets, hub, api):
     push_labels(label_sets, "user/labels", license="cc-by-4.0", teacher="user/teacher", api=api)
     there = hub.repos["datasets/user/labels"]
-    names = ("labels.parquet", "vocabulary.csv", "class_counts.json", "report.json", "report.md")
+    names = ("labels.parquet", "vocabulary.csv", "class_counts.json", "report.json", "report.md", "report.png")
     assert set(there) == {"README.md", *(f"{config}/{name}" for config in label_sets for name in names)}
     card = DatasetCard(there["README.md"].decode())
     assert [config["config_name"] for config in card.data.configs] == ["mean", "25P"]
