@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from psla_hf.assembly import make_accelerator
-from psla_hf.cli import command_line, parse_with_recipe
+from psla_hf.cli import command_line, data_choice, parse_with_recipe
 from psla_hf.hub import push_model
-from psla_hf.planning import plan
-from psla_hf.recipes import required, setting
+from psla_hf.planning import Plan, plan
+from psla_hf.recipes import Recipe, required, setting
 from psla_hf.reporting import print_epoch, print_results
 from psla_hf.repository import Repository
-from psla_hf.run_data import load_run_data
+from psla_hf.run_data import RunData, load_run_data
 from psla_hf.schema import class_names
 from psla_hf.training import RunInterruptedError, Trainer
 
@@ -59,7 +59,12 @@ class RunArguments:
     mixed_precision: Literal["no", "bf16", "fp16"] | None = setting(None, "default: as accelerate launch was told")
 
     def __post_init__(self) -> None:
-        """Refuse what would have no effect."""
+        """Take the recipe's own data where none are named, and refuse what would have no effect."""
+        named = self.recipe.partition("/")[0]
+        own_data = "esc" if named.startswith("esc") else named
+        self.dataset = self.dataset or own_data  # type: ignore[assignment]  # a recipe without data is no choice there
+        # On other data than its own a recipe has no published figures to be measured against.
+        self.title = self.recipe if self.dataset == own_data else f"{self.recipe} on {self.dataset}"
         if self.public and not self.push_to_hub:
             raise ValueError("public would have no effect: it needs push_to_hub. Leave it out.")
         if self.tolerated_share != TOLERATED_SHARE and self.on_error == "raise":
@@ -70,34 +75,10 @@ def main() -> None:
     run, recipe = parse_with_recipe(RunArguments, __doc__)
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
-    named = run.recipe.partition("/")[0]
-    own_data = "esc" if named.startswith("esc") else named
-    # On other data than its own a recipe has no published figures to be measured against.
-    title = run.recipe if run.dataset in (None, own_data) else f"{run.recipe} on {run.dataset}"
-    data = load_run_data(
-        run.dataset or own_data,
-        run.data_dir,
-        fold=run.fold,
-        subset=run.subset,
-        vocabulary=run.vocabulary,
-        streaming=run.streaming,
-        drop_incomplete=run.drop_incomplete,
-        labels=run.labels,
-        quiet=not accelerator.is_main_process,
-    )
+    quiet = not accelerator.is_main_process
+    data = load_run_data(**data_choice(run), streaming=run.streaming, labels=run.labels, quiet=quiet)
     if run.dry_run:
-        accelerator.print(
-            plan(
-                recipe,
-                num_train=data.num_train,
-                num_test=len(data.test),
-                num_classes=len(class_names(data.test)),
-                num_processes=accelerator.num_processes,
-                train_hours=data.train_hours,
-                keep_epochs=run.keep_epochs,
-                name=title,
-            )
-        )
+        accelerator.print(planned(run, recipe, data, accelerator.num_processes))
         return
     if run.push_to_hub and accelerator.is_main_process:
         Repository(run.push_to_hub, private=not run.public)  # what is wrong with it is to be told now, not after a week
@@ -126,10 +107,23 @@ def main() -> None:
         sys.exit(RESUMABLE)
     accelerator.end_training()
     if accelerator.is_main_process:
-        print_results(results["results"], title)
+        print_results(results["results"], run.title)
         if run.push_to_hub:
             print(push_model(run.output_dir, run.push_to_hub, private=not run.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: python scripts/tag.py {run.output_dir} FILE")
+
+
+def planned(run: RunArguments, recipe: Recipe, data: RunData, num_processes: int) -> Plan:
+    return plan(
+        recipe,
+        num_train=data.num_train,
+        num_test=len(data.test),
+        num_classes=len(class_names(data.test)),
+        num_processes=num_processes,
+        train_hours=data.train_hours,
+        keep_epochs=run.keep_epochs,
+        name=run.title,
+    )
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def add_data_flags(parser: argparse.ArgumentParser, part: str, required: bool = 
     parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
 
 
-def data_choice(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `add_data_flags` read, as arguments of `run_data.load_run_data` and `load_test_clips`."""
+def data_choice(arguments: Any) -> dict[str, Any]:
+    """What `add_data_flags` read, or a data class has of the same names, as arguments of `run_data`'s functions."""
     names = ("dataset", "data_dir", "fold", "subset", "vocabulary", "drop_incomplete")
     return {name: getattr(arguments, name) for name in names}
 
