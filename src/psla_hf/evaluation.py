@@ -1,6 +1,7 @@
 """Scoring clips with a model, and the metrics of audio tagging. Knows nothing of the trainer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from .samples import SampleMaker, TaggingDataset, collate
 from .schema import check_class_order, class_names
 
-__all__ = ["class_metrics", "predict", "score_clips", "tagging_metrics"]
+__all__ = ["batch_probabilities", "class_metrics", "predict", "score_clips", "tagging_metrics"]
 
 
 def class_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, list[float | None]]:
@@ -88,6 +89,12 @@ def tagging_metrics(
     return metrics
 
 
+def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch: Mapping[str, Any]) -> Tensor:
+    """A tagger's probabilities, float32 `[B, K]`, for a batch of `samples.collate`, as it is, on its device."""
+    features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
+    return model(features).logits.float().sigmoid()
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -113,10 +120,9 @@ def predict(
     hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
     for batch in tqdm(batches, "evaluating", unit="batch", leave=False, disable=hidden):
         before_batch()
-        features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
-        logits = model(features).logits
-        gathered, wanted = accelerator.gather_for_metrics((logits.sigmoid(), batch["labels"]))
-        probabilities.append(gathered.float().cpu())
+        scores = batch_probabilities(model, extractor, batch)
+        gathered, wanted = accelerator.gather_for_metrics((scores, batch["labels"]))
+        probabilities.append(gathered.cpu())
         targets.append(wanted.cpu())
     return torch.cat(probabilities), torch.cat(targets)
 

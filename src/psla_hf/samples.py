@@ -17,6 +17,7 @@ __all__ = ["OnError", "SampleMaker", "TaggingDataset", "collate"]
 
 OnError = Literal["raise", "redraw"]
 MOST_REDRAWS = 20  # in a row: then it is not the clips
+SHORTEST = 400  # samples, the front end's shortest clip
 FIRST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,13 @@ class SampleMaker:
         Raises:
             ValueError: It does not decode.
         """
-        waveform, short = self._decode(clip)
+        return self._sample(clip, *self._decode(clip))
+
+    def silence(self, clip: dict[str, Any]) -> dict[str, Any]:
+        """A sample in place of a clip that does not decode: a short silence, which `redrawn` names."""
+        return {**self._sample(clip, np.zeros(SHORTEST, np.float32), short=False), "redrawn": [clip["id"]]}
+
+    def _sample(self, clip: dict[str, Any], waveform: np.ndarray, short: bool) -> dict[str, Any]:
         return {
             "id": clip["id"],
             "waveform": waveform,

@@ -14,6 +14,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from .evaluation import batch_probabilities
 from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .provenance import put_in_place, write_json
@@ -24,8 +25,6 @@ from .score_files import IDENTITY, NpyRows, chunk_files, ids_fingerprint
 from .training_clips import TrainingClips, clip_ids
 
 __all__ = ["score_training_clips", "teacher_fingerprint"]
-
-SHORTEST = 400  # samples, the front end's shortest clip
 
 logger = logging.getLogger(__name__)
 
@@ -82,16 +81,13 @@ def score_training_clips(
     """
     folder, vocabulary = Path(folder), vocabulary_of(clips)
     check_class_order(vocabulary.names, model.config.label_names)
-    identity: dict[str, Any] = {
+    identity = {
         "teacher": teacher_fingerprint(model, extractor),
-        "clips": ids_fingerprint(clip_ids(clips)),
-        "number of clips": len(clips),
-        "vocabulary": vocabulary.fingerprint,
+        **_identity_of_clips(clips),
         "clips per chunk": clips_per_chunk,
         "precision": accelerator.mixed_precision,
+        **({"batch size": batch_size} if extractor.max_length is None else {}),
     }
-    if extractor.max_length is None:
-        identity["batch size"] = batch_size
     _claim(folder, identity, {"name of the teacher": teacher_name}, accelerator)
     files = chunk_files(folder, len(clips), clips_per_chunk)
     missing = [file for file in files if not file.is_file()]
@@ -105,6 +101,11 @@ def score_training_clips(
             _write(scores, file)
     accelerator.wait_for_everyone()
     return NpyRows(list(files))
+
+
+def _identity_of_clips(clips: TrainingClips) -> dict[str, Any]:
+    vocabulary = vocabulary_of(clips).fingerprint
+    return {"clips": ids_fingerprint(clip_ids(clips)), "number of clips": len(clips), "vocabulary": vocabulary}
 
 
 class _Scorer:
@@ -130,10 +131,9 @@ class _Scorer:
         parts = []
         for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
             batch = send_to_device(batch, self.accelerator.device)
-            features = self.extractor.normalize(self.extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
             with self.accelerator.autocast():
-                logits = self.model(features).logits
-            scores = logits.float().sigmoid().cpu().numpy().astype(np.float16)
+                probabilities = batch_probabilities(self.model, self.extractor, batch)
+            scores = probabilities.cpu().numpy().astype(np.float16)
             silent = np.isin(batch["ids"], batch["redrawn"])
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~silent)
             if len(wrong):
@@ -163,10 +163,7 @@ class _Clips(TaggingDataset):
             if not self.skip:
                 raise
             logger.warning("Without scores: %s", error)
-            silence = np.zeros(SHORTEST, np.float32)
-            labels = np.zeros(self.maker.num_classes, np.float32)
-            sample = {"id": clip["id"], "waveform": silence, "labels": labels, "short": False, "mixed_in": []}
-            return {**sample, "redrawn": [clip["id"]]}
+            return self.maker.silence(clip)
 
 
 def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accelerator: Accelerator) -> None:
