@@ -22,6 +22,7 @@ from psla_hf.members import Member, find_members, kept_epochs
 from psla_hf.provenance import provenance, write_json
 from psla_hf.reporting import AGGREGATE_NAMES, print_figures, print_metrics
 from psla_hf.run_data import load_run_data, load_test_clips
+from psla_hf.run_folder import CURVE_FILE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,9 +59,7 @@ def parser() -> argparse.ArgumentParser:
     together.add_argument("--targets", metavar="FILE", help="with --scores, instead of the data: 0/1 labels as .npy")
     together.add_argument("--no-model", action="store_true", help="only the figures, with one member in memory")
     curve = ways.add_parser("curve", parents=[data], help="mAP by the first epoch averaged, of train.py --keep-epochs")
-    curve.add_argument(
-        "runs", nargs="+", metavar="RUN", help=f"output folders of train.py; each gets {aggregation.CURVE_FILE}"
-    )
+    curve.add_argument("runs", nargs="+", metavar="RUN", help=f"output folders of train.py; each gets {CURVE_FILE}")
     return whole
 
 
@@ -134,7 +133,7 @@ def draw_curves(arguments: argparse.Namespace, accelerator: Accelerator) -> None
         rows = aggregation.averaging_curve(members, scorer)
         if not accelerator.is_main_process:
             continue
-        path = Path(run) / aggregation.CURVE_FILE
+        path = Path(run) / CURVE_FILE
         write_json({**provenance(), **scorer.described(), "rows": rows}, path)
         figures = {
             str(row["epoch"]): {name: row[name]["mAP"] for name in ("single", "averaged", "ensemble")} for row in rows

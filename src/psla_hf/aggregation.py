@@ -18,13 +18,12 @@ from .inference import AudioTagger
 from .members import Alike, Member
 from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from .provenance import provenance, write_json
-from .run_folder import CURVE_FILE, RESULTS_FILE, open_run_folder, write_complete
+from .run_folder import RESULTS_FILE, open_run_folder, write_complete
 from .run_state import fingerprint
 from .schema import class_names, targets_of
 from .score_files import open_scores
 
 __all__ = [
-    "CURVE_FILE",
     "Aggregate",
     "Scorer",
     "average",

@@ -51,14 +51,11 @@ def enhancement_figures(
     counts = before.class_counts()
     total = len(before.values)
     changed = len(np.unique(enhancement.clips))
+    most = np.argsort(-added, kind="stable")[: min(MOST_CHANGED, np.count_nonzero(added))]
+    percent = 100 * len(enhancement) / total if total else 0.0
     return {
         "clips": {"all": len(before), "changed": changed, "without_scores": len(enhancement.unscored)},
-        "labels": {
-            "before": total,
-            "added": len(enhancement),
-            "after": total + len(enhancement),
-            "percent": 100 * len(enhancement) / total if total else 0.0,
-        },
+        "labels": {"before": total, "added": len(enhancement), "after": len(after.values), "percent": percent},
         "classes": len(vocabulary),
         "classes_touched": int((added > 0).sum()),
         "relations": _by_relation(enhancement, total),
@@ -70,8 +67,7 @@ def enhancement_figures(
                 "added": int(added[k]),
                 "examples": _examples(enhancement, k, ids, vocabulary, path_of),
             }
-            for k in np.argsort(-added, kind="stable")[:MOST_CHANGED].tolist()
-            if added[k]
+            for k in most.tolist()
         ],
         "hierarchy": {
             "before": parent_child_figures(before, vocabulary, ontology),

@@ -14,9 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .aggregation import CURVE_FILE
 from .labels import ClipLabels
-from .run_folder import METRICS_FILE, RESULTS_FILE
+from .run_folder import CURVE_FILE, METRICS_FILE, RESULTS_FILE
 from .sampling import balanced_weights
 
 __all__ = [

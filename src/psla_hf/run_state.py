@@ -155,7 +155,8 @@ def fingerprint(clips: TrainingClips | None) -> str:
         for part in ("\n".join(clips["id"][:]).encode(), labels.values.tobytes(), labels.offsets.tobytes()):
             digest.update(part)
         if "label_values" in clips.features:
-            digest.update(repr(clips["label_values"][:]).encode())
+            values = clips.select_columns("label_values").with_format("arrow")[:]["label_values"]
+            digest.update(values.combine_chunks().flatten().to_numpy(zero_copy_only=False).tobytes())
     elif clips is not None:
         return clips.index.version
     return digest.hexdigest()

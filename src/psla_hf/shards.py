@@ -135,12 +135,13 @@ class ShardIndex:
             rows: Numbers of the clips wanted, within the row group; by default all. What is not wanted is read with the
                 rest (a row group is the unit of reading), but becomes no Python object.
         """
-        rows = np.arange(self.group_sizes[group]) if rows is None else rows
         number, own_group = self.group_files[group]
         parquet = _open_parquet(self.files[number], os.getpid())
-        table = _read_group(parquet, int(own_group), self.files[number]).take(pa.array(rows))
+        table = _read_group(parquet, int(own_group), self.files[number])
+        table = table if rows is None else table.take(pa.array(rows))
         clips = _in_schema(table, self.vocabulary, self.files[number])
         if self.relabelled:
+            rows = np.arange(len(clips)) if rows is None else rows
             for clip, row in zip(clips, self.group_starts[group] + rows, strict=True):
                 clip |= self._labels_of(row)
         return clips
