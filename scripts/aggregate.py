@@ -15,14 +15,15 @@ import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
-from psla_hf import aggregation
-from psla_hf.assembly import make_accelerator
-from psla_hf.cli import add_data_flags, command_line, data_choice
-from psla_hf.members import Member, find_members, kept_epochs
-from psla_hf.provenance import provenance, write_json
-from psla_hf.reporting import AGGREGATE_NAMES, print_figures, print_metrics
-from psla_hf.run_data import load_run_data, load_test_clips
-from psla_hf.run_folder import CURVE_FILE
+from psla_hf.aggregation import aggregate as aggregation
+from psla_hf.aggregation.members import Member, find_members, kept_epochs
+from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
+from psla_hf.data.load import load_run_data, load_test_clips
+from psla_hf.files import write_json
+from psla_hf.provenance import provenance
+from psla_hf.reports.tables import AGGREGATE_NAMES, print_figures, print_metrics
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.run_folder import CURVE_FILE
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,10 +2,10 @@
 
 import argparse
 
-from psla_hf.cli import command_line
-from psla_hf.conversion import convert_psla_checkpoint
-from psla_hf.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.labels import Vocabulary
+from psla_hf.commands.arguments import command_line
+from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.weights import convert_psla_checkpoint
 
 AUDIOSET_FRAMES, FSD50K_FRAMES, FSD50K_CLASSES = 1056, 3000, 200
 

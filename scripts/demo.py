@@ -7,17 +7,17 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from psla_hf.assembly import make_accelerator
-from psla_hf.cli import command_line
-from psla_hf.conversion import imagenet_source
+from psla_hf.commands.arguments import command_line
+from psla_hf.data.schema import class_names, targets_of, with_targets
+from psla_hf.data.toy import SCENE_CLASSES, make_scenes, scene_ontology
+from psla_hf.enhancement.algorithm import enhance_labels
 from psla_hf.evaluation import score_clips
-from psla_hf.inference import AudioTagger
-from psla_hf.label_enhancement import enhance_labels
-from psla_hf.recipes import Recipe, get_recipe
-from psla_hf.reporting import print_added_labels, print_epoch, print_metrics, print_tags
-from psla_hf.schema import class_names, targets_of, with_targets
-from psla_hf.synthetic import SCENE_CLASSES, make_scenes, scene_ontology
-from psla_hf.training import Trainer
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.models.weights import imagenet_source
+from psla_hf.reports.tables import print_added_labels, print_epoch, print_metrics, print_tags
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.recipes import Recipe, get_recipe
+from psla_hf.training.trainer import Trainer
 
 
 def main() -> None:

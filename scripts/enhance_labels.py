@@ -11,20 +11,22 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from psla_hf.assembly import make_accelerator
-from psla_hf.cli import add_data_flags, command_line, data_choice
-from psla_hf.enhancement_report import enhancement_figures, write_report
-from psla_hf.inference import AudioTagger
-from psla_hf.label_enhancement import Threshold, check_enhancement, check_threshold, enhance_clip_labels
-from psla_hf.label_sets import check_output, write_folder, write_label_set
-from psla_hf.labels import FSD50K_SKIPPED, Ontology
+from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
+from psla_hf.data.load import load_run_data
+from psla_hf.data.schema import vocabulary_of
+from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
+from psla_hf.data.training_clips import TrainingClips, audio_path, clip_ids, clip_labels
+from psla_hf.enhancement.algorithm import Threshold, check_enhancement, check_threshold, enhance_clip_labels
+from psla_hf.enhancement.label_set import write_label_set
+from psla_hf.enhancement.report import enhancement_figures, write_report
+from psla_hf.enhancement.scores import NpyRows, check_unscored, open_scores, saved_teacher
+from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
+from psla_hf.files import check_output, write_folder
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.labels.ontology import Ontology
 from psla_hf.provenance import provenance
-from psla_hf.reporting import print_figures
-from psla_hf.run_data import load_run_data
-from psla_hf.schema import vocabulary_of
-from psla_hf.score_files import NpyRows, check_unscored, open_scores, saved_teacher
-from psla_hf.teacher_scores import score_training_clips, teacher_fingerprint
-from psla_hf.training_clips import TrainingClips, audio_path, clip_ids, clip_labels
+from psla_hf.reports.tables import print_figures
+from psla_hf.training.build import make_accelerator
 
 
 def main() -> None:

@@ -2,14 +2,15 @@
 
 import argparse
 
-from psla_hf.assembly import make_accelerator
-from psla_hf.cli import add_data_flags, command_line, data_choice
+from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
+from psla_hf.data.load import load_test_clips
+from psla_hf.data.schema import targets_of
 from psla_hf.evaluation import score_clips, tagging_metrics
-from psla_hf.inference import AudioTagger
-from psla_hf.provenance import provenance, write_json
-from psla_hf.reporting import print_metrics
-from psla_hf.run_data import load_test_clips
-from psla_hf.schema import targets_of
+from psla_hf.files import write_json
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.provenance import provenance
+from psla_hf.reports.tables import print_metrics
+from psla_hf.training.build import make_accelerator
 
 
 def main() -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from psla_hf import plots
-from psla_hf.cli import command_line
-from psla_hf.shard_loading import find_shards
-from psla_hf.shards import ShardIndex
+from psla_hf.commands.arguments import command_line
+from psla_hf.data.shards import ShardIndex, find_shards
+from psla_hf.reports import plots
+from psla_hf.training import run_folder
 
 FIGURES = {
-    "curves": lambda runs: plots.learning_curves({run: plots.read_epochs(run) for run in runs}),
-    "averaging": lambda runs: plots.averaging_curves({run: plots.read_curve(run) for run in runs}),
-    "classes": lambda runs: plots.class_ap({run: plots.read_results(run) for run in runs}),
-    "difference": lambda runs: plots.class_difference({run: plots.read_results(run) for run in runs}),
+    "curves": lambda runs: plots.learning_curves({run: run_folder.read_epochs(run) for run in runs}),
+    "averaging": lambda runs: plots.averaging_curves({run: run_folder.read_curve(run) for run in runs}),
+    "classes": lambda runs: plots.class_ap({run: run_folder.read_results(run) for run in runs}),
+    "difference": lambda runs: plots.class_difference({run: run_folder.read_results(run) for run in runs}),
 }
 
 

@@ -9,13 +9,15 @@ from typing import TypeAlias, cast
 
 from datasets import Dataset, DatasetDict
 
-from psla_hf.cli import command_line
-from psla_hf.data import NUM_ESC_FOLDS, load_audioset, load_esc, load_fsd50k, load_tagging_dataset
-from psla_hf.data_card import push
-from psla_hf.labels import Vocabulary
-from psla_hf.preparation import prepare, verify
-from psla_hf.shard_loading import AUDIOSET_SHARD_NAMES, FSD50K_SHARD_NAMES, find_shards, holds_shards
-from psla_hf.shards import ShardedClips, ShardIndex
+from psla_hf.commands.arguments import command_line
+from psla_hf.data.load import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
+from psla_hf.data.prepare import prepare, verify
+from psla_hf.data.shards import ShardedClips, ShardIndex, find_shards, holds_shards
+from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES
+from psla_hf.data.sources.esc import NUM_ESC_FOLDS
+from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES
+from psla_hf.hub.dataset_cards import push
+from psla_hf.labels.vocabulary import Vocabulary
 
 Clips: TypeAlias = Dataset | ShardedClips
 Loader = Callable[[argparse.Namespace], dict[str, Clips]]

@@ -5,8 +5,8 @@ The token is the one of `hf auth login`, or HF_TOKEN. (Audio is published by pre
 
 import argparse
 
-from psla_hf.cli import command_line
-from psla_hf.hub import push_labels, push_model
+from psla_hf.commands.arguments import command_line
+from psla_hf.hub.publish import push_labels, push_model
 
 
 def main() -> None:

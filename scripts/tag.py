@@ -2,9 +2,9 @@
 
 import argparse
 
-from psla_hf.cli import command_line
-from psla_hf.inference import AudioTagger
-from psla_hf.reporting import print_tags
+from psla_hf.commands.arguments import command_line
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.reports.tables import print_tags
 
 
 def main() -> None:

@@ -4,16 +4,16 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from psla_hf.assembly import make_accelerator
-from psla_hf.cli import command_line, data_choice, parse_with_recipe
-from psla_hf.hub import push_model
-from psla_hf.planning import Plan, plan
-from psla_hf.recipes import Recipe, required, setting
-from psla_hf.reporting import print_epoch, print_results
-from psla_hf.repository import Repository
-from psla_hf.run_data import RunData, load_run_data
-from psla_hf.schema import class_names
-from psla_hf.training import RunInterruptedError, Trainer
+from psla_hf.commands.arguments import command_line, data_choice, parse_with_recipe
+from psla_hf.data.load import RunData, load_run_data
+from psla_hf.data.schema import class_names
+from psla_hf.hub.publish import push_model
+from psla_hf.hub.repository import Repository
+from psla_hf.reports.tables import print_epoch, print_results
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.plan import Plan, plan
+from psla_hf.training.recipes import Recipe, required, setting
+from psla_hf.training.trainer import RunInterruptedError, Trainer
 
 TOLERATED_SHARE = 0.01
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends

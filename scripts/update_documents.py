@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from psla_hf.cli import command_line
-from psla_hf.enhancement_study import STUDY_TABLES, over_seeds
-from psla_hf.reporting import markdown_figures, markdown_folds, markdown_origin, markdown_results
+from psla_hf.commands.arguments import command_line
+from psla_hf.reports.tables import markdown_figures, markdown_folds, markdown_origin, markdown_results
+from studies.label_enhancement import STUDY_TABLES, over_seeds
 
 ROOT = Path(__file__).parents[1]
 RUNS = {

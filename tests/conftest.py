@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from psla_hf import PslaConfig, PslaFeatureExtractor, PslaForAudioClassification
-from psla_hf.assembly import make_accelerator
+from psla_hf.training.build import make_accelerator
 
 SHARED = Path(__file__).parents[2] / "shared"
 TINY_BACKBONE = "test_efficientnet"  # timm's own, made for tests: 0.4M parameters

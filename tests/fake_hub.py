@@ -21,7 +21,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from .hub_requests import OWNER, STRANGER, Handler
+from tests.hub_requests import OWNER, STRANGER, Handler
 
 __all__ = ["OWNER", "STRANGER", "FakeHub", "hub", "online", "running_hub"]
 

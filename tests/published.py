@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psla_hf import label_sets
-from psla_hf.aggregation import Scorer, ensemble, save_aggregate
-from psla_hf.enhancement_report import enhancement_figures, write_report
-from psla_hf.label_enhancement import Enhancement
-from psla_hf.labels import ClipLabels, Ontology, Vocabulary
-from psla_hf.members import find_members
+from psla_hf.aggregation.aggregate import Scorer, ensemble, save_aggregate
+from psla_hf.aggregation.members import find_members
+from psla_hf.data.toy import make_scenes
+from psla_hf.enhancement import label_set as label_sets
+from psla_hf.enhancement.algorithm import Enhancement
+from psla_hf.enhancement.report import enhancement_figures, write_report
+from psla_hf.labels.ontology import Ontology
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.provenance import provenance
-from psla_hf.recipes import get_recipe
-from psla_hf.synthetic import make_scenes
-from psla_hf.training import Trainer
-
-from .conftest import TINY_BACKBONE
+from psla_hf.training.recipes import get_recipe
+from psla_hf.training.trainer import Trainer
+from tests.conftest import TINY_BACKBONE
 
 RECIPE = replace(get_recipe("scenes"), backbone=TINY_BACKBONE, pretraining="none", epochs=2, warmup_steps=2)
 # As a load of ESC-10 with a missing clip is described; the clips are synthetic scenes.

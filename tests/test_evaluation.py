@@ -6,9 +6,9 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from psla_hf import PslaFeatureExtractor
-from psla_hf.data import load_esc
+from psla_hf.data.load import load_esc
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
-from psla_hf.samples import SampleMaker
+from psla_hf.loading.samples import SampleMaker
 
 
 def test_metrics_by_hand():

@@ -7,12 +7,11 @@ import torch
 from accelerate.state import AcceleratorState
 
 from psla_hf import PslaFeatureExtractor
-from psla_hf.assembly import make_accelerator
-from psla_hf.recipes import get_recipe
-from psla_hf.synthetic import make_scenes
-from psla_hf.training import RunInterruptedError, Trainer
-
-from .conftest import TINY_BACKBONE
+from psla_hf.data.toy import make_scenes
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.recipes import get_recipe
+from psla_hf.training.trainer import RunInterruptedError, Trainer
+from tests.conftest import TINY_BACKBONE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 RECIPE = replace(

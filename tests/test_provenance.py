@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import psla_hf
-from psla_hf.provenance import provenance, write_json
+from psla_hf.files import write_json
+from psla_hf.provenance import provenance
 
 
 def test_paths_in_the_command_are_shortened_to_their_last_part(monkeypatch):

@@ -2,14 +2,14 @@
 
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 
-from .configuration_psla import PslaConfig, PslaEnsembleConfig
-from .feature_extraction_psla import PslaFeatureExtractor
-from .inference import AudioTagger
-from .label_enhancement import enhance_labels
-from .labels import Ontology
-from .modeling_psla import PslaForAudioClassification, PslaModel
-from .modeling_psla_ensemble import PslaEnsembleForAudioClassification, PslaEnsembleModel
-from .version import __version__
+from .enhancement.algorithm import enhance_labels
+from .inference.tagger import AudioTagger
+from .labels.ontology import Ontology
+from .models.configuration_psla import PslaConfig, PslaEnsembleConfig
+from .models.feature_extraction_psla import PslaFeatureExtractor
+from .models.modeling_psla import PslaForAudioClassification, PslaModel
+from .models.modeling_psla_ensemble import PslaEnsembleForAudioClassification, PslaEnsembleModel
+from .provenance import __version__
 
 AutoConfig.register("psla", PslaConfig)
 AutoFeatureExtractor.register(PslaConfig, PslaFeatureExtractor)

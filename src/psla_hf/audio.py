@@ -9,7 +9,9 @@ import soxr
 
 __all__ = ["AUDIO_SUFFIXES", "audio_seconds", "is_cut_short", "read_audio", "to_mono_at_rate"]
 
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm")
+
 SHORT_SECONDS = 0.1  # encoders pad and trim: less than this is no loss
 
 

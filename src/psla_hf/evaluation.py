@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .feature_extraction_psla import PslaFeatureExtractor
-from .modeling_psla import PslaForAudioClassification
-from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
-from .samples import SampleMaker, TaggingDataset, collate
-from .schema import check_class_order, class_names
+from psla_hf.data.schema import check_class_order, class_names
+from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
 __all__ = ["batch_probabilities", "class_metrics", "predict", "score_clips", "tagging_metrics"]
 

@@ -1,6 +1,5 @@
 """What a result must name to be believed: command, commit, versions, machine. Knows nothing of what was measured."""
 
-import json
 import os
 import platform
 import re
@@ -11,10 +10,16 @@ from pathlib import Path
 
 import torch
 
-from .cpu import cpu_count
-from .version import __version__
+__all__ = ["cpu_count", "provenance"]
 
-__all__ = ["provenance", "put_in_place", "to_json", "write_json"]
+
+__version__ = "0.1.0"
+
+
+def cpu_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "timm", "numpy", "scikit-learn")
 
@@ -34,28 +39,6 @@ def provenance() -> dict:
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
-
-
-def to_json(content: dict, indent: int | None = None) -> str:
-    """JSON that any reader takes: infinity, such as d' of a faultless ranking, is 1e999, which reads as infinity."""
-    text = json.dumps(content, indent=indent, ensure_ascii=False)
-    return re.sub(r"(?<=: )(-?)Infinity(?=[,}\n])", r"\g<1>1e999", text)
-
-
-def write_json(content: dict, path: str | Path) -> None:
-    """Write JSON, ready to be compared line by line; whenever the file is there, it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
-    put_in_place(temporary, path)
-
-
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a file its name once it is on the disk: under that name it is complete or not there at all."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _without_folders(word: str) -> str:

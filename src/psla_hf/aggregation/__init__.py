@@ -1,0 +1,1 @@
+"""Several trained models as one: averages of weights and ensembles of probabilities. Knows no command line."""

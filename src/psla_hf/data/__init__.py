@@ -1,0 +1,1 @@
+"""From a folder, a table or shards to clips in one schema. Knows no models and decodes nothing."""

@@ -1,0 +1,338 @@
+"""Clips that a list names become a data set in the schema, with an account of it. Knows no layout, decodes nothing."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from tqdm import tqdm
+
+from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+
+from .schema import tagging_features
+from .summary import LoadOptions, LoadSummary, report
+
+__all__ = [
+    "ONE_SPLIT",
+    "Listing",
+    "are_there",
+    "audio_files",
+    "check_folder",
+    "clip_table",
+    "encode_label_texts",
+    "first_file",
+    "load_clips",
+    "load_parts",
+    "read_csv",
+    "read_table",
+    "read_vocabulary",
+]
+
+
+HEADER_THREADS = 16  # they wait for the disk, not for a core
+
+HEADERS_PER_TASK = 500
+
+WAYS_OUT = "Restore the clips, take them out of the list, or pass incomplete='drop'."
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source lists, and which of it is there.
+
+    Attributes:
+        source: Which data, in words, such as `FSD50K train`.
+        root: The folder under which the clips are looked for.
+        vocabulary: The classes.
+        clips: One row per listed clip, as `clip_table` makes it.
+        naming: How the files may be named, a sentence for who has named them otherwise.
+        notes: What else the reader should know, a sentence each.
+
+    Raises:
+        ValueError: There are no clips, or an id occurs twice.
+    """
+
+    source: str
+    root: Path
+    vocabulary: Vocabulary
+    clips: pa.Table
+    naming: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse lists that cannot be meant."""
+        if not len(self.clips):
+            raise ValueError(f"Expected clips, but {self.source} lists none. Check the list under {self.root}.")
+        counts = self.clips["id"].value_counts()
+        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+        if twice:
+            raise ValueError(
+                f"Expected {self.source} to list every clip once, these ids occur more than once: {twice[:5]}. Take "
+                "the repeated rows out of the list, or give the clips ids of their own."
+            )
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits of the listed clips, in the order in which they first occur."""
+        return pc.unique(self.clips["split"]).to_pylist()
+
+
+def clip_table(
+    ids: Sequence[str],
+    paths: Sequence[str | None],
+    there: Sequence[bool],
+    labels: Sequence[Sequence[int]],
+    splits: Sequence[str],
+) -> pa.Table:
+    """The rows of a `Listing`, N of everything.
+
+    Args:
+        ids: Names of the clips.
+        paths: Where each file is, or where it should be; none if that is not known.
+        there: Whether it is there.
+        labels: Class indices.
+        splits: Split of each.
+    """
+    types = (pa.string(), pa.string(), pa.bool_(), pa.list_(pa.int32()), pa.string())
+    columns = [pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)]
+    return pa.table(columns, names=["id", "path", "there", "labels", "split"])
+
+
+def load_clips(listing: Listing, options: LoadOptions) -> Dataset | IterableDataset:
+    """Check the listed clips, say what was found and save it, and return them.
+
+    Args:
+        listing: What to load.
+        options: How.
+
+    Raises:
+        FileNotFoundError: No clip is there, or one is not and `incomplete` says to raise.
+        ValueError: No clip is readable, or one is not and `incomplete` says to raise.
+    """
+    return _as_dataset(_checked(listing, options), listing.vocabulary, options.streaming)
+
+
+def load_parts(
+    listing: Listing, parts: Mapping[str, Collection[str]], options: LoadOptions
+) -> DatasetDict | IterableDatasetDict:
+    """Like `load_clips`, in parts that each take certain splits, for example `{"train": ["fold 1"]}`."""
+    clips = _checked(listing, options)
+    data = {
+        part: _as_dataset(
+            clips.filter(pc.is_in(clips["split"], pa.array(splits))), listing.vocabulary, options.streaming
+        )
+        for part, splits in parts.items()
+    }
+    return IterableDatasetDict(data) if options.streaming else DatasetDict(data)
+
+
+def audio_files(root: Path) -> Iterator[Path]:
+    """All audio files of a tree in alphabetical order, each folder read once; links to folders are followed.
+
+    Files that begin with a dot are none: some systems leave such a companion beside every file.
+    """
+    seen = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link back up would go round for ever
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders.sort()
+        place = Path(folder)
+        yield from (place / name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and name[0] != ".")
+
+
+def are_there(paths: Collection[Path]) -> list[bool]:
+    """Whether each path is a file; every folder is read once, which for many files is faster than asking for each."""
+    names = {}
+    for folder in {path.parent for path in paths}:
+        names[folder] = {entry.name for entry in os.scandir(folder) if entry.is_file()} if folder.is_dir() else set()
+    return [path.name in names[path.parent] for path in paths]
+
+
+def check_folder(folder: str | Path, what: str) -> Path:
+    """The folder as a path.
+
+    Raises:
+        FileNotFoundError: There is none; the message asks for `what`.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"There is no directory {folder}. Pass {what}.")
+    return Path(folder)
+
+
+def _checked(listing: Listing, options: LoadOptions) -> pa.Table:
+    """The clips that are there and readable, with `seconds`; the summary of it is printed and saved."""
+    missing = listing.clips.filter(pc.invert(listing.clips["there"]))
+    clips = listing.clips.filter(listing.clips["there"])
+    if not len(clips):
+        raise FileNotFoundError(_nothing_found(listing))
+    if len(missing) and options.incomplete == "raise":
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(listing.clips)} listed clips are not in {listing.root}, for example "
+            f"{_listed_as(missing)}. {listing.naming} {WAYS_OUT}"
+        )
+    unreadable: dict[str, str] = {}
+    notes = listing.notes
+    if options.read_headers:
+        clips, unreadable = _with_seconds(clips, options.quiet)
+    else:
+        clips = clips.append_column("seconds", pa.nulls(len(clips), pa.float32()))
+        notes = (*notes, "Headers were not read: hours are unknown, and what is unreadable shows when it is decoded.")
+    if not len(clips) or (unreadable and options.incomplete == "raise"):
+        raise ValueError(
+            f"{len(unreadable)} of {len(unreadable) + len(clips)} clips in {listing.root} are unreadable, for example: "
+            f"{next(iter(unreadable.values()))} {WAYS_OUT}"
+        )
+    report(_summary(listing, clips, missing["id"].to_pylist(), unreadable, notes), listing.root, options)
+    return clips
+
+
+def _nothing_found(listing: Listing) -> str:
+    """What is listed beside what is there."""
+    audio = [str(path.relative_to(listing.root)) for path in islice(audio_files(listing.root), 3)]
+    others = [path.name for path in islice(listing.root.iterdir(), 5)]
+    there = f"There is audio, for example {audio}" if audio else f"There is no audio, only {sorted(others)}"
+    return (
+        f"None of the {len(listing.clips)} clips of {listing.source}, such as {_listed_as(listing.clips)}, was found "
+        f"in {listing.root}. {listing.naming} {there if audio or others else 'The folder is empty'}. Pass the "
+        "folder that holds the audio, or rename the files."
+    )
+
+
+def _listed_as(clips: pa.Table) -> str:
+    """The file that the first clip should have, or its id where the list does not say."""
+    path = clips["path"][0].as_py()
+    return repr(clips["id"][0].as_py()) if path is None else path
+
+
+def _with_seconds(clips: pa.Table, quiet: bool) -> tuple[pa.Table, dict[str, str]]:
+    """The readable clips with their `seconds`, and the ids of the others with the reason."""
+    paths = clips["path"].to_pylist()
+    tasks = [paths[i : i + HEADERS_PER_TASK] for i in range(0, len(paths), HEADERS_PER_TASK)]
+    found: list[float | str] = []
+    # Without a value, tqdm is silent where nobody watches a terminal.
+    progress = tqdm(total=len(paths), desc="headers", unit="clip", disable=quiet or None)
+    with progress, ThreadPoolExecutor(HEADER_THREADS) as pool:
+        for of_task in pool.map(_seconds_or_reasons, tasks):
+            found += of_task
+            progress.update(len(of_task))
+    seconds = pa.array([None if isinstance(value, str) else value for value in found], pa.float32())
+    reasons = {
+        clip: value for clip, value in zip(clips["id"].to_pylist(), found, strict=True) if isinstance(value, str)
+    }
+    return clips.append_column("seconds", seconds).filter(seconds.is_valid()), reasons
+
+
+def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
+    """Each file's length, or why it has none."""
+    found: list[float | str] = []
+    for path in paths:
+        try:
+            found.append(audio_seconds(path))
+        except (OSError, ValueError) as error:
+            found.append(str(error))
+    return found
+
+
+def _summary(
+    listing: Listing, clips: pa.Table, missing: list[str], unreadable: dict[str, str], notes: tuple[str, ...]
+) -> LoadSummary:
+    counts = ClipLabels.from_arrow(clips["labels"], len(listing.vocabulary)).class_counts()
+    by_split = {entry["values"]: entry["counts"] for entry in clips["split"].value_counts().to_pylist()}
+    seconds = pc.sum(pc.cast(clips["seconds"], pa.float64())).as_py()
+    without = pc.sum(pc.equal(pc.list_value_length(clips["labels"]), 0)).as_py()
+    if without:
+        notes = (*notes, f"{without} clips have no label.")
+    return LoadSummary(
+        source=listing.source,
+        # A split of which nothing was found counts 0 rather than going unmentioned.
+        splits={split: by_split.get(split, 0) for split in listing.splits},
+        listed=len(listing.clips),
+        class_counts=dict(zip(listing.vocabulary.names, counts.tolist(), strict=True)),
+        vocabulary=listing.vocabulary.fingerprint,
+        missing=missing,
+        unreadable=unreadable,
+        hours=None if seconds is None else seconds / 3600,
+        notes=notes,
+    )
+
+
+def _as_dataset(clips: pa.Table, vocabulary: Vocabulary, streaming: bool) -> Dataset | IterableDataset:
+    """Checked clips in the schema, column by column."""
+    columns = {name: clips[name].combine_chunks() for name in ("id", "path", "labels", "split", "seconds")}
+    audio = [columns.pop("path"), pa.nulls(len(clips), pa.binary())]
+    columns["audio"] = pa.StructArray.from_arrays(audio, names=["path", "bytes"])
+    columns["mids"] = columns["labels"]
+    features = tagging_features(vocabulary)
+    dataset = Dataset.from_dict({name: columns[name] for name in features}, features=features)
+    return dataset.to_iterable_dataset() if streaming else dataset
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+ONE_SPLIT = "all"  # the split of clips whose source has none
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV with a header, every cell as a string.
+
+    Raises:
+        ValueError: Lines have other numbers of fields than the header.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # one field too many in every line, and pandas takes the first away
+        raise ValueError(
+            f"Expected the {len(table.columns)} fields of the header in every line of {path}, the lines have more. Put "
+            "fields that contain commas in double quotes."
+        )
+    return table
+
+
+def read_vocabulary(given: str | Path | Vocabulary | None, candidates: Sequence[Path]) -> Vocabulary:
+    """The vocabulary that was given, as such or as a path, or else the first of the candidates that is there."""
+    if isinstance(given, Vocabulary):
+        return given
+    return Vocabulary.from_csv(first_file([Path(given)] if given else candidates, "the table of classes as vocabulary"))
+
+
+def encode_label_texts(texts: Iterable[str], classes: Vocabulary, path: Path) -> list[list[int]]:
+    """Class indices of each clip's labels, separated by commas; each text that recurs is looked up once."""
+    texts = list(texts)
+    try:
+        codes = {text: classes.encode(text.split(",")) for text in set(texts)}
+    except ValueError as error:
+        raise ValueError(f"In {path}: {error} Pass the vocabulary that belongs to the list.") from error
+    return [codes[text] for text in texts]
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV as strings, its columns checked."""
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected the table {path}, there is none. Is the data set complete?")
+    table = read_csv(path)
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise ValueError(f"Expected columns {list(columns)} in {path}, missing {absent}, found {list(table.columns)}.")
+    return table
+
+
+def first_file(candidates: Sequence[Path], what: str) -> Path:
+    """The first candidate that is a file."""
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"Expected {' or '.join(map(str, candidates))}, found none. Put it there, or pass {what}."
+        )
+    return path

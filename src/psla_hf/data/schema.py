@@ -1,0 +1,158 @@
+"""The one schema of tagging data: its columns, its classes, its labels. Knows no audio, no sources and no models."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+
+__all__ = [
+    "check_class_order",
+    "class_names",
+    "labels_of",
+    "tagging_features",
+    "targets_of",
+    "vocabulary_of",
+    "with_labels",
+    "with_targets",
+]
+
+
+def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
+    """The schema of every data set here.
+
+    - `id`: the clip's name, unique in its split.
+    - `audio`: undecoded, a path or the file's bytes, in the layout of `datasets.Audio`, but as plain values, because
+      `Audio` needs torchcodec and FFmpeg even to store.
+    - `labels`: class indices in the vocabulary's order; the feature has the display names.
+    - `mids`: the same indices; the feature has AudioSet's ids (the name again, for a class without one).
+    - `split`: such as `train`.
+    - `seconds`: length according to the file's header when it was listed; none where nobody looked.
+
+    Clips with soft labels have one column more, `label_values`: the target of each of `labels`, float32.
+    """
+    values = {"label_values": List(Value("float32"))} if soft else {}
+    return Features(
+        {
+            "id": Value("string"),
+            "audio": {"path": Value("string"), "bytes": Value("binary")},
+            "labels": List(ClassLabel(names=list(vocabulary.names))),
+            "mids": List(ClassLabel(names=list(vocabulary.mids))),
+            "split": Value("string"),
+            "seconds": Value("float32"),
+            **values,
+        }
+    )
+
+
+class HasFeatures(Protocol):
+    """Whatever declares its columns as a `datasets.Dataset` does."""
+
+    @property
+    def features(self) -> Features | None:
+        """The columns."""
+
+
+def vocabulary_of(clips: HasFeatures) -> Vocabulary:
+    """The classes of a data set with `tagging_features`."""
+    features = clips.features
+    if features is None or not {"labels", "mids"} <= set(features):
+        raise ValueError(
+            "Expected a data set with the features of psla_hf.data.schema.tagging_features, got "
+            f"{None if features is None else sorted(features)}. Load it with a function of psla_hf.data."
+        )
+    return Vocabulary(tuple(features["labels"].feature.names), tuple(features["mids"].feature.names))
+
+
+def class_names(clips: HasFeatures) -> list[str]:
+    """The display names of a data set's classes, in index order."""
+    return list(vocabulary_of(clips).names)
+
+
+def labels_of(clips: Dataset) -> ClipLabels:
+    """All labels of a data set, without touching its audio."""
+    column = clips.select_columns("labels").with_format("arrow")[:]["labels"]
+    return ClipLabels.from_arrow(column, len(vocabulary_of(clips)))
+
+
+def targets_of(clips: Dataset) -> np.ndarray:
+    """All labels of a data set as float32 0/1 targets `[N, K]`, without touching its audio."""
+    return labels_of(clips).multi_hot()
+
+
+def with_targets(clips: Dataset, targets: np.ndarray) -> Dataset:
+    """The same clips with other labels, for example enhanced ones.
+
+    Args:
+        clips: N clips of K classes.
+        targets: 0/1 labels `[N, K]`.
+
+    Raises:
+        ValueError: The shape does not fit, or a label is neither 0 nor 1.
+    """
+    expected = (len(clips), len(vocabulary_of(clips)))
+    if targets.shape != expected:
+        raise ValueError(
+            f"Expected targets {expected}, one row per clip and one column per class, got {targets.shape}."
+        )
+    if not np.isin(targets, (0, 1)).all():
+        raise ValueError("Expected 0/1 targets: a data set's labels are there or not.")
+    return with_labels(clips, ClipLabels.from_multi_hot(targets))
+
+
+def with_labels(clips: Dataset, labels: ClipLabels, values: np.ndarray | None = None) -> Dataset:
+    """The same clips with other labels; their audio is not touched.
+
+    Args:
+        clips: N clips of K classes.
+        labels: Of N clips and K classes.
+        values: Targets of soft labels, one for each of `labels.values`, from 0 to 1; by default all are 1.
+
+    Raises:
+        ValueError: The numbers of clips, of classes or of values do not fit.
+    """
+    expected, got = (len(clips), len(vocabulary_of(clips))), (len(labels), labels.num_classes)
+    if got != expected or (values is not None and len(values) != len(labels.values)):
+        raise ValueError(
+            f"Expected labels of {expected[0]} clips with {expected[1]} classes, and a value for each of "
+            f"{len(labels.values)} labels, got {got[0]} clips with {got[1]} classes"
+            + ("." if values is None else f" and {len(values)} values.")
+        )
+    indices = pa.array(labels.values, pa.int64())
+    columns = {"labels": indices, "mids": indices}
+    features = Features({name: clips.features[name] for name in clips.features if name != "label_values"})
+    if values is not None:
+        columns["label_values"] = pa.array(values, pa.float32())
+        features["label_values"] = List(Value("float32"))
+    rest = clips.remove_columns([name for name in ("labels", "mids", "label_values") if name in clips.features])
+    for name, flat in columns.items():
+        lists = pa.ListArray.from_arrays(pa.array(labels.offsets, pa.int32()), flat)
+        rest = rest.add_column(name, lists, feature=features[name])
+    return rest.select_columns(list(features))
+
+
+def check_class_order(names: Sequence[str], model_names: Sequence[str]) -> None:
+    """Refuse data whose classes are not a model's, in the model's order.
+
+    Args:
+        names: The data set's classes in index order.
+        model_names: The model's, as in its configuration's `id2label`.
+
+    Raises:
+        ValueError: They differ; the message says from which index on.
+    """
+    if list(names) == list(model_names):
+        return
+    differ = next((k for k, (a, b) in enumerate(zip(names, model_names, strict=False)) if a != b), None)
+    where = (
+        f"class {differ} is {names[differ]!r} in the data and {model_names[differ]!r} in the model"
+        if differ is not None
+        else "the first ones agree, one list is longer"
+    )
+    raise ValueError(
+        f"Expected the model's {len(model_names)} classes in the model's order, got {len(names)}: {where}. Load the "
+        "data with the vocabulary that the model was trained with, or give the model a new head (num_labels, id2label)."
+    )

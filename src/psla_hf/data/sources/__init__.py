@@ -1,0 +1,1 @@
+"""One module per data set: what it is, how it lies on a disk, what its shards are called."""

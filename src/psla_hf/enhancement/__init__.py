@@ -1,0 +1,1 @@
+"""The L of PSLA: labels that annotators missed, found by a teacher and an ontology."""

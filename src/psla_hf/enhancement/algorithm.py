@@ -1,0 +1,400 @@
+"""Label enhancement on arrays (PSLA, Algorithm 2). Knows nothing of files, models or data set names."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from psla_hf.labels.ontology import Ontology
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, stretches
+
+__all__ = [
+    "RELATION_NAMES",
+    "Enhancement",
+    "RelationType",
+    "Relations",
+    "ScoreRows",
+    "Threshold",
+    "check_enhancement",
+    "check_probabilities",
+    "check_threshold",
+    "class_thresholds",
+    "enhance_clip_labels",
+    "enhance_labels",
+    "threshold_name",
+]
+
+
+Threshold = Literal["mean", "median"] | float
+
+RelationType = Literal["I", "II"]
+
+BITS: dict[str, int] = {"I": 1, "II": 2}
+
+RELATION_NAMES = {1: "I", 2: "II", 3: "I+II"}
+
+CHUNK_CLIPS = 8192  # of 527 float16 scores: 9 MB
+
+
+class ScoreRows(Protocol):
+    """Scores `[N, K]` that are read a stretch of rows at a time: an array, or a file that is larger than memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and K."""
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Some consecutive rows `[n, K]`."""
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Which classes a label proposes, for K classes.
+
+    Label k proposes the classes `classes[starts[k]:starts[k] + lengths[k]]`, by the relations (bits: 1 for type I, 2
+    for type II) at the same places of `kinds`.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    classes: np.ndarray
+    kinds: np.ndarray
+
+    @classmethod
+    def of(cls, ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")) -> "Relations":
+        """The relations of some types between classes.
+
+        Type I relates a class to its direct children, type II to all its ancestors.
+
+        Args:
+            ontology: The graph.
+            ids: The ontology's id of each class, in index order.
+            types: `("I",)`, `("II",)` or both.
+
+        Raises:
+            ValueError: A type is unknown or there is none, a class is not in the ontology, or one comes twice.
+        """
+        if not types or set(types) - BITS.keys():
+            raise ValueError(f"Expected types from {sorted(BITS)}, got {list(types)}.")
+        kinds = np.zeros((len(ids), len(ids)), dtype=np.uint8)
+        for kind, relation in (("I", ontology.child_relation), ("II", ontology.ancestor_relation)):
+            if kind in types:
+                kinds += BITS[kind] * relation(ids).astype(np.uint8)
+        labels, classes = np.nonzero(kinds)
+        lengths = np.bincount(labels, minlength=len(ids))
+        return cls(np.cumsum(lengths) - lengths, lengths, classes.astype(np.int32), kinds[labels, classes])
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """What label enhancement adds to N clips' labels: M labels, by clip, then by class.
+
+    Attributes:
+        original: The labels before, each once.
+        thresholds: Float64 `[K]`, infinite for a class that no clip has.
+        clips: Number of the clip of each added label, int64 `[M]`.
+        classes: Its class, int32 `[M]`.
+        scores: The teacher's score for it, float32 `[M]`.
+        kinds: The relations that proposed it, uint8 `[M]`, bits: 1 for type I, 2 for type II.
+        proposed_by: The labels that proposed it, a "clip" of `ClipLabels` for each of the M.
+        unscored: Numbers of the clips without scores.
+    """
+
+    original: ClipLabels
+    thresholds: np.ndarray
+    clips: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    kinds: np.ndarray
+    proposed_by: ClipLabels
+    unscored: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def enhanced(self) -> ClipLabels:
+        """The labels of all clips with the added ones, each clip's in index order."""
+        return self._together()[0]
+
+    def values(self) -> np.ndarray:
+        """Float32 target of each of `enhanced().values`: the teacher's score for an added label, 1 for an original."""
+        return self._together()[1]
+
+    def _together(self) -> tuple[ClipLabels, np.ndarray]:
+        num_classes = self.original.num_classes
+        clips = np.concatenate([self.original.clip_of_value(), self.clips])
+        classes = np.concatenate([self.original.values, self.classes])
+        order = np.argsort(clips * num_classes + classes)
+        offsets = np.searchsorted(clips[order], np.arange(len(self.original) + 1))
+        values = np.concatenate([np.ones(len(self.original.values), np.float32), self.scores])
+        return ClipLabels(classes[order].astype(np.int32), offsets.astype(np.int64), num_classes), values[order]
+
+
+def check_enhancement(
+    ontology: Ontology, vocabulary: Vocabulary, types: Sequence[RelationType] = ("I", "II"), iterations: int = 1
+) -> None:
+    """Refuse what cannot add a label to any clip, whatever the scores: to be asked before they cost hours.
+
+    Raises:
+        ValueError: A class is not in the ontology, it relates no two classes, or an argument is out of range.
+    """
+    _check_iterations(iterations)
+    ontology.check_classes(vocabulary)
+    if not len(Relations.of(ontology, vocabulary.mids, types).classes):
+        raise ValueError(
+            f"Expected an ontology that relates classes of the data by type {' or '.join(types)}, it relates none of "
+            f"the {len(vocabulary)}. Take one in which some of them are above others, or other types."
+        )
+
+
+def check_threshold(threshold: Threshold) -> None:
+    """Refuse what is no threshold.
+
+    Raises:
+        ValueError: It is neither `"mean"`, `"median"` nor a percentile.
+    """
+    if isinstance(threshold, str):
+        good = threshold in ("mean", "median")
+    else:
+        is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        good = is_number and 0 <= threshold <= 100
+    if not good:
+        raise ValueError(f"Expected as threshold 'mean', 'median' or a percentile from 0 to 100, got {threshold!r}.")
+
+
+def threshold_name(threshold: Threshold) -> str:
+    """As the paper calls it: `mean`, `median`, `25P`."""
+    return threshold if isinstance(threshold, str) else f"{threshold:g}P"
+
+
+def class_thresholds(labels: ClipLabels, scores: ScoreRows, threshold: Threshold = "mean") -> np.ndarray:
+    """Per class, a statistic of the teacher's scores over the clips labelled with it.
+
+    Exact in little memory: of the scores only those of the labels are kept.
+
+    Args:
+        labels: Of N clips; one that a clip has several times counts once.
+        scores: The teacher's probabilities `[N, K]`.
+        threshold: `"mean"`, `"median"`, or a percentile such as 25.
+
+    Returns:
+        Thresholds, float64 `[K]`, infinite for a class that no clip has: nothing is then added to it.
+
+    Raises:
+        ValueError: Shapes differ, there is no such threshold, or a score is not finite.
+    """
+    _check_shape(labels, scores)
+    labels = labels.each_once()
+    return _statistics(labels, _labelled_scores(labels, scores, allow_unscored=False)[0], threshold)
+
+
+def enhance_clip_labels(
+    labels: ClipLabels,
+    scores: ScoreRows,
+    ontology: Ontology,
+    ids: Sequence[str],
+    threshold: Threshold = "mean",
+    types: Sequence[RelationType] = ("I", "II"),
+    *,
+    iterations: int = 1,
+    allow_unscored: bool = False,
+) -> Enhancement:
+    """`enhance_labels` for as many clips as there are: two passes over the scores, some thousand rows at a time.
+
+    Args:
+        labels: Of N clips.
+        scores: The teacher's probabilities `[N, K]`.
+        ontology: The relations.
+        ids: The ontology's id of each of the K classes, in index order.
+        threshold: See `class_thresholds`.
+        types: `("I",)`, `("II",)` or both.
+        iterations: Rounds at most. From the second on, what was added proposes too. Thresholds stay those of the
+            original labels. It ends early when a round adds nothing.
+        allow_unscored: A clip whose scores are all NaN has none: it gets no labels and counts in no threshold.
+
+    Raises:
+        ValueError: Shapes differ, a score is not finite, or an argument is out of range.
+    """
+    _check_shape(labels, scores)
+    if labels.num_classes != len(ids):
+        raise ValueError(f"Expected the ids of {labels.num_classes} classes, got {len(ids)}.")
+    _check_iterations(iterations)
+    relations = Relations.of(ontology, ids, types)
+    original = labels.each_once()
+    own, unscored = _labelled_scores(original, scores, allow_unscored)
+    thresholds = _statistics(original, own, threshold)
+    nothing = ClipLabels(np.empty(0, np.int32), np.zeros(1, np.int64), labels.num_classes)
+    empty = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.uint8)
+    result = Enhancement(original, thresholds, *empty, nothing, unscored)
+    for _ in range(iterations):
+        rounds = [result, *_one_round(result, scores, relations)]
+        before = len(result)
+        result = _merged(rounds)
+        if len(result) == before:
+            break
+    return result
+
+
+def enhance_labels(
+    targets: np.ndarray,
+    scores: np.ndarray,
+    ontology: Ontology,
+    threshold: Threshold = "mean",
+    types: Sequence[RelationType] = ("I", "II"),
+    *,
+    ids: Sequence[str] | None = None,
+    soft: bool = False,
+    iterations: int = 1,
+) -> np.ndarray:
+    """Add the labels that an annotator left out, where ontology and teacher agree.
+
+    A clip labelled k gets a related class j when the teacher's score for j is above j's threshold. Type I relates a
+    class to its direct children (a missing child), type II to all its ancestors (a missing parent). Only original
+    labels propose; what was added proposes nothing further. For example a clip labelled *dog* gets *animal* (II) if
+    the teacher scores it for *animal* higher than the average clip labelled *animal*.
+
+    Args:
+        targets: 0/1 labels `[N, K]`.
+        scores: The teacher's probabilities `[N, K]`.
+        ontology: The relations.
+        threshold: `"mean"`, `"median"`, or a percentile such as 25, of the scores of the clips labelled j.
+        types: `("I",)`, `("II",)` or both.
+        ids: The ontology's id of each of the K classes, in column order; by default all of the ontology's, in its
+            order.
+        soft: An added label is the teacher's score instead of 1.
+        iterations: Rounds at most, see `enhance_clip_labels`; the paper has one.
+
+    Returns:
+        Enhanced labels `[N, K]`, of `targets`' type (float32 if `soft` and that is no floating one); where `targets` is
+        not 0 they are `targets`.
+
+    Raises:
+        ValueError: Shapes differ, labels are not 0/1, scores are not finite (for `soft`: not from 0 to 1), a class is
+            not in the ontology, or an argument is out of range.
+    """
+    ids = tuple(ontology.children) if ids is None else ids
+    if targets.ndim != 2 or targets.shape != scores.shape or targets.shape[1] != len(ids):
+        raise ValueError(
+            f"Expected targets and scores [N, {len(ids)}] of one shape, a column per id, got {targets.shape} and "
+            f"{scores.shape}."
+        )
+    if not np.isin(targets, (0, 1)).all():
+        raise ValueError("Expected 0/1 targets, got other values.")
+    labels = ClipLabels.from_multi_hot(targets)
+    added = enhance_clip_labels(labels, scores, ontology, ids, threshold, types, iterations=iterations)
+    needs_float = soft and not np.issubdtype(targets.dtype, np.floating)
+    enhanced = targets.astype(np.float32 if needs_float else targets.dtype)
+    enhanced[added.clips, added.classes] = check_probabilities(added.scores) if soft else 1
+    return enhanced
+
+
+def check_probabilities(scores: np.ndarray) -> np.ndarray:
+    """The scores, if they can be soft labels.
+
+    Raises:
+        ValueError: One is below 0 or above 1.
+    """
+    if len(scores) and (scores.min() < 0 or scores.max() > 1):
+        raise ValueError(
+            f"Expected probabilities as soft labels, got scores from {scores.min():.3g} to {scores.max():.3g}. Pass "
+            "probabilities, not logits."
+        )
+    return scores
+
+
+def _check_shape(labels: ClipLabels, scores: ScoreRows) -> None:
+    expected = (len(labels), labels.num_classes)
+    if tuple(scores.shape) != expected:
+        raise ValueError(
+            f"Expected scores of {expected[0]} clips for {expected[1]} classes, got the shape {tuple(scores.shape)}."
+        )
+
+
+def _check_iterations(iterations: int) -> None:
+    if iterations < 1:
+        raise ValueError(f"Expected at least one iteration, got {iterations}.")
+
+
+def _chunks(scores: ScoreRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Numbers of some clips, and their scores."""
+    for start in range(0, scores.shape[0], CHUNK_CLIPS):
+        rows = np.asarray(scores[start : start + CHUNK_CLIPS])
+        yield np.arange(start, start + len(rows)), rows
+
+
+def _labelled_scores(labels: ClipLabels, scores: ScoreRows, allow_unscored: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The score of each of the labels, float64, and the numbers of the clips that have none.
+
+    Whatever else is not finite is refused.
+    """
+    own, unscored = [np.empty(0)], [np.empty(0, np.int64)]
+    for clips, rows in _chunks(scores):
+        bad = ~np.isfinite(rows).all(axis=1)
+        empty = np.isnan(rows[bad]).all(axis=1) & allow_unscored
+        if not empty.all():
+            first = clips[bad][~empty][0]
+            raise ValueError(f"Expected finite scores, those of clip {first} (counted from 0) are not all finite.")
+        unscored.append(clips[bad])
+        of_chunk = labels.take(clips)
+        own.append(rows[of_chunk.clip_of_value(), of_chunk.values].astype(np.float64))
+    return np.concatenate(own), np.concatenate(unscored)
+
+
+def _statistics(labels: ClipLabels, own: np.ndarray, threshold: Threshold) -> np.ndarray:
+    """Each class's statistic of its labels' scores, infinite where there are none."""
+    check_threshold(threshold)
+    percentile = 50.0 if threshold == "median" else threshold
+    by_class = own[np.argsort(labels.values, kind="stable")]
+    thresholds = np.full(labels.num_classes, np.inf)
+    for k, of_class in enumerate(np.split(by_class, np.cumsum(labels.class_counts())[:-1])):
+        of_class = of_class[~np.isnan(of_class)]
+        if len(of_class):
+            thresholds[k] = of_class.mean() if percentile == "mean" else np.percentile(of_class, percentile)
+    return thresholds
+
+
+def _one_round(so_far: Enhancement, scores: ScoreRows, relations: Relations) -> Iterator[Enhancement]:
+    """What the labels so far propose and the teacher agrees to, a chunk of clips at a time."""
+    num_classes = so_far.original.num_classes
+    labels = so_far.enhanced()
+    for clips, rows in _chunks(scores):
+        own = labels.take(clips)
+        lengths = relations.lengths[own.values]
+        places = stretches(relations.starts[own.values], lengths)
+        clip, classes = np.repeat(own.clip_of_value(), lengths), relations.classes[places]
+        there = np.zeros((len(clips), num_classes), bool)
+        there[own.clip_of_value(), own.values] = True
+        score = rows[clip, classes]
+        kept = (score > so_far.thresholds[classes]) & ~there[clip, classes]
+        proposals = np.flatnonzero(kept)
+        # Proposals of the same label side by side.
+        proposals = proposals[np.argsort(clip[proposals] * num_classes + classes[proposals], kind="stable")]
+        key = clip[proposals] * num_classes + classes[proposals]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        chosen = proposals[first]
+        kinds = relations.kinds[places[proposals]]
+        proposers = np.repeat(own.values, lengths)[proposals]
+        yield replace(
+            so_far,
+            clips=clips[clip[chosen]],
+            classes=classes[chosen],
+            scores=score[chosen].astype(np.float32),
+            kinds=np.bitwise_or.reduceat(kinds, first) if len(first) else kinds,
+            proposed_by=ClipLabels(proposers, np.append(first, len(proposals)), num_classes),
+        )
+
+
+def _merged(parts: Sequence[Enhancement]) -> Enhancement:
+    """The added labels of all parts, by clip and class."""
+    clips = np.concatenate([part.clips for part in parts])
+    classes = np.concatenate([part.classes for part in parts])
+    order = np.lexsort((classes, clips))
+    return replace(
+        parts[0],
+        clips=clips[order],
+        classes=classes[order],
+        scores=np.concatenate([part.scores for part in parts])[order],
+        kinds=np.concatenate([part.kinds for part in parts])[order],
+        proposed_by=ClipLabels.concatenate([part.proposed_by for part in parts]).take(order),
+    )

@@ -1,0 +1,190 @@
+"""A teacher's scores of training clips: in chunks, by many processes, resumable. Knows no labels and no ontology."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from psla_hf.data.schema import check_class_order, vocabulary_of
+from psla_hf.data.training_clips import TrainingClips, clip_ids
+from psla_hf.evaluation import batch_probabilities
+from psla_hf.files import check_identity, put_in_place, write_json
+from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.modeling_psla import PslaForAudioClassification
+
+from .scores import IDENTITY, NpyRows, chunk_files, ids_fingerprint
+
+__all__ = ["score_training_clips", "teacher_fingerprint"]
+
+
+logger = logging.getLogger(__name__)
+
+
+def teacher_fingerprint(model: PslaForAudioClassification, extractor: PslaFeatureExtractor) -> str:
+    """SHA-256 of a tagger's weights and of what its feature extractor does."""
+    digest = hashlib.sha256(extractor.to_json_string().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def score_training_clips(
+    model: PslaForAudioClassification,
+    extractor: PslaFeatureExtractor,
+    clips: TrainingClips,
+    folder: str | Path,
+    accelerator: Accelerator,
+    *,
+    batch_size: int = 16,
+    num_workers: int = 0,
+    clips_per_chunk: int = 2048,
+    on_error: Literal["raise", "skip"] = "raise",
+    teacher_name: str | None = None,
+) -> NpyRows:
+    """Score clips into a folder of float16 chunks; started again, it keeps the chunks that are there.
+
+    Every process takes its share of the chunks that are missing. A chunk is written in one step, and its scores depend
+    neither on the number of processes nor on where an earlier run was killed. Chunks are kept whatever `on_error` was
+    when they were made: with `"raise"` they have all their scores.
+
+    Args:
+        model: The teacher, a tagger; it is put into eval mode.
+        extractor: Its feature extractor.
+        clips: By index, or in shards; with the teacher's classes.
+        folder: For the chunks, and for what they are of.
+        accelerator: Where to run.
+        batch_size: Clips at a time, of each process. Where the extractor has no `max_length`, clips are padded to the
+            longest of the batch: then it must be as before.
+        num_workers: Processes that decode, for each of these.
+        clips_per_chunk: Clips of a chunk; the encoded audio of one that comes from shards is in memory.
+        on_error: What to do with a clip that does not decode: `"raise"`, or `"skip"`, which logs it and leaves it
+            without scores (NaN).
+        teacher_name: What to call the teacher, noted in the folder where this run begins it.
+
+    Returns:
+        Scores `[N, K]` in the order of the clips.
+
+    Raises:
+        ValueError: The classes are not the teacher's; the folder holds scores of another teacher, other clips, classes
+            or chunks, in another precision (or in batches of another size, see there); a clip does not decode; or
+            scores of one that does are not finite.
+    """
+    folder, vocabulary = Path(folder), vocabulary_of(clips)
+    check_class_order(vocabulary.names, model.config.label_names)
+    identity = {
+        "teacher": teacher_fingerprint(model, extractor),
+        **_identity_of_clips(clips),
+        "clips per chunk": clips_per_chunk,
+        "precision": accelerator.mixed_precision,
+        **({"batch size": batch_size} if extractor.max_length is None else {}),
+    }
+    _claim(folder, identity, {"name of the teacher": teacher_name}, accelerator)
+    files = chunk_files(folder, len(clips), clips_per_chunk)
+    missing = [file for file in files if not file.is_file()]
+    accelerator.wait_for_everyone()  # nobody writes while another still looks what is missing
+    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    scorer = _Scorer(model, extractor, accelerator, batch_size, num_workers, on_error)
+    hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
+    with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
+        for file in mine:
+            scores = scorer.scores(_as_dataset(clips.select(files[file])), len(vocabulary), progress)
+            _write(scores, file)
+    accelerator.wait_for_everyone()
+    return NpyRows(list(files))
+
+
+def _identity_of_clips(clips: TrainingClips) -> dict[str, Any]:
+    vocabulary = vocabulary_of(clips).fingerprint
+    return {"clips": ids_fingerprint(clip_ids(clips)), "number of clips": len(clips), "vocabulary": vocabulary}
+
+
+class _Scorer:
+    """The teacher on this process's device, with what it needs to hear clips."""
+
+    def __init__(
+        self,
+        model: PslaForAudioClassification,
+        extractor: PslaFeatureExtractor,
+        accelerator: Accelerator,
+        batch_size: int,
+        num_workers: int,
+        on_error: str,
+    ):
+        self.model = model.eval().to(accelerator.device)
+        self.extractor, self.accelerator = extractor, accelerator
+        self.batch_size, self.num_workers, self.skip = batch_size, num_workers, on_error == "skip"
+
+    @torch.inference_mode()
+    def scores(self, clips: Dataset, num_classes: int, progress: tqdm) -> np.ndarray:
+        """Float16 `[n, K]`, NaN for a clip that did not decode."""
+        data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
+        parts = []
+        for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
+            batch = send_to_device(batch, self.accelerator.device)
+            with self.accelerator.autocast():
+                probabilities = batch_probabilities(self.model, self.extractor, batch)
+            scores = probabilities.cpu().numpy().astype(np.float16)
+            silent = np.isin(batch["ids"], batch["redrawn"])
+            wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~silent)
+            if len(wrong):
+                raise ValueError(
+                    f"Expected finite scores of clips that decode, those of {len(wrong)} of {len(scores)} are not, "
+                    f"such as {', '.join(batch['ids'][clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
+                    "and is its precision enough?"
+                )
+            scores[silent] = np.nan
+            parts.append(scores)
+            progress.update(len(scores))
+        return np.concatenate(parts)
+
+
+class _Clips(TaggingDataset):
+    """Clips as they are; one that does not decode is a short silence that says so, if it may be skipped."""
+
+    def __init__(self, clips: Dataset, maker: SampleMaker, skip: bool):
+        super().__init__(clips, maker)
+        self.skip = skip
+
+    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # only by index
+        clip = self.clips[index]
+        try:
+            return self.maker.clip(clip)
+        except ValueError as error:
+            if not self.skip:
+                raise
+            logger.warning("Without scores: %s", error)
+            return self.maker.silence(clip)
+
+
+def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accelerator: Accelerator) -> None:
+    """Begin a folder of scores, with notes that nobody compares, or see that what it holds are scores of the same."""
+    path = folder / IDENTITY
+    if path.is_file():
+        check_identity(json.loads(path.read_text(encoding="utf-8")), identity, folder)
+    accelerator.wait_for_everyone()  # all have looked
+    if accelerator.is_main_process and not path.is_file():
+        write_json(identity | notes, path)
+    accelerator.wait_for_everyone()
+
+
+def _as_dataset(clips: TrainingClips) -> Dataset:
+    """Clips by index."""
+    return clips if isinstance(clips, Dataset) else Dataset.from_list(list(clips), features=clips.features)
+
+
+def _write(scores: np.ndarray, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, scores)
+    put_in_place(temporary, path)

@@ -1,0 +1,1 @@
+"""Publishing models and data sets with their cards on the Hugging Face Hub."""

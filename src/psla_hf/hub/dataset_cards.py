@@ -1,0 +1,316 @@
+"""The cards of prepared data and of label sets, and pushing prepared data with its card. Knows no models."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from psla_hf.data.prepare import DATA, MANIFEST, verify
+from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
+from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.reports.tables import markdown_origin
+
+from .model_card import OF_AN_ORIGIN, check_tells, data_set, loads, render
+from .repository import Repository
+
+__all__ = ["LABEL_SET_FILES", "label_card", "label_set_files", "push", "size_category", "write_card"]
+
+
+CARD = "README.md"
+
+# The Hub's size categories: how many thousands a data set has fewer clips than.
+SIZES = {1: "n<1K", 10: "1K<n<10K", 100: "10K<n<100K", 1000: "100K<n<1M", 10_000: "1M<n<10M", 100_000: "10M<n<100M"}
+
+
+def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Path:
+    """Write the card of a prepared folder: what the Hub reads as YAML, what people read from the manifest.
+
+    Args:
+        output_dir: A folder that `preparation.prepare` has finished; it is verified first.
+        pretty_name: The card's title.
+        license: The data's licence as the Hub names it, such as `cc-by-4.0`, or `other`.
+
+    Returns:
+        The card's path.
+
+    Raises:
+        FileNotFoundError: There is no manifest, or a shard is missing.
+        ValueError: The folder is not what its manifest says, or the name, the licence or a source is missing.
+    """
+    manifest = verify(output_dir)
+    sources = {f"the source of split {split!r}": section["source"] for split, section in manifest["splits"].items()}
+    missing = [what for what, value in {"pretty_name": pretty_name, "license": license, **sources}.items() if not value]
+    if missing:
+        raise ValueError(
+            f"Expected all that a card must say, missing: {', '.join(missing)}. A source is given when its split is "
+            "prepared (source=...), the others with the card."
+        )
+    data = DatasetCardData(
+        pretty_name=pretty_name,
+        license=license,
+        task_categories=["audio-classification"],
+        tags=["audio-tagging"],
+        size_categories=[size_category(_num_clips(manifest["splits"]))],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": _files(section)} for split, section in manifest["splits"].items()
+                ],
+            }
+        ],
+    )
+    path = Path(output_dir) / CARD
+    DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{_body(manifest, pretty_name, license)}").save(path)
+    return path
+
+
+def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str, private: bool = True) -> str:
+    """Verify a prepared folder, write its card and upload both as a data set repository.
+
+    Other files in the repository are left alone; the card names the shards so exactly that none of an earlier
+    preparation is loaded.
+
+    Args:
+        output_dir: A folder that `preparation.prepare` has finished.
+        repo_id: Such as `user/name`; made if it does not exist.
+        pretty_name: The card's title.
+        license: The data's licence. You must have the right to publish the audio: a list of clips under a free licence,
+            such as AudioSet's, does not make the clips free.
+        private: Only you and your organisation can see it.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        FileNotFoundError: There is no manifest, or a shard is missing.
+        PublishError: The Hub refuses, cannot be reached, or the connection breaks.
+        ValueError: The folder is not what its manifest says, a fact is missing, or the repository is public already
+            although a private one was asked for.
+    """
+    write_card(output_dir, pretty_name=pretty_name, license=license)
+    repository = Repository(repo_id, "dataset", private)
+    repository.fill_in_parts(output_dir, [CARD, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
+    return repository.url
+
+
+def size_category(num_clips: int) -> str:
+    """The Hub's name for a number of rows."""
+    return next(name for thousands, name in SIZES.items() if num_clips < 1000 * thousands)
+
+
+def _files(section: dict) -> str:
+    """A pattern for the shards of one split and of no earlier preparation with another number of them."""
+    first = section["shards"][0]["file"]
+    return first.replace("-00000-of-", "-*-of-")
+
+
+def _body(manifest: dict, pretty_name: str, license: str) -> str:
+    """The card below its YAML, all of it from the manifest."""
+    splits = manifest["splits"]
+    num_classes = len(manifest["vocabulary"]["names"])
+    rate = manifest["sampling_rate"]
+    return f"""# {pretty_name}
+
+{_num_clips(splits)} clips of sound with {num_classes} classes, as {rate} Hz mono FLAC in parquet files.
+
+| split | source | clips | hours | clipped | cut short | dropped |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+{_split_rows(splits)}
+
+## How it was prepared
+
+Every clip was decoded, its channels averaged, resampled to {rate} Hz and stored as 16-bit FLAC, in the source's order.
+"Clipped" are clips with samples beyond full scale after that, which were limited to it; "cut short" are clips whose
+file ended before its header said, kept as far as they go; "dropped" are clips that could not be decoded and are left
+out. `{MANIFEST}` has the ids of the last two, and the size and SHA-256 of every shard.
+
+`datasets.load_dataset` gives these columns, with the names of the classes: `id`; `audio`, undecoded, with `path` and
+the FLAC file's `bytes`; `labels` and `mids`, the same class indices under display names and under ids; `split`;
+`seconds`.
+
+## Licence
+
+The licence stated here is `{license}`. Whoever published these files stated it, and must have the right to publish the
+audio; check the source's terms before you use the clips or pass them on.
+{_dropped(splits)}
+## Classes
+
+In index order, with the number of clips in each split. The fingerprint of this list is
+`{manifest["vocabulary"]["fingerprint"]}`.
+
+| index | class | id | {" | ".join(splits)} |
+| ---: | --- | --- | {" | ".join("---:" for _ in splits)} |
+{_class_rows(manifest)}
+"""
+
+
+def _num_clips(splits: dict) -> int:
+    return sum(section["clips"] for section in splits.values())
+
+
+def _split_rows(splits: dict) -> str:
+    return "\n".join(
+        f"| {split} | {_cell(section['source'])} | {section['clips']} | {section['hours']:.2f} | "
+        f"{section['clipped']} | {len(section['cut_short'])} | {len(section['dropped'])} |"
+        for split, section in splits.items()
+    )
+
+
+def _class_rows(manifest: dict) -> str:
+    names, mids = manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"]
+    counts = [section["class_counts"] for section in manifest["splits"].values()]
+    return "\n".join(
+        f"| {k} | {_cell(name)} | {_cell(mid)} | {' | '.join(str(of_split[name]) for of_split in counts)} |"
+        for k, (name, mid) in enumerate(zip(names, mids, strict=True))
+    )
+
+
+def _dropped(splits: dict) -> str:
+    """A section on the clips left out, where there are any."""
+    lines = [f"- {split}: {', '.join(section['dropped'])}" for split, section in splits.items() if section["dropped"]]
+    return "\n## Dropped clips\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+REPORT_FILE = "report.json"
+
+LABEL_SET_FILES = (LABELS_FILE, VOCABULARY_FILE, COUNTS_FILE, REPORT_FILE, "report.md")
+
+# What a card says of a label set.
+OF_A_LABEL_SET = (*OF_AN_ORIGIN, "dataset", "teacher", "threshold", "types", "soft", "hierarchy")
+
+PLOT_FILE = "report.png"  # where matplotlib was installed
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a card says of one label set: its name, its report, and counts of its own labels."""
+
+    name: str
+    report: Mapping[str, Any]
+    vocabulary: Vocabulary
+    clips: int
+    before: int
+    added: int
+    changed: int
+    touched: int
+    origin: str
+
+    @classmethod
+    def of(cls, name: str, folder: Path) -> "Configuration":
+        """Count, and check the folder's files against each other.
+
+        Raises:
+            ValueError: The counts in the folder are not those of its labels.
+        """
+        labels = LabelSet.open(folder)
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        check_tells(report, OF_A_LABEL_SET, folder / REPORT_FILE)
+        for part in loads(report.get("data", {})):
+            check_tells(part, ("source",), folder / REPORT_FILE)
+        before, after = labels.original.class_counts(), labels.enhanced.class_counts()
+        noted = json.loads((folder / COUNTS_FILE).read_text(encoding="utf-8"))
+        counted = {"original": before.tolist(), "enhanced": after.tolist(), "classes": list(labels.vocabulary.names)}
+        if noted != counted:
+            differ = [what for what, counts in counted.items() if noted.get(what) != counts]
+            raise ValueError(
+                f"Expected the counts of {folder / LABELS_FILE} in {COUNTS_FILE}, {' and '.join(differ)} differ. The "
+                "folder was changed after it was made: make it again."
+            )
+        lengths = [np.diff(part.offsets) for part in (labels.original, labels.enhanced)]
+        return cls(
+            name=name,
+            report=report,
+            vocabulary=labels.vocabulary,
+            clips=len(labels.ids),
+            before=int(before.sum()),
+            added=int((after - before).sum()),
+            changed=int((lengths[0] != lengths[1]).sum()),
+            touched=int((after > before).sum()),
+            origin=markdown_origin(report),
+        )
+
+
+def label_set_files(folder: str | Path) -> dict[str, Path]:
+    """The files of a label set that are published, by name.
+
+    Raises:
+        FileNotFoundError: One of them is missing.
+    """
+    folder = Path(folder)
+    missing = [name for name in LABEL_SET_FILES if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Expected a label set as scripts/enhance_labels.py writes it in {folder}, missing: {', '.join(missing)}."
+        )
+    return {name: folder / name for name in (*LABEL_SET_FILES, PLOT_FILE) if (folder / name).is_file()}
+
+
+def label_card(
+    folders: Mapping[str, str | Path], repo_id: str, license: str, teacher: str | None = None
+) -> DatasetCard:
+    """The card of a repository of label sets, one per configuration.
+
+    Args:
+        folders: A label set's folder for each configuration, such as `mean`; all of one data set and its classes.
+        repo_id: Of the repository.
+        license: Of the labels, as the Hub names it.
+        teacher: What to call the teacher, for example by its Hub id; by default as the reports do.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: There is no configuration, they do not belong together, or something that the card says is missing.
+    """
+    configurations = []
+    for name, folder in folders.items():
+        label_set_files(folder)
+        configurations.append(Configuration.of(name, Path(folder)))
+    if not configurations:
+        raise ValueError("Expected at least one label set to publish, got none.")
+    return DatasetCard(render("label_sets.md.jinja", _values(configurations, repo_id, license, teacher)))
+
+
+def _values(configs: list[Configuration], repo_id: str, license: str, teacher: str | None) -> dict[str, Any]:
+    """What the template says."""
+    datasets, teachers = ({str(c.report[what]) for c in configs} for what in ("dataset", "teacher"))
+    if len(datasets) > 1 or len({c.vocabulary.fingerprint for c in configs}) > 1:
+        raise ValueError(f"Expected label sets of one data set and one list of classes, got {sorted(datasets)}.")
+    fingerprints = {c.report.get("teacher_fingerprint") for c in configs}  # none: of saved scores without one
+    if len(fingerprints - {None}) > 1:
+        raise ValueError(
+            f"Expected label sets of one teacher, those of {', '.join(c.name for c in configs)} have different weights."
+        )
+    if teacher is None and len(teachers) > 1 and None in fingerprints:
+        raise ValueError(f"Expected label sets of one teacher, got {sorted(teachers)}. Say what to call it (teacher).")
+    sources = [part["source"] for c in configs for part in loads(c.report.get("data", {}))]
+    known = data_set(sources or datasets)
+    card_data = DatasetCardData(
+        pretty_name=repo_id.split("/")[-1],
+        license=license,
+        task_categories=["audio-classification"],
+        tags=["audio-tagging", "label-enhancement", "psla"],
+        size_categories=[size_category(max(c.clips for c in configs))],
+        source_datasets=[known.hub_id] if known.hub_id else None,
+        configs=[
+            {"config_name": c.name, "data_files": [{"split": "train", "path": f"{c.name}/{LABELS_FILE}"}]}
+            for c in configs
+        ],
+    )
+    return {
+        "card_data": card_data.to_yaml(),
+        "name": repo_id.split("/")[-1],
+        "repo_id": repo_id,
+        "data": known,
+        "teacher": teacher or configs[0].report["teacher"],
+        "configs": configs,
+        "classes": len(configs[0].vocabulary),
+        "soft": any(c.report["soft"] for c in configs),
+    }

@@ -1,0 +1,1 @@
+"""Tagging sounds with a trained model. Knows no training and no data sets."""

@@ -1,0 +1,1 @@
+"""Classes, labels as arrays, and the ontology. Knows no audio and no models."""

@@ -1,0 +1,1 @@
+"""From clips to batches: which clip next, decoded, mixed, collated. Knows no models."""

@@ -1,0 +1,159 @@
+"""Which clip comes next: balanced weights and an exact, resumable order. Knows no audio and no models."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from psla_hf.files import write_json
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+
+__all__ = ["ClassCounts", "EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How many clips have each class, tied to the classes they were counted for.
+
+    Attributes:
+        vocabulary: Fingerprint of the classes and their order.
+        clips: Clips that were counted.
+        counts: Clips with each class, by display name, in index order.
+    """
+
+    vocabulary: str
+    clips: int
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, labels: ClipLabels, vocabulary: Vocabulary) -> "ClassCounts":
+        """Count the labels of some clips."""
+        counts = dict(zip(vocabulary.names, labels.class_counts().tolist(), strict=True))
+        return cls(vocabulary.fingerprint, len(labels), counts)
+
+    @classmethod
+    def load(cls, path: str | Path, vocabulary: Vocabulary) -> "ClassCounts":
+        """Read counts that `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: They are no class counts, or those of another vocabulary or of another order of its classes.
+        """
+        try:
+            counts = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"Expected class counts in {path}, as ClassCounts.save writes them ({error}).") from error
+        if counts.vocabulary != vocabulary.fingerprint:
+            raise ValueError(
+                f"The class counts in {path} are those of another list of classes ({len(counts.counts)} of them, "
+                f"fingerprint {counts.vocabulary[:12]}) than the data's ({len(vocabulary)}, "
+                f"{vocabulary.fingerprint[:12]}). Count again from the labels: ClassCounts.of(labels, vocabulary)."
+            )
+        return counts
+
+    def save(self, path: str | Path) -> None:
+        """Write the counts as JSON."""
+        write_json(asdict(self), path)
+
+    def as_array(self) -> np.ndarray:
+        """The counts in index order, int64 `[K]`."""
+        return np.array(list(self.counts.values()))
+
+
+def balanced_weights(labels: ClipLabels, class_counts: np.ndarray | None = None) -> np.ndarray:
+    """PSLA's sampling weight of each clip: the sum over its classes of 1 / (clips with that class).
+
+    For example with three clips labelled {a}, {a} and {a, b}, class a has 3 clips and b has 1, so the weights are
+    1/3, 1/3 and 4/3. A clip without labels has weight 0: the law never draws it.
+
+    Args:
+        labels: Of N clips.
+        class_counts: `[K]`, if not these clips' own: those of the whole set that they are a part of.
+
+    Returns:
+        Float64 weights `[N]`.
+
+    Raises:
+        ValueError: No clip has a label.
+    """
+    counts = labels.class_counts() if class_counts is None else class_counts
+    if len(labels.values) == 0:
+        raise ValueError("Expected at least one labelled clip: balanced sampling has nothing to draw from.")
+    return labels.sum_over_classes(1.0 / np.maximum(counts, 1))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields `(clip index, seed)`, a pure function of (base seed, epoch, position).
+
+    With weights, an epoch is as many independent draws with replacement as there are clips; without, a permutation.
+    The seed is the sample's own source of randomness, so that workers, processes and resuming change nothing.
+
+    Args:
+        num_clips: Clips in the data set, N.
+        seed: Base seed.
+        weights: `[N]` not negative, see `balanced_weights`; `None` for a plain permutation.
+        multiple_of: An epoch is N rounded up to a multiple of this, so that all batches are full: with more draws, or
+            with the beginning of a second permutation.
+    """
+
+    def __init__(self, num_clips: int, seed: int, weights: np.ndarray | None = None, multiple_of: int = 1):
+        if weights is not None and len(weights) != num_clips:
+            raise ValueError(f"Expected one weight per clip, {num_clips} of them, got {len(weights)}.")
+        self.num_clips = num_clips
+        self.num_draws = -(-num_clips // multiple_of) * multiple_of
+        self.seed = seed
+        self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64)
+        self.epoch = self.start = 0
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch that the next iteration draws, and the position where it begins."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        return self.num_draws - self.start
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        seeds = epoch_seeds(self.seed, self.epoch, self.num_draws + 1)
+        generator = torch.Generator().manual_seed(int(seeds[0]) >> 1)  # torch takes 63 bits
+        if self.weights is None:
+            rounds = -(-self.num_draws // self.num_clips)
+            indices = torch.cat([torch.randperm(self.num_clips, generator=generator) for _ in range(rounds)])
+        else:
+            indices = torch.multinomial(self.weights, self.num_draws, replacement=True, generator=generator)
+        mine = slice(self.start, self.num_draws)
+        for index, seed in zip(indices.numpy()[mine], seeds[1:][mine], strict=True):
+            yield int(index), int(seed)
+
+
+class ProcessBatches(Sampler[list[tuple[int, int]]]):
+    """One process's equal share of each batch of a sampler; together the processes have the sampler's batches.
+
+    Args:
+        sampler: Yields whole batches.
+        batch_size: Of all processes together, a multiple of their number.
+        rank: Number of this process.
+        num_processes: How many there are.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, rank: int = 0, num_processes: int = 1):
+        self.sampler, self.batch_size = sampler, batch_size
+        share = batch_size // num_processes
+        self.mine = slice(rank * share, (rank + 1) * share)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        draws = iter(self.sampler)
+        while batch := list(islice(draws, self.batch_size)):
+            yield batch[self.mine]
+
+
+def epoch_seeds(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Independent seeds, uint64 `[count]`: a pure function of the base seed and the epoch."""
+    return np.random.SeedSequence([seed, epoch]).generate_state(count, np.uint64)

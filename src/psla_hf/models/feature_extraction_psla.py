@@ -1,0 +1,255 @@
+"""From waveforms to normalized Kaldi log-mel spectrograms, batched, on any device. Knows no labels and no model."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor
+from torchaudio.compliance.kaldi import get_mel_banks
+from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers.utils import TensorType, logging
+
+__all__ = ["PslaFeatureExtractor"]
+
+
+logger = logging.get_logger(__name__)
+
+FRAME_MS = 25
+
+HOP_MS = 10
+
+PREEMPHASIS = 0.97
+
+LOW_HZ = 20.0
+
+# A CPU computes few clips at a time: the intermediate arrays of two ten-second clips stay in its cache.
+CPU_CHUNK_CLIPS = 2
+
+MAX_CHANNELS = 8
+
+
+@lru_cache(maxsize=16)
+def mel_filters(num_mel_bins: int, fft_size: int, sampling_rate: int, device: torch.device) -> Tensor:
+    """Kaldi's triangular mel filters from 20 Hz to Nyquist, as a matrix `[fft_size // 2 + 1, num_mel_bins]`.
+
+    Cached here and not on the extractor, whose attributes all go into its saved configuration.
+    """
+    # 100 and -500 are Kaldi's vocal tract length bounds; a warp factor of 1 leaves them without effect.
+    banks, _ = get_mel_banks(num_mel_bins, fft_size, float(sampling_rate), LOW_HZ, 0.0, 100.0, -500.0, 1.0)
+    return torch.nn.functional.pad(banks, (0, 1)).T.contiguous().to(device)  # the Nyquist bin weighs nothing
+
+
+@lru_cache(maxsize=16)
+def hann_window(frame_size: int, device: torch.device) -> Tensor:
+    """The symmetric Hann window `[frame_size]` (Kaldi's "hanning")."""
+    return torch.hann_window(frame_size, periodic=False, device=device)
+
+
+class PslaFeatureExtractor(SequenceFeatureExtractor):
+    """Waveforms in, `input_values` `[B, frames, num_mel_bins]` out, as the original PSLA code computes them.
+
+    Per clip: subtract the mean, Kaldi log-mel filterbank (25 ms symmetric Hann window, 10 ms hop, pre-emphasis 0.97,
+    DC removal per frame, power spectrum, 20 Hz to Nyquist, natural log floored at float32 epsilon), zero-pad or cut to
+    `max_length` frames *after* the log, then `(x - mean) / std`. A padded frame is therefore `-mean / std`, not 0.
+
+    Args:
+        sampling_rate: Sampling rate of the waveforms in Hz.
+        num_mel_bins: Mel bins F.
+        max_length: Frames to pad or cut to, 10 ms each; `None` pads to the longest clip of the batch.
+        mean: Subtracted from the log-mel. The default is PSLA's for AudioSet.
+        std: Divides the log-mel, once (AST's extractor divides by twice this).
+    """
+
+    model_input_names = ["input_values"]  # noqa: RUF012 - transformers declares it so
+
+    def __init__(
+        self,
+        sampling_rate: int = 16000,
+        num_mel_bins: int = 128,
+        max_length: int | None = 1056,
+        mean: float = -4.6476,
+        std: float = 4.5699,
+        feature_size: int = 1,
+        padding_value: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
+        self.num_mel_bins = num_mel_bins
+        self.max_length = max_length
+        self.mean = mean
+        self.std = std
+        # Where transformers finds this class when the package is not installed; the model brings the file along.
+        self.auto_map = {"AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor"}
+
+    @property
+    def frame_size(self) -> int:
+        """Samples in a frame, 400 at 16 kHz."""
+        return self.sampling_rate * FRAME_MS // 1000
+
+    @property
+    def hop_size(self) -> int:
+        """Samples from one frame to the next, 160 at 16 kHz."""
+        return self.sampling_rate * HOP_MS // 1000
+
+    def num_frames(self, num_samples: int) -> int:
+        """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
+        return 1 + max(0, num_samples - self.frame_size) // self.hop_size
+
+    @torch.no_grad()
+    def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+        """Unnormalized log-mel spectrograms, where masks belong.
+
+        Args:
+            waveforms: Float waveforms `[B, T]` in [-1, 1] on any device, padded behind.
+            lengths: True number of samples of each clip; all `T` if omitted.
+
+        Returns:
+            Float32 `[B, frames, F]` on the same device, zero behind each clip's last frame. A clip shorter than a frame
+            counts as zero-padded to one.
+        """
+        batch, samples = waveforms.shape
+        lengths = [max(length, self.frame_size) for length in lengths or [samples] * batch]
+        waveforms = torch.nn.functional.pad(waveforms, (0, max(0, self.frame_size - samples)))
+        frames = self.max_length or self.num_frames(max(lengths))
+        features = waveforms.new_zeros(batch, frames, self.num_mel_bins, dtype=torch.float32)
+        chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
+        for start in range(0, batch, chunk):
+            rows = slice(start, start + chunk)
+            mel = self._log_mel_chunk(waveforms[rows].float(), lengths[rows], frames)
+            features[rows, : mel.shape[1]] = mel
+        return features
+
+    def _log_mel_chunk(self, waveforms: Tensor, lengths: list[int], max_frames: int) -> Tensor:
+        """Log-mel `[B, frames, F]` of a few clips at once, zeroed behind each clip, at most `max_frames` long."""
+        device = waveforms.device
+        # One mean per clip over its true samples, so that a clip's features do not depend on its batch; in float64, so
+        # that they do not depend on how many threads share the sum.
+        means = torch.stack(
+            [clip[:length].double().mean().float() for clip, length in zip(waveforms, lengths, strict=True)]
+        )
+        # Nothing behind the last frame that is kept can reach the output, only the mean above.
+        needed = min(max(lengths), (max_frames - 1) * self.hop_size + self.frame_size)
+        waveforms = waveforms[:, :needed] - means[:, None]
+
+        # In place, and in exactly Kaldi's order of operations: before the Fourier transform a rounding of another kind
+        # is amplified in bins close to silence. (Hence no fused multiply-add for the pre-emphasis.)
+        frames = waveforms.unfold(1, self.frame_size, self.hop_size)  # [B, frames, frame_size]
+        frames = frames - frames.mean(dim=2, keepdim=True)
+        previous = frames * PREEMPHASIS
+        fft_size = 1 << (self.frame_size - 1).bit_length()
+        padded = frames.new_zeros(*frames.shape[:2], fft_size)
+        emphasized = padded[..., : self.frame_size]
+        torch.sub(frames[..., 1:], previous[..., :-1], out=emphasized[..., 1:])
+        torch.sub(frames[..., 0], previous[..., 0], out=emphasized[..., 0])
+        emphasized *= hann_window(self.frame_size, device)
+        spectrum = torch.fft.rfft(padded)
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        mel = power @ mel_filters(self.num_mel_bins, fft_size, self.sampling_rate, device)
+        mel.clamp_(min=torch.finfo(torch.float32).eps).log_()
+        for row, length in zip(mel, lengths, strict=True):
+            row[self.num_frames(length) :] = 0.0
+        return mel
+
+    def normalize(self, log_mel: Tensor) -> Tensor:
+        """`(log_mel - mean) / std`, padded frames included, as published checkpoints expect."""
+        return (log_mel - self.mean).div_(self.std)
+
+    def __call__(
+        self,
+        raw_speech: np.ndarray | Tensor | Sequence,
+        sampling_rate: int | None = None,
+        return_tensors: str | TensorType | None = None,
+        device: str | torch.device = "cpu",
+        resample: bool = False,
+    ) -> BatchFeature:
+        """Features of one clip or of a list of clips of any lengths.
+
+        Args:
+            raw_speech: One clip `[T]` or many: a list of clips, or an array `[B, T]` as elsewhere in transformers. A
+                clip is a NumPy array, a torch tensor or a list of floats. Several channels, `[channels, T]` inside a
+                list or `[T, channels]` anywhere (up to 8), are averaged. int16, int32 and uint8 PCM is scaled to
+                [-1, 1].
+            sampling_rate: Sampling rate of `raw_speech` in Hz. Pass it: it is checked.
+            return_tensors: `"pt"` or `"np"`; lists of arrays if omitted.
+            device: Where to compute, for example `"cuda"`. The result stays there with `return_tensors="pt"`.
+            resample: Convert audio of another sampling rate instead of refusing it.
+
+        Returns:
+            `BatchFeature` with `input_values` `[B, frames, num_mel_bins]`.
+
+        Raises:
+            ValueError: Wrong sampling rate, an empty clip, an odd shape or type, or samples that are not finite.
+
+        Clips shorter than one frame (25 ms) are zero-padded to one frame; clips longer than `max_length` are cut, with
+        a warning (`psla_hf.AudioTagger` tags long audio in windows instead).
+        """
+        clips = [self._as_clip(clip) for clip in self._as_list(raw_speech)]
+        if resample and sampling_rate is not None:
+            clips = [torchaudio.functional.resample(clip, sampling_rate, self.sampling_rate) for clip in clips]
+        else:
+            self._check_rate(sampling_rate)
+        lengths = [clip.numel() for clip in clips]
+        if self.max_length is not None and max(map(self.num_frames, lengths)) > self.max_length:
+            logger.warning_once(
+                f"A clip of {max(lengths) / self.sampling_rate:.1f} s is longer than max_length={self.max_length} "
+                f"frames ({self.max_length * HOP_MS / 1000:.2f} s): what lies behind is ignored. "
+                "Use psla_hf.AudioTagger for long audio."
+            )
+        waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
+        features = self.normalize(self.log_mel(waveforms, lengths))
+        if return_tensors is None:
+            return BatchFeature({"input_values": list(features.cpu().numpy())})
+        if return_tensors != TensorType.PYTORCH:
+            return BatchFeature({"input_values": features.cpu().numpy()}, tensor_type=return_tensors)
+        return BatchFeature({"input_values": features})
+
+    def _check_rate(self, sampling_rate: int | None) -> None:
+        if sampling_rate is None:
+            logger.warning_once(
+                f"No sampling_rate was passed to {type(self).__name__}: taking the audio for {self.sampling_rate} Hz."
+            )
+        elif sampling_rate != self.sampling_rate:
+            raise ValueError(
+                f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Pass resample=True, or "
+                "resample it first."
+            )
+
+    def _as_list(self, raw_speech: np.ndarray | Tensor | Sequence) -> list:
+        """One clip or many, as a list of clips."""
+        if len(raw_speech) == 0:
+            raise ValueError("Expected audio, got an empty array or list.")
+        if isinstance(raw_speech, (np.ndarray, Tensor)):
+            one_clip = raw_speech.ndim == 1 or (raw_speech.ndim == 2 and raw_speech.shape[1] <= MAX_CHANNELS)
+        else:
+            one_clip = np.isscalar(raw_speech[0])
+        return [raw_speech] if one_clip else list(raw_speech)
+
+    def _as_clip(self, clip: np.ndarray | Tensor | Sequence) -> Tensor:
+        """One clip as float32 mono `[T]`."""
+        samples = scale_to_float(torch.as_tensor(clip))
+        if samples.dim() == 2 and min(samples.shape) <= MAX_CHANNELS:
+            samples = samples.mean(dim=int(samples.shape[0] > samples.shape[1]))
+        if samples.dim() != 1:
+            raise ValueError(
+                f"Expected a clip of shape [T], [channels, T] or [T, channels] with up to {MAX_CHANNELS} channels, "
+                f"got {list(samples.shape)}."
+            )
+        if samples.numel() == 0:
+            raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
+        if not torch.isfinite(samples).all():
+            raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
+        return samples
+
+
+def scale_to_float(samples: Tensor) -> Tensor:
+    """Samples as float32; PCM integers are divided by their type's range, so that full scale is 1."""
+    if samples.is_floating_point():
+        return samples.float()
+    if samples.dtype == torch.uint8:  # eight-bit PCM is unsigned, with silence at 128
+        return (samples.float() - 128) / 128
+    if samples.dtype in (torch.int16, torch.int32):
+        return samples.float() / -float(torch.iinfo(samples.dtype).min)
+    raise ValueError(f"Expected float, int16, int32 or uint8 samples, got {samples.dtype}. Scale them to [-1, 1].")

@@ -1,0 +1,441 @@
+"""The PSLA tagger: backbone, frequency mean, pooling over time, true logits. Knows no audio, data sets or metrics."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import ModelOutput
+
+from .configuration_psla import PslaConfig
+
+__all__ = [
+    "EPSILON",
+    "FRAME_HOP_SECONDS",
+    "Pooled",
+    "PslaAudioClassifierOutput",
+    "PslaForAudioClassification",
+    "PslaModel",
+    "PslaPreTrainedModel",
+    "check_fit",
+    "classifier_output",
+]
+
+
+# The original clamps attention and clip probabilities to [EPSILON, 1 - EPSILON]. Below float32 this vanishes, so
+# everything from the first sigmoid on is float32, also under autocast.
+EPSILON = 1e-7
+
+# A spectrogram frame begins every 10 ms and is 25 ms long.
+FRAME_HOP_SECONDS = 0.010
+
+FRAME_CENTER_SECONDS = 0.0125
+
+# How the three input channels of an ImageNet convolution become the one of a spectrogram.
+FirstConvolution = Literal["sum", "mean", "random"]
+
+
+@dataclass
+class PslaAudioClassifierOutput(ModelOutput):
+    """What `PslaForAudioClassification` returns.
+
+    Attributes:
+        loss: Scalar, if labels were given.
+        logits: `[B, K]` float32; under multi-label their sigmoid is the clip's clamped probability.
+        frame_scores: `[B, steps, K]`, the probability at each time step.
+        attentions: `[B, H, steps, K]`, each step's weight, head weights included. The sum over heads and steps of
+            `attentions * frame_scores` is the clip's probability before the clamp.
+        frame_times: `[steps]`, the middle of each step in seconds.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    frame_scores: Tensor | None = None
+    attentions: Tensor | None = None
+    frame_times: Tensor | None = None
+
+
+class PslaPreTrainedModel(PreTrainedModel):
+    """Configuration, initialisation and naming shared by the models."""
+
+    config: PslaConfig
+    base_model_prefix = "psla"
+    main_input_name = "input_values"
+    input_modalities = "audio"
+    # What a saved model carries, for where this package is not installed: the modules of its Auto classes.
+    remote_modules: tuple[str, ...] = ("configuration_psla", "feature_extraction_psla", "modeling_psla")
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Give every kind of layer its own scale: backbones as timm does, heads as PSLA does.
+
+        transformers calls this for each module after construction and for keys that a checkpoint lacks.
+        """
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1] // module.groups
+            init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, UniformLinear):
+            bound = (6.0 / module.in_features) ** 0.5
+            init.uniform_(module.weight, -bound, bound)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5  # torch's own default, which the original's four-head pooling uses
+            init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                init.uniform_(module.bias, -bound, bound)
+        elif isinstance(module, PslaAttentionPooling):
+            init.constant_(module.head_weight, 1.0 / module.num_heads)
+        else:
+            super()._init_weights(module)
+
+    def save_pretrained(self, save_directory: str | PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save as any transformers model, and with it the files that `trust_remote_code=True` loads it from."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if self._auto_class is None:  # else this is remote code itself, and transformers has copied its files
+            for module in self.remote_modules:
+                shutil.copy(Path(__file__).with_name(f"{module}.py"), save_directory)
+
+
+class PslaModel(PslaPreTrainedModel):
+    """Spectrograms `[B, frames, F]` to frame embeddings `[B, steps, C]`, one step per 32 frames.
+
+    The spectrogram is a one-channel image whose height is the frequency axis; the last feature map is averaged over it.
+    """
+
+    def __init__(self, config: PslaConfig):
+        super().__init__(config)
+        self.backbone = make_backbone(config)
+        self.hidden_size = int(self.backbone.num_features)  # type: ignore[arg-type]
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = config.batch_norm_momentum
+        self.post_init()
+
+    def forward(self, input_values: Tensor, return_dict: bool | None = None) -> BaseModelOutputWithPooling | tuple:
+        """Embed spectrograms.
+
+        Args:
+            input_values: `[B, frames, F]` from `PslaFeatureExtractor`, any number of frames; converted to the weights'
+                precision.
+            return_dict: `False` gives a tuple.
+
+        Returns:
+            `last_hidden_state` `[B, steps, C]` and its mean over time, `pooler_output` `[B, C]`.
+        """
+        if input_values.dim() != 3 or input_values.shape[2] != self.config.num_mel_bins:
+            raise ValueError(
+                f"Expected input_values [B, frames, {self.config.num_mel_bins}], got {list(input_values.shape)}."
+            )
+        images = input_values.to(self.dtype).transpose(1, 2).unsqueeze(1)  # [B, 1, F, frames]
+        feature_map = self.backbone.forward_features(images)  # type: ignore[operator]  # [B, C, F / 32, steps]
+        hidden = feature_map.mean(dim=2).transpose(1, 2)
+        output = BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=hidden.mean(dim=1))
+        return output.to_tuple() if return_dict is False else output
+
+    def load_backbone(self, weights: Mapping[str, Tensor], first_convolution: FirstConvolution = "sum") -> None:
+        """Load ImageNet weights named as timm names them; a classifier among them is left out.
+
+        Args:
+            weights: State dict of the timm model with three input channels.
+            first_convolution: `"sum"` or `"mean"` of the three input channels, or `"random"`: keep this model's own
+                first convolution, as the paper does.
+
+        Raises:
+            ValueError: The weights do not fit the backbone; the message lists what is missing or left over.
+        """
+        own = self.backbone.state_dict()
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("classifier.", "fc."))}
+        first = next(iter(own))
+        if first in weights:
+            weights[first] = {
+                "sum": weights[first].sum(dim=1, keepdim=True),
+                "mean": weights[first].mean(dim=1, keepdim=True),
+                "random": own[first],
+            }[first_convolution]
+        check_fit(own, weights, f"the weights for {self.config.backbone}")
+        self.backbone.load_state_dict(weights)
+
+
+def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], what: str) -> None:
+    """Refuse weights that differ from a model's `own` in a name or a shape.
+
+    Raises:
+        ValueError: They differ; the message lists what is missing or left over.
+    """
+    problems = {
+        "missing": own.keys() - weights.keys(),
+        "left over": weights.keys() - own.keys(),
+        "of another shape": {name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape},
+    }
+    if any(problems.values()):
+        said = "; ".join(f"{len(names)} {problem} {sorted(names)[:5]}" for problem, names in problems.items() if names)
+        raise ValueError(f"Expected {what} to fit the model: {said}.")
+
+
+def make_backbone(config: PslaConfig) -> nn.Module:
+    """The timm model that the configuration names, for one-channel images and without a classifier.
+
+    Raises:
+        ValueError: timm has no such model, or its features are no map `[B, C, height, width]` of 1/32 of the image.
+    """
+
+    def create() -> Any:
+        return timm.create_model(config.backbone, pretrained=False, in_chans=1, num_classes=0, global_pool="")
+
+    frames = 64
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            trial = create().eval().forward_features(torch.empty(1, 1, config.num_mel_bins, frames))
+    except (
+        Exception
+    ) as error:  # timm's models fail in ways of their own: unknown name, fixed image size, no such method
+        raise ValueError(
+            f"backbone {config.backbone!r} cannot be used: {error}. Expected a convolutional timm model that takes "
+            "images of any size, such as tf_efficientnet_b2, resnet50 or mobilenetv2_100."
+        ) from error
+    backbone = create()
+    expected = (1, backbone.num_features, -(-config.num_mel_bins // 32), frames // 32)
+    if tuple(trial.shape) != expected:
+        raise ValueError(
+            f"backbone {config.backbone!r} cannot be used: expected features [B, C, F / 32, frames / 32] = {expected} "
+            f"of a one-channel image, it gives {tuple(trial.shape)}."
+        )
+    if config.static_padding_size is not None:
+        pad_statically(backbone, config.static_padding_size)
+    return backbone
+
+
+class StaticallyPaddedConv2d(nn.Conv2d):
+    """A convolution after zero-padding by fixed amounts: `padded` is (left, right, top, bottom)."""
+
+    padded: tuple[int, int, int, int]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images `[B, C, height, width]`, padded and convolved."""
+        return super().forward(F.pad(image, self.padded))
+
+
+def pad_statically(backbone: nn.Module, image_size: int) -> None:
+    """Give the strided convolutions the padding that TensorFlow's "same" has for a square image of `image_size`.
+
+    For an input of n pixels, kernel k and stride s, "same" gives ceil(n / s) pixels and pads
+    (ceil(n / s) - 1) * s + k - n in all, the odd one behind. For example in B2 (260) a 5x5 convolution with stride 2
+    meets 65 pixels and pads (33 - 1) * 2 + 5 - 65 = 4, two on each side; an even number would have made it one and two.
+
+    Args:
+        backbone: A timm EfficientNet whose convolutions are in the order of execution.
+        image_size: Height and width of the image, in pixels.
+
+    Raises:
+        ValueError: The backbone has no such convolutions.
+    """
+    strided = [(name, module) for name, module in backbone.named_modules() if isinstance(module, Conv2dSame)]
+    if not strided:
+        raise ValueError("static_padding_size is only for backbones with TensorFlow's padding: timm's names with tf_.")
+    size = image_size
+    for name, old in strided:
+        stride, kernel = old.stride[0], old.kernel_size[0]
+        reduced = -(-size // stride)
+        total = max(0, (reduced - 1) * stride + kernel - size)
+        new = StaticallyPaddedConv2d(
+            old.in_channels, old.out_channels, kernel, stride, groups=old.groups, bias=old.bias is not None
+        )
+        new.padded = (total // 2, total - total // 2, total // 2, total - total // 2)
+        parent, _, leaf = name.rpartition(".")
+        setattr(backbone.get_submodule(parent), leaf, new)
+        size = reduced
+
+
+class UniformLinear(nn.Linear):
+    """A linear layer that starts from U(-√(6 / fan-in), √(6 / fan-in)) and no bias, as the original's single heads."""
+
+
+class Pooled(NamedTuple):
+    """What pooling makes of frames; see `PslaAudioClassifierOutput` for the optional two."""
+
+    probability: Tensor  # [B, K], not clamped
+    frame_scores: Tensor | None = None  # [B, steps, K]
+    attentions: Tensor | None = None  # [B, H, steps, K]
+
+
+class PslaAttentionPooling(nn.Module):
+    """Multi-head attention pooling of PSLA: each head weighs frames per class.
+
+    Per head, attention a and scores c are sigmoids of linear maps of a frame; a is divided by its sum over time, the
+    head's output is the sum over time of a * c, and the heads are added with free weights that start at 1 / H. The
+    result is a weighted sum of probabilities and can exceed 1.
+    """
+
+    def __init__(self, in_features: int, num_labels: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        linear = nn.Linear if num_heads > 1 else UniformLinear
+        self.attention = linear(in_features, num_heads * num_labels)
+        self.scores = linear(in_features, num_heads * num_labels)
+        if num_heads > 1:
+            self.head_weight = nn.Parameter(torch.full((num_heads,), 1.0 / num_heads))
+        else:
+            self.register_buffer("head_weight", torch.ones(1), persistent=False)
+
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`."""
+        batch, steps, _ = hidden.shape
+        by_head = (batch, steps, self.num_heads, -1)
+        attention = self.attention(hidden).float().sigmoid().clamp(EPSILON, 1 - EPSILON).view(by_head)
+        attention = attention / attention.sum(dim=1, keepdim=True)
+        scores = self.scores(hidden).float().sigmoid().view(by_head)
+        head_weight = self.head_weight.float()[:, None]
+        probability = ((attention * scores).sum(dim=1) * head_weight).sum(dim=1)
+        if not per_frame:
+            return Pooled(probability)
+        weights = attention * head_weight  # [B, steps, H, K]
+        # One score per step: the heads' mean, by their weights there, so that the weighted sum is the clip's.
+        frame_scores = (weights * scores).sum(dim=2) / weights.sum(dim=2)
+        return Pooled(probability, frame_scores, weights.transpose(1, 2))
+
+
+class PslaMeanPooling(nn.Module):
+    """The mean over time of each frame's sigmoid probabilities."""
+
+    def __init__(self, in_features: int, num_labels: int):
+        super().__init__()
+        self.scores = UniformLinear(in_features, num_labels)
+
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`; every step weighs the same."""
+        scores = self.scores(hidden).float().sigmoid()
+        if not per_frame:
+            return Pooled(scores.mean(dim=1))
+        return Pooled(scores.mean(dim=1), scores, torch.full_like(scores, 1 / scores.shape[1])[:, None])
+
+
+class PslaLinearPooling(nn.Module):
+    """The sigmoid of one linear layer on the features' mean over time."""
+
+    def __init__(self, in_features: int, num_labels: int):
+        super().__init__()
+        self.scores = nn.Linear(in_features, num_labels)
+
+    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
+        """Pool frames `[B, steps, C]`; the mean comes first, so that there are no scores of single frames."""
+        if per_frame:
+            raise ValueError('Linear pooling has no scores per frame. Use pooling="attention" or "mean".')
+        return Pooled(self.scores(hidden.mean(dim=1)).float().sigmoid())
+
+
+def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
+    """The pooling that the configuration names."""
+    num_labels = len(config.label_names)
+    if config.pooling == "attention":
+        return PslaAttentionPooling(in_features, num_labels, config.num_attention_heads)
+    if config.pooling == "mean":
+        return PslaMeanPooling(in_features, num_labels)
+    return PslaLinearPooling(in_features, num_labels)
+
+
+class PslaForAudioClassification(PslaPreTrainedModel):
+    """A PSLA tagger: `PslaModel` and a pooling head whose sigmoid is the clip's probability per class."""
+
+    # Trainer must not rescale the loss for gradient accumulation: it is a mean over clips and classes already.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: PslaConfig):
+        super().__init__(config)
+        self.psla = PslaModel(config)
+        self.pooling = make_pooling(config, self.psla.hidden_size)
+        self.post_init()
+
+    @classmethod
+    def from_imagenet(
+        cls, config: PslaConfig, weights: Mapping[str, Tensor], first_convolution: FirstConvolution = "sum"
+    ) -> "PslaForAudioClassification":
+        """A new tagger with an ImageNet backbone and a fresh head.
+
+        Args:
+            config: The model's configuration.
+            weights: timm-named ImageNet weights, for example from `psla_hf.models.weights.imagenet_weights`.
+            first_convolution: See `PslaModel.load_backbone`.
+        """
+        model = cls(config)
+        model.psla.load_backbone(weights, first_convolution)
+        return model
+
+    def forward(
+        self,
+        input_values: Tensor,
+        labels: Tensor | None = None,
+        output_frame_scores: bool = False,
+        return_dict: bool | None = None,
+    ) -> PslaAudioClassifierOutput | tuple:
+        """Tag spectrograms.
+
+        Args:
+            input_values: `[B, frames, F]` from `PslaFeatureExtractor`.
+            labels: By `config.problem_type`: probabilities `[B, K]` in [0, 1] (multi-label, the default; soft labels
+                welcome), class indices `[B]` or soft labels `[B, K]` (single-label), or targets `[B, K]` or `[B]`
+                (regression).
+            output_frame_scores: Also return scores per frame, their attention and their times.
+            return_dict: `False` gives a tuple.
+        """
+        pooled = self.pool(input_values, per_frame=output_frame_scores)
+        output = classifier_output(pooled, input_values.shape[1], labels, self.config.problem_type)
+        return output.to_tuple() if return_dict is False else output
+
+    def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
+        """The probabilities before the clamp that `forward` makes its output of."""
+        return self.pooling(self.psla(input_values).last_hidden_state, per_frame=per_frame)
+
+
+def classifier_output(
+    pooled: Pooled, num_frames: int, labels: Tensor | None, problem_type: str | None
+) -> PslaAudioClassifierOutput:
+    """A tagger's output.
+
+    Args:
+        pooled: Probabilities, with or without those per step.
+        num_frames: Frames of the spectrogram, which the steps divide among themselves.
+        labels: For the loss, see `PslaForAudioClassification.forward`.
+        problem_type: Names the loss.
+    """
+    # logit(clamp(p)) is the inverse of the sigmoid that losses and pipelines apply.
+    logits = torch.logit(pooled.probability, eps=EPSILON)
+    scores = pooled.frame_scores
+    return PslaAudioClassifierOutput(
+        loss=None if labels is None else tagging_loss(logits, labels, problem_type),
+        logits=logits,
+        frame_scores=scores,
+        attentions=pooled.attentions,
+        frame_times=None if scores is None else frame_times(scores.shape[1], num_frames, scores.device),
+    )
+
+
+def frame_times(steps: int, num_frames: int, device: torch.device) -> Tensor:
+    """The middle, in seconds, of the stretch of spectrogram frames that each of the steps stands for."""
+    middle = (torch.arange(steps, device=device) + 0.5) * (num_frames / steps) - 0.5  # in frames
+    return middle * FRAME_HOP_SECONDS + FRAME_CENTER_SECONDS
+
+
+def tagging_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """The loss that the problem type names, the mean over the batch."""
+    if problem_type == "single_label_classification":
+        return F.cross_entropy(logits, labels)
+    if problem_type == "regression":
+        return F.mse_loss(logits.squeeze(), labels.float().squeeze())
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"Expected multi-label targets {list(logits.shape)}, got {list(labels.shape)}. Class indices need "
+            'problem_type="single_label_classification".'
+        )
+    return F.binary_cross_entropy_with_logits(logits, labels.float())

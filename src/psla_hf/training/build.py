@@ -1,0 +1,147 @@
+"""What a recipe says, as objects: accelerator, model, optimizer. Knows no data and no loop."""
+
+import ctypes
+import platform
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from timm.layers import convert_sync_batchnorm
+from torch import nn
+from torch.optim import Optimizer
+
+from psla_hf.models.configuration_psla import PslaConfig
+from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.models.weights import imagenet_weights
+from psla_hf.provenance import cpu_count
+
+from .recipes import Recipe
+
+__all__ = ["arrange_model", "build_model", "build_optimizer", "make_accelerator", "tune_for_cpu"]
+
+
+# glibc's mallopt parameters, from malloc.h.
+M_TRIM_THRESHOLD = -1
+
+M_MMAP_THRESHOLD = -3
+
+
+def tune_for_cpu(num_processes: int = 1) -> None:
+    """Set this process up for training on a CPU.
+
+    `accelerate launch` leaves each process a single thread unless told otherwise: the cores are shared instead. And on
+    Linux with glibc, freed memory is kept for the next step: by default every large activation is given back to the
+    kernel and faulted in again, page by page, which cost up to half of a training step where it was measured.
+
+    Args:
+        num_processes: Processes that share the machine.
+    """
+    if torch.get_num_threads() == 1:
+        torch.set_num_threads(max(1, cpu_count() // num_processes))
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def make_accelerator(
+    cpu: bool = False,
+    mixed_precision: str | None = None,
+    trackers: list[str] | None = None,
+    project_dir: str | None = None,
+) -> Accelerator:
+    """An accelerator that splits the recipe's batch over the processes.
+
+    Args:
+        cpu: Stay on the CPU.
+        mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
+        trackers: Such as `tensorboard`, `wandb` or `trackio`, if they are installed.
+        project_dir: Where trackers that write files do so.
+
+    Raises:
+        ValueError: A tracker is unknown or not installed.
+    """
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision=mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        log_with=trackers,
+        project_dir=project_dir,
+    )
+    missing = set(trackers or ()) - {str(tracker) for tracker in accelerator.log_with} - {"all"}
+    if missing:  # accelerate would go on without them
+        raise ValueError(f"Expected trackers that are installed, got {', '.join(sorted(missing))}. Install or omit it.")
+    if accelerator.device.type == "cpu":
+        tune_for_cpu(accelerator.num_processes)
+    return accelerator
+
+
+def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClassification:
+    """A new tagger for these classes, with an ImageNet backbone if the recipe says so.
+
+    Args:
+        recipe: Architecture and pretraining.
+        names: The classes, in index order.
+        seed: Of the random initialisation; the global generator is left as it was.
+    """
+    config = PslaConfig(
+        backbone=recipe.backbone,
+        pooling=recipe.pooling,
+        num_attention_heads=recipe.num_attention_heads,
+        batch_norm_momentum=recipe.batch_norm_momentum,
+        id2label=dict(enumerate(names)),
+        label2id={name: k for k, name in enumerate(names)},
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if recipe.pretraining == "none":
+            return PslaForAudioClassification(config)
+        weights = imagenet_weights(recipe.backbone, recipe.pretraining)
+        return PslaForAudioClassification.from_imagenet(config, weights, recipe.first_convolution)
+
+
+def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator: Accelerator) -> nn.Module:
+    """Memory format, synchronised BatchNorm and compilation, as the recipe says; and freeze what has no effect.
+
+    Raises:
+        ValueError: BatchNorm is to be synchronised on a CPU, which torch cannot.
+    """
+    _freeze_unused(model, recipe.max_length)
+    if recipe.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
+    if recipe.sync_batch_norm and accelerator.num_processes > 1:
+        if accelerator.device.type == "cpu":
+            raise ValueError(
+                "Expected GPUs for sync_batch_norm: torch cannot synchronise BatchNorm on CPUs. Leave it out."
+            )
+        model = convert_sync_batchnorm(model)
+    if recipe.compile:
+        model.compile()
+    return model
+
+
+def _freeze_unused(model: PslaForAudioClassification, num_frames: int) -> None:
+    """Exclude parameters that the loss does not depend on: several processes would wait for their gradients forever.
+
+    Some timm backbones have such, ConvNeXt for one: the normalisation in front of its classifier, which is not used.
+    """
+    training = model.training
+    model.eval()  # so that BatchNorm does not learn from an empty spectrogram
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    logits = model(torch.zeros(1, num_frames, model.config.num_mel_bins)).logits
+    for parameter, gradient in zip(
+        parameters, torch.autograd.grad(logits.sum(), parameters, allow_unused=True), strict=True
+    ):
+        parameter.requires_grad_(gradient is not None)
+    model.train(training)
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+    """The recipe's optimizer over all parameters; for SGD, Adam's first decay is the momentum."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), recipe.learning_rate, recipe.adam_beta1, weight_decay=recipe.weight_decay
+        )
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    betas = (recipe.adam_beta1, recipe.adam_beta2)
+    return kind(model.parameters(), recipe.learning_rate, betas, weight_decay=recipe.weight_decay)

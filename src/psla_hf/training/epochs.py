@@ -1,0 +1,136 @@
+"""A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch.utils.data import DataLoader
+
+from psla_hf.data.schema import labels_of
+from psla_hf.data.training_clips import TrainingClips
+from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
+from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.loading.stream import TaggingStream
+
+from .recipes import Recipe
+
+__all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs"]
+
+
+def open_epochs(
+    recipe: Recipe,
+    clips: TrainingClips,
+    maker: SampleMaker,
+    accelerator: Accelerator,
+    *,
+    seed: int,
+    num_workers: int,
+) -> "IndexedEpochs | StreamedEpochs":
+    """The training batches of this process as the recipe draws them; an update takes `gradient_accumulation` of them.
+
+    Args:
+        recipe: Batch size, sampling and augmentation.
+        clips: Schema of `schema.tagging_features`, by index or in shards to be streamed.
+        maker: Makes a sample of a clip by index; streams are treated alike.
+        accelerator: Which process this is, and of how many.
+        seed: Of order and augmentation.
+        num_workers: Processes that decode, for each training process; 0 decodes in this one.
+    """
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    if isinstance(clips, Dataset):
+        weights = balanced_weights(labels_of(clips)) if recipe.balanced_sampling else None
+        sampler = EpochSampler(len(clips), seed, weights, recipe.batch_size)
+        batch_size = recipe.batch_size // recipe.gradient_accumulation
+        return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)
+    stream = TaggingStream.open(
+        clips.index,
+        recipe.clips_per_step(processes),
+        seed=seed,
+        balanced=recipe.balanced_sampling,
+        augmentation=recipe.augmentation,
+        num_workers=num_workers,
+        rank=rank,
+        num_processes=processes,
+        on_error=maker.on_error,
+        tolerated_share=maker.tolerated_share,
+        accumulation=recipe.gradient_accumulation,
+    )
+    return StreamedEpochs(stream, num_workers)
+
+
+class IndexedEpochs:
+    """Batches of clips by index; together the processes have the same batches, however many they are.
+
+    Args:
+        clips: Samples by `(index, seed)`.
+        sampler: Their order, in whole batches.
+        batch_size: Of all processes together.
+        rank: Number of this process.
+        num_processes: How many there are.
+        num_workers: Processes that decode, for each of these.
+    """
+
+    def __init__(
+        self,
+        clips: TaggingDataset,
+        sampler: EpochSampler,
+        batch_size: int,
+        rank: int = 0,
+        num_processes: int = 1,
+        num_workers: int = 0,
+    ):
+        sampler.set_epoch(0)
+        self.num_clips = len(clips)
+        self.batches_per_epoch = len(sampler) // batch_size
+        self._sampler, self._batch_size = sampler, batch_size
+        batches = ProcessBatches(sampler, batch_size, rank, num_processes)
+        self._loader = _loader(clips, num_workers, batch_sampler=batches)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The epoch's batches from the `start`-th on, on the CPU."""
+        self._sampler.set_epoch(epoch, start * self._batch_size)
+        return iter(self._loader)
+
+
+class StreamedEpochs:
+    """Batches of a stream; which clips come together depends on the number of processes and workers.
+
+    Args:
+        stream: With this process's batch size and its rank.
+        num_workers: Processes that read and decode, as the stream was opened for.
+    """
+
+    def __init__(self, stream: TaggingStream, num_workers: int = 0):
+        self.num_clips = len(stream.clips.index.labels)
+        self.batches_per_epoch = len(stream) // stream.batch_size
+        self._stream = stream
+        self._loader = _loader(stream, num_workers, batch_size=stream.batch_size)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The epoch's batches from the `start`-th on, on the CPU."""
+        self._stream.seek(epoch, start)
+        return iter(self._loader)
+
+
+def ignore_termination(worker: int) -> None:
+    """Let a worker live on when its whole process group is told to stop: the training process saves, then ends it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _loader(data: Any, num_workers: int, **how: Any) -> DataLoader:
+    # A generator of its own: a loader without one draws from the global one, and an iteration more, as after a resume,
+    # would shift what the model draws.
+    generator = torch.Generator().manual_seed(0)
+    pinned = torch.cuda.is_available()
+    return DataLoader(
+        data,
+        collate_fn=collate,
+        num_workers=num_workers,
+        worker_init_fn=ignore_termination,
+        generator=generator,
+        pin_memory=pinned,
+        **how,
+    )

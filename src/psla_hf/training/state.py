@@ -1,0 +1,231 @@
+"""Where a run is and what it has gathered so far: saved, restored, compared. Knows no loop and no data loading."""
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from huggingface_hub.utils.sha import sha_fileobj
+from torch import nn
+from torch.optim import Optimizer
+
+from psla_hf.files import check_identity
+from psla_hf.models.averaging import RunningMean
+
+__all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+
+
+CONTENTS = "contents.json"  # written last: names every other file with its size and hash
+
+UNFINISHED = ".unfinished-"
+
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: int = 2) -> Path:
+    """Write a checkpoint under its name only once it is complete and on the disk, then remove the oldest.
+
+    Args:
+        folder: Holds the checkpoints of one run.
+        name: Sorts after those of earlier checkpoints, such as `step-00001200`.
+        files: By file name, what `torch.save` is to write: tensors, numbers, strings, lists, dictionaries.
+        keep: How many checkpoints to keep, this one included; the one before is what a damaged one falls back to.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(leftover)
+    unfinished = folder / f"{UNFINISHED}{name}"
+    unfinished.mkdir()
+    contents = {}
+    for file, content in files.items():
+        with (unfinished / file).open("wb") as stream:
+            torch.save(content, stream)
+            _to_disk(stream)
+        contents[file] = _described(unfinished / file)
+    with (unfinished / CONTENTS).open("w", encoding="utf-8") as stream:
+        json.dump(contents, stream, indent=2)
+        _to_disk(stream)
+    if (folder / name).exists():  # saved again after a resume from before it
+        shutil.rmtree(folder / name)
+    unfinished.rename(folder / name)
+    others = [checkpoint for checkpoint in _checkpoints(folder) if checkpoint.name != name]
+    for old in others[: max(0, len(others) + 1 - keep)]:
+        shutil.rmtree(old)
+    return folder / name
+
+
+def latest_checkpoint(folder: str | Path) -> Path | None:
+    """The newest checkpoint that is undamaged; none if there has been none.
+
+    A damaged one, with a file that is missing or has other bytes than were written, is passed over with a warning.
+
+    Raises:
+        ValueError: There are checkpoints, and all of them are damaged.
+    """
+    checkpoints = _checkpoints(Path(folder))
+    for checkpoint in reversed(checkpoints):
+        damage = _damage(checkpoint)
+        if damage is None:
+            return checkpoint
+        logger.warning("Passed over the damaged checkpoint %s: %s.", checkpoint, damage)
+    if checkpoints:
+        raise ValueError(f"Expected an undamaged checkpoint in {folder}, got {len(checkpoints)} damaged. Begin anew.")
+    return None
+
+
+def load_checkpoint(checkpoint: str | Path, file: str) -> Any:
+    """What was saved as that file, on the CPU."""
+    return torch.load(Path(checkpoint) / file, map_location="cpu", weights_only=True)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Complete or damaged, but not unfinished ones; oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED))
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, if anything."""
+    try:
+        contents = json.loads((checkpoint / CONTENTS).read_text(encoding="utf-8"))
+        for file, described in contents.items():
+            if _described(checkpoint / file) != described:
+                return f"{file} is not what was written"
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _described(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        return {"bytes": path.stat().st_size, "sha256": sha_fileobj(stream).hex()}
+
+
+def _to_disk(stream: Any) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+STATE = "state.pt"
+
+
+@dataclass
+class Totals:
+    """What one process has counted since the epoch began."""
+
+    loss: float = 0.0
+    redrawn: int = 0
+    short: int = 0
+    seconds: float = 0.0
+    waiting: float = 0.0
+
+    def of_all_processes(self, batches: int, clips: int) -> dict[str, Any]:
+        """The epoch in figures: mean loss, odd clips, duration, speed, and the share of time spent waiting for data.
+
+        Args:
+            batches: Of each process.
+            clips: Of all together.
+        """
+        every = gather_object([asdict(self)])
+        sums = {name: sum(totals[name] for totals in every) for name in asdict(self)}
+        slowest = max(totals["seconds"] for totals in every)
+        return {
+            "loss": sums["loss"] / len(every) / batches,
+            "redrawn": sums["redrawn"],
+            "short": sums["short"],
+            "seconds": round(slowest, 1),
+            "clips_per_second": round(clips / slowest, 1),
+            "waiting": round(sums["waiting"] / sums["seconds"], 3),
+        }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Before a batch of an epoch: batches done, counted from 0, in an epoch counted from 1."""
+
+    epoch: int = 1
+    batch: int = 0
+
+
+class RunState:
+    """All that a run needs to go on, besides what it can make again from its settings.
+
+    Attributes:
+        rows: The metrics of each epoch that is done.
+        weights: Mean weights so far.
+        ensemble: Mean probabilities so far.
+        totals: Of the epoch that is under way.
+        place: How far that is.
+
+    Args:
+        accelerator: All processes save and restore together; the main one writes.
+        identity: What must be the same for a resumed run to end as an uninterrupted one, by name.
+    """
+
+    def __init__(self, accelerator: Accelerator, identity: dict[str, Any]):
+        self.accelerator, self.identity = accelerator, identity
+        self.rows: list[dict[str, Any]] = []
+        self.weights, self.ensemble = RunningMean(), RunningMean()
+        self.totals, self.place = Totals(), Place()
+
+    def save(self, folder: Path, model: nn.Module, optimizer: Optimizer, keep: int = 2) -> None:
+        """Write a checkpoint, named by the place.
+
+        Args:
+            folder: Holds the checkpoints.
+            model: Unwrapped.
+            optimizer: Prepared.
+            keep: How many checkpoints stay.
+        """
+        totals = gather_object([asdict(self.totals)])
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                "identity": self.identity,
+                "place": asdict(self.place),
+                "totals": totals,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "weights": self.weights.state_dict(),
+                "ensemble": self.ensemble.state_dict(),
+                "rows": self.rows,
+            }
+            name = f"epoch-{self.place.epoch:04d}-batch-{self.place.batch:08d}"
+            save_checkpoint(folder, name, {STATE: state}, keep)
+        self.accelerator.wait_for_everyone()
+
+    def restore(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> bool:
+        """Take over the latest undamaged checkpoint; without one, stay at the beginning.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ValueError: The run was begun with other settings.
+        """
+        checkpoint = latest_checkpoint(folder)
+        if checkpoint is None:
+            return False
+        state = load_checkpoint(checkpoint, STATE)
+        check_identity(state["identity"], self.identity, folder.parent)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.weights.load_state_dict(state["weights"])
+        self.ensemble.load_state_dict(state["ensemble"])
+        self.rows, self.place = state["rows"], Place(**state["place"])
+        self.totals = Totals(**state["totals"][self.accelerator.process_index])
+        return True

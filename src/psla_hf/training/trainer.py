@@ -1,0 +1,416 @@
+"""The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from psla_hf.data.schema import class_names
+from psla_hf.data.training_clips import TrainingClips, fingerprint
+from psla_hf.evaluation import class_metrics, predict, tagging_metrics
+from psla_hf.files import check_identity, to_json, write_complete, write_json
+from psla_hf.loading.samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
+from psla_hf.models.averaging import reestimate_batch_norm
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.models.weights import imagenet_source
+from psla_hf.provenance import provenance
+
+from .build import arrange_model, build_model, build_optimizer
+from .epochs import ignore_termination, open_epochs
+from .recipes import LAST_EPOCHS, Recipe
+from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder
+from .state import Place, RunState, Totals
+
+__all__ = ["RunInterruptedError", "Trainer"]
+
+
+class RunInterruptedError(RuntimeError):
+    """The run was told to stop by SIGTERM; its state is saved and can be resumed."""
+
+
+class Trainer:
+    """Trains a tagger, evaluates it after every epoch, and saves the model whose weights are averaged.
+
+    Args:
+        recipe: All settings.
+        train_clips: Training clips, schema of `schema.tagging_features`, by index or in shards to be streamed.
+        test_clips: Clips to evaluate on after every epoch, with the same classes.
+        output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
+            line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
+        accelerator: From `assembly.make_accelerator`.
+        validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
+        seed: Of initialisation, order and augmentation.
+        num_workers: Processes that decode, for each training process; 0 decodes in this one.
+        on_error: What to do with a training clip that does not decode, see `samples.SampleMaker`.
+        tolerated_share: Share of draws that may fail to decode where they are drawn again.
+        checkpoint_every: Save the state every so many updates, besides after every epoch.
+        keep_epochs: Also keep the model of each epoch, in `epochs/`.
+        resume: Go on from the latest checkpoint in `output_dir`, if there is one. The end is the same to the bit.
+        overwrite: Write into a directory that is not empty.
+        about_data: What the loads of the data found, for `results.json`.
+
+    Raises:
+        ValueError: The sets' classes differ, or a resumed run was begun otherwise.
+        FileExistsError: `output_dir` is in use, and neither `resume` nor `overwrite` is on.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train_clips: TrainingClips,
+        test_clips: Dataset,
+        output_dir: str | Path,
+        accelerator: Accelerator,
+        *,
+        validation_clips: Dataset | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        on_error: OnError = "raise",
+        tolerated_share: float = 0.01,
+        checkpoint_every: int = 500,
+        keep_epochs: bool = False,
+        resume: bool = False,
+        overwrite: bool = False,
+        about_data: dict[str, Any] | None = None,
+    ):
+        self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
+        self.num_workers, self.checkpoint_every, self.keep_epochs = num_workers, checkpoint_every, keep_epochs
+        self.about_data, self.tolerated_share = about_data, tolerated_share
+        names = class_names(test_clips)
+        self._check(train_clips, test_clips, validation_clips)
+        self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
+        self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
+        self.augmentation = recipe.augmentation
+        maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
+        self.epochs = open_epochs(recipe, train_clips, maker, accelerator, seed=seed, num_workers=num_workers)
+        self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.gradient_accumulation
+        self.test_clips, self.validation_clips = test_clips, validation_clips
+        self.counts = {"train": self.epochs.num_clips, "test": len(test_clips)}
+
+        model = arrange_model(build_model(recipe, names, seed), recipe, accelerator)
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
+        self.test_loader = self._evaluation_loader(test_clips, maker)
+        self.validation_loader = None if validation_clips is None else self._evaluation_loader(validation_clips, maker)
+
+        self._terminated = False
+        self.state = RunState(accelerator, self._identity(train_clips))
+        if resume and self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
+            self._write_log()
+
+    def _check(self, train_clips: TrainingClips, test_clips: Dataset, validation_clips: Dataset | None) -> None:
+        """Refuse data and settings that do not go together."""
+        recipe = self.recipe
+        for what, clips in (("train", train_clips), ("validate", validation_clips)):
+            if clips is not None and class_names(clips) != class_names(test_clips):
+                raise ValueError(
+                    f"Expected the same classes to {what} and to test on, got {class_names(clips)} and "
+                    f"{class_names(test_clips)}."
+                )
+        if recipe.report == "best_on_validation" and validation_clips is None:
+            raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
+        recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
+
+    def _evaluation_loader(self, clips: Dataset, maker: SampleMaker) -> DataLoader:
+        """Batches of all processes together, each clip once."""
+        batch_size = self.recipe.batch_size // self.recipe.gradient_accumulation
+        dataset = TaggingDataset(clips, maker)
+        return self.accelerator.prepare(
+            DataLoader(
+                dataset,
+                batch_size,
+                collate_fn=collate,
+                num_workers=self.num_workers,
+                worker_init_fn=ignore_termination,
+            )
+        )
+
+    def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
+        """Run the epochs that are left and save the models.
+
+        Args:
+            report: Called on the main process with each epoch's metrics.
+
+        Returns:
+            What `results.json` holds: `results` has the metrics of the `single` model (as the recipe reports it), of
+            the `last_epoch`, of the `averaged` weights, and of the checkpoint `ensemble`, the mean probabilities of all
+            epochs.
+
+        Raises:
+            ValueError: The loss is no longer finite; the state is saved in `failed/`.
+            RunInterruptedError: SIGTERM came; the state is saved.
+        """
+        if (self.output_dir / RESULTS_FILE).is_file():
+            finished = json.loads((self.output_dir / RESULTS_FILE).read_text(encoding="utf-8"))
+            check_identity(finished["identity"], self.state.identity, self.output_dir)
+            return finished
+        with self._watch_for_termination():
+            while self.state.place.epoch <= self.recipe.epochs:
+                self._train_epoch()
+                self._end_epoch(report)
+            return self._finish()
+
+    def _train_epoch(self) -> None:
+        """The batches of the epoch that are left."""
+        recipe, place = self.recipe, self.state.place
+        self.model.train()
+        batches = self.epochs.batches(place.epoch, place.batch)
+        clips = recipe.batch_size // recipe.gradient_accumulation  # of all processes, in a batch
+        hidden = None if self.accelerator.is_local_main_process else True  # None: shown on a terminal only
+        bar = tqdm(
+            total=self.epochs.batches_per_epoch * clips,
+            initial=place.batch * clips,
+            desc=f"epoch {place.epoch}/{recipe.epochs}",
+            unit=" clips",
+            leave=False,
+            disable=hidden,
+        )
+        last = time.perf_counter()
+        with bar:
+            for number, batch in enumerate(batches, start=place.batch + 1):
+                self.state.totals.waiting += time.perf_counter() - last
+                updated = self._step(send_to_device(batch, self.accelerator.device), number)
+                self.state.totals.seconds += time.perf_counter() - last
+                last = time.perf_counter()
+                self.state.place = Place(place.epoch, number)
+                bar.update(clips)
+                totals = self.state.totals
+                bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
+                if updated:
+                    self._between_updates(number // recipe.gradient_accumulation)
+
+    def _step(self, batch: dict, number: int) -> bool:
+        """Add a batch's gradients; update if it completes one."""
+        recipe, accelerator = self.recipe, self.accelerator
+        complete = number % recipe.gradient_accumulation == 0
+        log_mel = self.augmentation.spectrograms(batch, self.extractor)
+        with nullcontext() if complete else accelerator.no_sync(self.model):
+            with accelerator.autocast():
+                loss = self.model(self.extractor.normalize(log_mel), labels=batch["labels"]).loss
+            self._check_finite(loss, batch, number)
+            accelerator.backward(loss / recipe.gradient_accumulation)
+        self.state.totals.loss += loss.item()
+        self.state.totals.redrawn += len(batch["redrawn"])
+        self.state.totals.short += len(batch["short"])
+        self._check_redrawn(number)
+        if complete:
+            if recipe.gradient_clipping:
+                accelerator.clip_grad_norm_(self.model.parameters(), recipe.gradient_clipping)
+            update = (self.state.place.epoch - 1) * self.updates_per_epoch + number // recipe.gradient_accumulation - 1
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * recipe.learning_rate_factor(update, self.updates_per_epoch)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return complete
+
+    def _check_finite(self, loss: Tensor, batch: dict, number: int) -> None:
+        """Stop all processes, with the state saved, when the loss of one is not finite."""
+        finite = bool(torch.isfinite(loss))
+        if self._all(finite):
+            return
+        mine = [] if finite else [*batch["ids"], *batch["mixed_in"]]
+        ids = [clip for of_process in gather_object([mine]) for clip in of_process]
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.output_dir / "failed", ignore_errors=True)
+        self._save_state("failed")
+        raise ValueError(
+            f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
+            f"look at the clips {ids}, mixed ones among them. The state is saved in {self.output_dir / 'failed'}: the "
+            "weights as before this batch, but BatchNorm has seen it."
+        )
+
+    def _check_redrawn(self, number: int) -> None:
+        """Stop when too many clips did not decode, since the run began; workers see only their own."""
+        redrawn = self.state.totals.redrawn * self.accelerator.num_processes  # about: the others' are not known yet
+        redrawn += sum(row["redrawn"] for row in self.state.rows)
+        batches = (self.state.place.epoch - 1) * self.epochs.batches_per_epoch + number
+        drawn = batches * self.recipe.clips_per_step()
+        if redrawn > self.tolerated_share * max(drawn, FIRST_DRAWS):
+            raise ValueError(
+                f"{redrawn} clips did not decode in {drawn} samples, more than the tolerated share of "
+                f"{self.tolerated_share:.1%} (of at least {FIRST_DRAWS}). Mend or remove them; the log names them."
+            )
+
+    def _between_updates(self, updates: int) -> None:
+        """Save the state where it is due, and stop where that was asked for."""
+        stop = not self._all(not self._terminated)
+        if stop or updates % self.checkpoint_every == 0:
+            self._save_state(CHECKPOINTS)
+        if stop:
+            self._stop()
+
+    def _stop(self) -> None:
+        raise RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
+
+    def _stop_if_told(self) -> None:
+        """Between batches of an evaluation, before which the state was saved."""
+        if not self._all(not self._terminated):
+            self._stop()
+
+    def _end_epoch(self, report: Callable[[dict], None]) -> None:
+        """Evaluate, add to the averages, log, and save the state."""
+        recipe, state, epoch = self.recipe, self.state, self.state.place.epoch
+        self._save_state(CHECKPOINTS)  # before the evaluation, which may take long, or find a clip that is broken
+        trained = state.totals.of_all_processes(
+            self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.batch_size
+        )
+        probabilities, metrics = self._evaluate(self.test_loader)
+        self.state.ensemble.update({"probabilities": probabilities})
+        if epoch >= recipe.first_averaged_epoch:
+            self.state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
+        if self.validation_loader is not None:
+            _, on_validation = self._evaluate(self.validation_loader)
+            metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
+        self.state.rows.append({"epoch": epoch, **trained, **metrics})
+        if self.keep_epochs:
+            self._save_model(self.output_dir / "epochs" / f"{epoch:03d}")
+        state.totals, state.place = Totals(), Place(epoch + 1)
+        self._save_state(CHECKPOINTS)
+        self._write_log()
+        if self.accelerator.is_main_process:
+            report(self.state.rows[-1])
+        self.accelerator.log({k: v for k, v in self.state.rows[-1].items() if v is not None}, step=epoch)
+
+    def _evaluate(self, loader: DataLoader) -> tuple[Tensor, dict[str, float]]:
+        """Probabilities `[N, K]` and metrics of a prepared loader's clips."""
+        probabilities, targets = self._predict(loader)
+        return probabilities, tagging_metrics(probabilities.numpy(), targets.numpy())
+
+    def _predict(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
+        """Probabilities and targets `[N, K]` of a prepared loader's clips."""
+        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_told)
+
+    def _finish(self) -> dict:
+        """Save the last and the averaged model, and write the results."""
+        last = self._model_state()
+        self._save_model(self.output_dir / "last_epoch")
+        self._unwrapped().load_state_dict(self.state.weights.result())
+        probabilities, targets = self._predict(self.test_loader)
+        per_class = class_metrics(probabilities.numpy(), targets.numpy())
+        averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
+        results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
+        if self.recipe.batch_norm_of_average == "reestimate":
+            unseen = self._seen_in_training(self.recipe.epochs + 1)
+            reestimate_batch_norm(self._unwrapped(), unseen, self.accelerator)
+            _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
+        self._save_model(self.output_dir)
+        self._unwrapped().load_state_dict(last)
+        mean = self.state.ensemble.result()["probabilities"].numpy()
+        results["ensemble"] = tagging_metrics(mean, targets.numpy())
+        content = {**self._described(results), "per_class": per_class}
+        if self.accelerator.is_main_process:
+            write_json(content, self.output_dir / RESULTS_FILE)  # by being there it says that the run is finished
+            shutil.rmtree(self.output_dir / CHECKPOINTS)
+        self.accelerator.wait_for_everyone()
+        return content
+
+    def _single(self) -> dict[str, float]:
+        """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
+        if self.recipe.report == "best_on_validation":
+            return _metrics(max(self.state.rows, key=lambda row: row["validation_mAP"]))
+        last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
+        return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
+
+    def _seen_in_training(self, epoch: int) -> Iterator[Tensor]:
+        """The model's inputs in an epoch, augmented."""
+        for batch in self.epochs.batches(epoch):
+            on_device = send_to_device(batch, self.accelerator.device)
+            yield self.extractor.normalize(self.augmentation.spectrograms(on_device, self.extractor))
+
+    def _described(self, results: dict) -> dict:
+        """The content of `results.json`."""
+        recipe = self.recipe
+        weights = None if recipe.pretraining == "none" else imagenet_source(recipe.backbone, recipe.pretraining)
+        return {
+            **provenance(),
+            "recipe": asdict(recipe),
+            "imagenet_weights": weights,
+            "seed": self.seed,
+            "processes": self.accelerator.num_processes,
+            "mixed_precision": self.accelerator.mixed_precision,
+            "clips": self.counts,
+            "data": self.about_data,
+            "classes": class_names(self.test_clips),
+            "identity": self.state.identity,
+            "epochs": self.state.rows,
+            "results": results,
+        }
+
+    def _save_state(self, folder: str, keep: int = 2) -> None:
+        self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
+
+    def _identity(self, train_clips: TrainingClips) -> dict[str, Any]:
+        """What must be the same for a resumed run to end as an uninterrupted one."""
+        streamed = not isinstance(train_clips, Dataset)
+        clips = (train_clips, self.test_clips, self.validation_clips)
+        return {
+            **{f"recipe.{field.name}": getattr(self.recipe, field.name) for field in fields(Recipe)},
+            "seed": self.seed,
+            "processes": self.accelerator.num_processes,
+            "mixed_precision": self.accelerator.mixed_precision,
+            "data": [fingerprint(part) for part in clips],
+            "workers": self.num_workers if streamed else "any",
+        }
+
+    def _model_state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self._unwrapped().state_dict().items()}
+
+    def _unwrapped(self) -> PslaForAudioClassification:
+        return self.accelerator.unwrap_model(self.model)
+
+    def _save_model(self, folder: Path) -> None:
+        """Write model and extractor as `from_pretrained` reads them."""
+        if self.accelerator.is_main_process:
+
+            def write(place: Path) -> None:
+                self._unwrapped().save_pretrained(place)
+                self.extractor.save_pretrained(place)
+
+            write_complete(folder, write)
+        self.accelerator.wait_for_everyone()
+
+    def _write_log(self) -> None:
+        """All epochs so far, a line each: what a run wrote after its last checkpoint is overwritten."""
+        if not self.accelerator.is_main_process:
+            return
+        lines = "".join(to_json(row) + "\n" for row in self.state.rows)
+        write_complete(self.output_dir, lambda place: (place / METRICS_FILE).write_text(lines, encoding="utf-8"))
+
+    def _all(self, good: bool) -> bool:
+        """Whether it is true in every process."""
+        if self.accelerator.num_processes == 1:
+            return good
+        bad = torch.tensor(float(not good), device=self.accelerator.device)
+        return float(self.accelerator.reduce(bad, "sum")) == 0
+
+    @contextmanager
+    def _watch_for_termination(self) -> Iterator[None]:
+        """Note SIGTERM, as a scheduler sends it, for the end of the update."""
+
+        def note(number: int, frame: object) -> None:
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _metrics(row: dict[str, Any]) -> dict[str, float]:
+    """The test set's metrics in an epoch's row."""
+    return {name: row[name] for name in ("mAP", "AUC", "d_prime", "accuracy", "classes_left_out") if name in row}

@@ -1,0 +1,170 @@
+"""The commands of the README do what they say; what a user gets wrong costs one clear line and exit status 2."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from benchmarks.fidelity import OriginalTagger
+from tests.conftest import TINY_BACKBONE
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+SMALL = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", "2", "--max-length", "48", "--cpu"]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Run a script in this process, as the command line would."""
+
+    def call(name: str, *arguments) -> None:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+
+    return call
+
+
+def test_train_evaluate_and_tag(script, esc_folder, tmp_path, capsys):
+    script("train.py", "--data-dir", esc_folder, "--fold", 2, "--output-dir", tmp_path / "run", *SMALL)
+    assert "averaged" in capsys.readouterr().out
+    trained = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert trained["recipe"]["epochs"] == 2 and trained["recipe"]["mixup_rate"] == 0.5
+
+    options = ["--data-dir", esc_folder, "--fold", 2, "--output", tmp_path / "evaluated.json"]
+    script("evaluate.py", tmp_path / "run", *options)
+    evaluated = json.loads((tmp_path / "evaluated.json").read_text())
+    assert evaluated["results"] == pytest.approx(trained["results"]["averaged"], abs=1e-4)
+    assert capsys.readouterr().out
+
+    script("tag.py", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
+    printed = capsys.readouterr().out
+    assert "1-1000-A-0.wav" in printed and sum(name in printed for name in ("dog", "rain", "rooster")) == 2
+
+
+def test_accelerate_launches_training(esc_folder, tmp_path):
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", SCRIPTS / "train.py"]
+    options = ["--recipe", "esc10", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL]
+    run = subprocess.run([*launch, *options], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_tracker_gets_every_epochs_figures(script, esc_folder, tmp_path):
+    run = tmp_path / "run"
+    script("train.py", "--data-dir", esc_folder, "--output-dir", run, "--trackers", "tensorboard", *SMALL)
+    events = EventAccumulator(str(run / "psla-hf")).Reload()
+    rows = json.loads((run / "results.json").read_text())["epochs"]
+    for figure in ("loss", "mAP", "waiting"):
+        logged = [(event.step, event.value) for event in events.Scalars(figure)]
+        assert logged == [(row["epoch"], pytest.approx(row[figure], rel=1e-6)) for row in rows]
+
+
+def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, capsys):
+    script("demo.py", "--output-dir", tmp_path / "demo", "--train-scenes", 24, "--test-scenes", 40)
+    printed = capsys.readouterr().out
+    for ingredient in ("+ P", "+ S", "+ L", "+ A", "Label enhancement added", "true labels"):
+        assert ingredient in printed
+    assert (tmp_path / "demo" / "psla" / "model.safetensors").is_file()
+    assert f"scripts/tag.py {tmp_path / 'demo' / 'psla'}" in printed
+
+
+@pytest.mark.shared
+def test_an_original_checkpoint_is_converted_with_its_labels(script, shared, tmp_path, capsys):
+    labels = shared / "audioset" / "class_labels_indices.csv"
+    script("convert_checkpoint.py", shared / "golden" / "effnet_b2_h4_527.pth", tmp_path / "out", "--labels", labels)
+    assert "tf_efficientnet_b2, attention pooling, 4 heads, 527 classes, 1056 frames" in capsys.readouterr().out
+    script("tag.py", tmp_path / "out", shared / "golden" / "wav" / "chirp10.wav", "--top-k", "527")
+    assert "Male speech, man speaking" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_fsd50ks_200_classes_takes_its_3000_frames(script, tmp_path, capsys):
+    torch.save(OriginalTagger("efficientnet-b0", 0, 200).state_dict(), tmp_path / "fsd50k.pth")
+    script("convert_checkpoint.py", tmp_path / "fsd50k.pth", tmp_path / "out")
+    assert "tf_efficientnet_b0, mean pooling, 200 classes, 3000 frames" in capsys.readouterr().out
+
+
+def test_what_is_no_checkpoint_is_one_clear_line(script, tmp_path, capsys):
+    (tmp_path / "file.pth").write_text("no checkpoint")
+    with pytest.raises(SystemExit):
+        script("convert_checkpoint.py", tmp_path / "file.pth", tmp_path / "out")
+    assert "error: Could not read" in capsys.readouterr().err
+
+
+def test_the_feature_benchmark_compares_three_ways(script, tmp_path, capsys):
+    script("benchmark.py", "features", "--rounds", 1, "--output", tmp_path / "speed.json")
+    results = json.loads((tmp_path / "speed.json").read_text())["results"]
+    assert len(results) == 3 and results["PslaFeatureExtractor"]["ratio"] == 1
+    assert "time goes" in capsys.readouterr().out
+
+
+def test_the_sampling_benchmark_finds_the_law_kept(script, tmp_path):
+    script("benchmark.py", "sampling", "--clips", 3000, "--output", tmp_path / "sampling.json")
+    results = json.loads((tmp_path / "sampling.json").read_text())["results"]
+    assert results["readers"]["same_clips"] is True
+    for figures in results["law"].values():
+        assert figures["mean"] == pytest.approx(1, abs=0.05) and figures["variance"] == pytest.approx(1, abs=0.3)
+    order = list(results["order"].values())
+    assert order[0]["repeated_pairs"] < order[1]["repeated_pairs"]  # independent draws, copies in place
+
+
+def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(script, esc_folder, tmp_path):
+    options = ("--rounds", 1, "--minutes", 0.01, "--output", tmp_path / "data.json")
+    script("benchmark.py", "data", "--data-dir", esc_folder, *options)
+    results = json.loads((tmp_path / "data.json").read_text())["results"]
+    assert len(results["speed"]) == 4 and results["speed"]["plain loader"]["ratio"] == 1
+    assert results["memory"][0]["clips"] > 0
+
+
+def test_the_figures_in_the_documents_are_those_of_the_result_files():
+    documents = runpy.run_path(str(SCRIPTS / "update_documents.py"))
+    for name, parts in documents["DOCUMENTS"].items():
+        text = (SCRIPTS.parent / name).read_text(encoding="utf-8")
+        assert documents["updated"](text, parts) == text
+
+
+def broken_column(folder: Path) -> None:
+    table = folder / "meta" / "esc50.csv"
+    pd.read_csv(table).rename(columns={"fold": "part"}).to_csv(table, index=False)
+
+
+def broken_clip(folder: Path) -> None:
+    (folder / "audio" / "1-1000-A-0.wav").write_bytes(b"not audio")
+
+
+@pytest.mark.parametrize(
+    ("breakage", "options", "message"),
+    [
+        (None, ["--data-dir", "nowhere"], "There is no directory nowhere"),
+        (broken_column, [], "missing ['fold']"),
+        (broken_clip, [], "1 of 30 clips in"),
+        (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),
+        (None, ["--subset", "esc10"], "ten classes of ESC-10, got 2"),
+        (None, ["--fold", "7"], "Expected fold 1 to 5, got 7"),
+        (None, ["--epochs", "0"], "Expected epochs above 0, got 0"),
+    ],
+    ids=["directory", "column", "clip", "recipe", "subset", "fold", "setting"],
+)
+def test_bad_input_to_training_is_one_clear_line(script, esc_folder, tmp_path, capsys, breakage, options, message):
+    if breakage:
+        breakage(esc_folder)
+    with pytest.raises(SystemExit) as stopped:
+        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL, *options)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+def test_an_unknown_flag_is_refused(script, esc_folder, tmp_path, capsys):
+    with pytest.raises((SystemExit, ValueError)):
+        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path, "--learning-rat", "0.1")
+
+
+def test_a_model_that_is_not_there_is_one_clear_line(script, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        script("tag.py", tmp_path / "nothing", "sound.wav")
+    assert "Expected a saved model" in capsys.readouterr().err

@@ -1,0 +1,131 @@
+"""What a list names is checked, accounted for and returned: missing and unreadable clips, summaries, streams, size."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from psla_hf.data.listing import Listing, clip_table, load_clips
+from psla_hf.data.load import load_esc, load_tagging_dataset
+from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
+from psla_hf.data.summary import LoadOptions
+from psla_hf.labels.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def broken(tmp_path) -> Path:
+    """A list of five clips of 0.5 s: one is missing, one holds no audio, one no samples."""
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.zeros(4000), 8000)
+    (tmp_path / "c.wav").write_bytes(b"RIFF, but not really")
+    soundfile.write(tmp_path / "d.wav", np.zeros(0), 8000)
+    path = tmp_path / "clips.csv"
+    path.write_text(
+        "file,labels,split\na.wav,dog;cat,train\nb.wav,,train\nc.wav,dog,train\nd.wav,dog,test\ne.wav,dog,test\n"
+    )
+    return path
+
+
+def test_dropped_clips_are_all_named_with_their_reason(broken, tmp_path):
+    data = load_tagging_dataset(broken, incomplete="drop", summary_path=tmp_path / "summary.json")
+    assert list(data["train"]["id"]) == ["a", "b"] and list(data["test"]["id"]) == []
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["missing"] == ["e"]
+    assert set(summary["unreadable"]) == {"c", "d"}
+    assert "Could not decode" in summary["unreadable"]["c"] and "holds no samples" in summary["unreadable"]["d"]
+    assert summary["listed"] == 5 and summary["found"] == 2
+    assert summary["splits"] == {"train": 2, "test": 0}
+    assert summary["class_counts"] == {"cat": 1, "dog": 1}
+    assert summary["hours"] == pytest.approx(1 / 3600)
+    assert summary["notes"] == ["1 clips have no label."]
+    assert summary["vocabulary"] == Vocabulary(("cat", "dog")).fingerprint
+
+
+def test_incomplete_lists_are_refused_where_they_are_to_be(broken):
+    with pytest.raises(FileNotFoundError, match=r"1 of 5 listed clips .*e\.wav.* pass incomplete='drop'"):
+        load_tagging_dataset(broken)
+    (broken.parent / "e.wav").write_bytes((broken.parent / "a.wav").read_bytes())
+    with pytest.raises(ValueError, match=r"2 of 5 clips .* unreadable.* Could not decode .*c\.wav.*incomplete='drop'"):
+        load_tagging_dataset(broken)
+    with pytest.raises(ValueError, match="Expected incomplete='drop' or 'raise', got 'ignore'"):
+        load_tagging_dataset(broken, incomplete="ignore")
+
+
+def test_nothing_found_shows_what_is_listed_and_what_is_there(broken, tmp_path):
+    broken.write_text("file,labels\nx.wav,dog\ny.wav,cat\n")
+    with pytest.raises(FileNotFoundError, match=r"None of the 2 clips .*x\.wav.* There is audio.*'a\.wav', 'b\.wav'"):
+        load_tagging_dataset(broken, incomplete="drop")
+    for audio in tmp_path.glob("*.wav"):
+        audio.unlink()
+    with pytest.raises(FileNotFoundError, match=r"There is no audio, only \['clips\.csv'\]"):
+        load_tagging_dataset(broken, incomplete="drop")
+    (tmp_path / "audio").mkdir()
+    with pytest.raises(FileNotFoundError, match="The folder is empty"):
+        load_tagging_dataset(broken, audio_dir=tmp_path / "audio", incomplete="drop")
+
+
+def test_nothing_readable_is_an_error_even_if_incomplete_lists_are_fine(broken):
+    broken.write_text("file,labels\nc.wav,dog\n")
+    with pytest.raises(ValueError, match=r"1 of 1 clips .* are unreadable"):
+        load_tagging_dataset(broken, incomplete="drop")
+
+
+def test_without_headers_lengths_are_unknown_and_the_summary_says_so(broken, capsys):
+    data = load_tagging_dataset(broken, incomplete="drop", read_headers=False)
+    assert list(data["train"]["id"]) == ["a", "b", "c"] and set(data["train"]["seconds"]) == {None}
+    printed = capsys.readouterr().out
+    assert "Headers were not read" in printed and "hours" not in printed.splitlines()[0]
+
+
+def test_the_printed_summary_ends_with_where_the_saved_one_says_the_same(esc_folder, cache, capsys):
+    load_esc(esc_folder, 1)
+    printed = capsys.readouterr().out
+    (path,) = (cache / "psla_hf").iterdir()
+    assert printed.endswith(f"  saved as {path}\n")
+    summary = json.loads(path.read_text())
+    assert f"{summary['source']}: {summary['found']} of {summary['listed']} listed clips" in printed
+    assert summary["splits"] == {f"fold {fold}": 6 for fold in range(1, 6)}
+    assert summary["class_counts"] == {"dog": 10, "rain": 10, "rooster": 10}
+    load_esc(esc_folder, 1, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_summaries_of_other_folders_and_subsets_do_not_replace_each_other(esc_folder, cache):
+    load_esc(esc_folder, 1)
+    load_esc(esc_folder, 1, subset="audioset")
+    load_esc(esc_folder.rename(esc_folder.parent / "other"), 1)
+    assert len(list((cache / "psla_hf").iterdir())) == 3
+
+
+def test_a_stream_has_the_same_rows_and_features_as_the_list(esc_folder):
+    listed, streamed = (load_esc(esc_folder, 3, streaming=streaming) for streaming in (False, True))
+    for part in ("train", "test"):
+        assert list(streamed[part]) == list(listed[part])
+        assert streamed[part].features == listed[part].features == tagging_features(vocabulary_of(listed[part]))
+
+
+def test_two_hundred_thousand_clips_are_loaded_column_by_column(tmp_path):
+    size = 200_000
+    ids = [f"clip{i}" for i in range(size)]
+    labels = [[i % 527, 527 + i % 3] for i in range(size)]
+    table = clip_table(
+        ids, [f"/clips/{name}.wav" for name in ids], [i % 4 > 0 for i in range(size)], labels, ["s"] * size
+    )
+    vocabulary = Vocabulary(tuple(f"class {k}" for k in range(530)))
+    listing = Listing("many clips", tmp_path, vocabulary, table, "As they come.")
+    start = time.perf_counter()
+    clips = load_clips(listing, LoadOptions("drop", read_headers=False, quiet=True))
+    assert time.perf_counter() - start < 10  # about half a second; row by row it takes a minute
+    assert len(clips) == size * 3 // 4
+    assert clips[0] == {
+        "id": "clip1",
+        "audio": {"path": "/clips/clip1.wav", "bytes": None},
+        "labels": [1, 528],
+        "mids": [1, 528],
+        "split": "s",
+        "seconds": None,
+    }
+    assert labels_of(clips).class_counts().sum() == 2 * len(clips)

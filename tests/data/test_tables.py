@@ -1,0 +1,212 @@
+"""Own data: tables and folders as people have them, labels as people write them; what is ambiguous is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from psla_hf.data.load import load_tagging_dataset
+from psla_hf.data.schema import class_names, vocabulary_of
+from psla_hf.labels.vocabulary import Vocabulary
+
+CLASSES = Vocabulary(("Speech", "Male speech, man speaking", "Dog"), ("/m/09x0r", "/m/05zppz", "/m/0bt9lr"))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder with the clips a.wav, b.wav and c.wav."""
+    for name in "abc":
+        write_clip(tmp_path / "data" / f"{name}.wav")
+    return tmp_path / "data"
+
+
+def write_clip(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros(800), 8000)
+
+
+def labels_of_cells(folder: Path, cells: list, **arguments) -> list[list[str]]:
+    """The names of the classes that the loader finds for a.wav, b.wav, … with these labels, in JSON lines."""
+    lines = [{"file": f"{name}.wav", "labels": cell} for name, cell in zip("abc", cells, strict=False)]
+    (folder / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    clips = load_tagging_dataset(folder / "clips.jsonl", **arguments)
+    return [[class_names(clips)[k] for k in of_clip] for of_clip in clips["labels"]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["Dog;Speech", "Dog", ""], [["Speech", "Dog"], ["Dog"], []]),
+        (
+            ["Dog|Speech", "Male speech, man speaking", "Dog|"],
+            [["Speech", "Dog"], ["Male speech, man speaking"], ["Dog"]],
+        ),
+        (["Dog , Speech", "Male speech, man speaking"], [["Speech", "Dog"], ["Male speech, man speaking"]]),
+        (["/m/0bt9lr,/m/09x0r", "/m/05zppz", "2"], [["Speech", "Dog"], ["Male speech, man speaking"], ["Dog"]]),
+        ([["Dog", "/m/09x0r"], [1], []], [["Speech", "Dog"], ["Male speech, man speaking"], []]),
+        (['["Dog", 0]', "[]", 1], [["Speech", "Dog"], [], ["Male speech, man speaking"]]),
+        (["Male speech, man speaking;Dog", "Speech"], [["Male speech, man speaking", "Dog"], ["Speech"]]),
+    ],
+)
+def test_labels_of_a_vocabulary_may_be_written_in_many_ways(folder, cells, names):
+    assert labels_of_cells(folder, cells, vocabulary=CLASSES) == names
+
+
+def test_one_column_has_one_separator(folder):
+    assert labels_of_cells(folder, ["a, loud|b", "a, loud"]) == [["a, loud", "b"], ["a, loud"]]
+    with pytest.raises(ValueError, match=r"Clip 'b': .*got 'Dog,Speech'.* JSON lists"):
+        labels_of_cells(folder, ["Dog;Speech", "Dog,Speech"], vocabulary=CLASSES)
+
+
+def test_a_given_separator_overrides_what_would_be_found(folder):
+    cells = ["Male speech, man speaking/Dog", "Speech"]
+    names = labels_of_cells(folder, cells, vocabulary=CLASSES, separator="/")
+    assert names == [["Male speech, man speaking", "Dog"], ["Speech"]]
+    with pytest.raises(ValueError, match=r"Clip 'a': .*'Male speech'"):
+        labels_of_cells(folder, ["Male speech, man speaking"], vocabulary=CLASSES, separator=",")
+    with pytest.raises(ValueError, match=r"Clip 'a': .*'Male speech'.* another separator"):
+        labels_of_cells(folder, ["Male speech, man speaking,Dog"], vocabulary=CLASSES)
+
+
+def test_without_a_vocabulary_the_names_that_occur_are_the_classes_in_alphabetical_order(folder):
+    assert labels_of_cells(folder, ["wind;bird", "rain, heavy", ""]) == [["bird", "wind"], ["rain, heavy"], []]
+    assert labels_of_cells(folder, ["wind", "808", ["a"]]) == [["wind"], ["808"], ["a"]]
+    with pytest.raises(ValueError, match=r"Expected names of classes in .*only numbers. Pass a vocabulary"):
+        labels_of_cells(folder, ["0", 1, [2]])
+    with pytest.raises(ValueError, match=r"got no labels. Pass a vocabulary"):
+        labels_of_cells(folder, ["", []])
+
+
+@pytest.mark.parametrize("cell", [[["nested"]], "['quoted as in Python']", {"dog": 1}, 0.5, '{"dog": 1}'])
+def test_what_is_no_label_names_its_clip(folder, cell):
+    with pytest.raises(ValueError, match=r"Clip 'a': .*xpected"):
+        labels_of_cells(folder, [cell], vocabulary=CLASSES)
+
+
+@pytest.mark.parametrize("column", ["file_name", "file", "path", "filename", "fname", "wav"])
+@pytest.mark.parametrize("labels", ["labels", "label"])
+def test_a_csv_may_name_its_columns_in_usual_ways(folder, column, labels):
+    (folder / "clips.csv").write_bytes(f'{column},{labels},id\r\na.wav,"x,y",first\r\nb.wav,y,second\r\n'.encode())
+    clips = load_tagging_dataset(folder / "clips.csv")
+    assert [(clip["id"], clip["labels"], clip["split"]) for clip in clips] == [
+        ("first", [0, 1], "all"),
+        ("second", [1], "all"),
+    ]
+    assert clips[0]["audio"]["path"] == str(folder / "a.wav")
+
+
+def test_audio_may_lie_elsewhere_and_ids_are_paths_without_their_ending(folder, tmp_path):
+    write_clip(tmp_path / "far" / "take.2.wav")
+    write_clip(folder / "deep" / "a.wav")
+    table = tmp_path / "lists" / "clips.csv"
+    table.parent.mkdir()
+    table.write_text(f"file,label\na.wav,x\ndeep/a.wav,x\n{tmp_path / 'far' / 'take.2.wav'},y\n")
+    clips = load_tagging_dataset(table, audio_dir=folder)
+    assert list(clips["id"]) == ["a", "deep/a", (tmp_path / "far" / "take.2").as_posix()]
+    with pytest.raises(FileNotFoundError, match=r"no directory .*holds the audio"):
+        load_tagging_dataset(table, audio_dir=tmp_path / "nowhere")
+
+
+def test_splits_of_a_table_agree_about_the_classes(folder):
+    table = folder / "clips.csv"
+    table.write_text("file,labels,split\na.wav,rain,test\nb.wav,dog,train\nc.wav,rain,train\n")
+    data = load_tagging_dataset(table)
+    assert {split: list(clips["id"]) for split, clips in data.items()} == {"test": ["a"], "train": ["b", "c"]}
+    test = load_tagging_dataset(table, split="test")
+    assert class_names(test) == class_names(data["train"]) == ["dog", "rain"]
+    assert test[0] == data["test"][0]
+    with pytest.raises(ValueError, match=r"splits of .*got 'val'. It has \['test', 'train'\]"):
+        load_tagging_dataset(table, split="val")
+    table.write_text("file,labels\na.wav,rain\n")
+    with pytest.raises(ValueError, match="no column split and no folders by split: leave split out"):
+        load_tagging_dataset(table, split="train")
+
+
+def test_a_folder_of_classes_and_folders_by_split_of_them_are_understood(tmp_path):
+    for name in ("rain, heavy/1.wav", "dog/1.flac", "dog/deep/1.wav", "dog/._1.wav", ".hidden/x.txt"):
+        write_clip(tmp_path / "flat" / name) if name.endswith(("wav", "flac")) else None
+    (tmp_path / "flat" / "dog" / "._1.wav").write_bytes(b"no audio")
+    clips = load_tagging_dataset(tmp_path / "flat")
+    assert class_names(clips) == ["dog", "rain, heavy"]
+    assert [(clip["id"], clip["labels"]) for clip in clips] == [
+        ("dog/1", [0]),
+        ("dog/deep/1", [0]),
+        ("rain, heavy/1", [1]),
+    ]
+
+    for name in ("train/dog/1.wav", "train/rain/1.wav", "test/rain/1.wav"):
+        write_clip(tmp_path / "split" / name)
+    data = load_tagging_dataset(tmp_path / "split")
+    assert {split: list(clips["id"]) for split, clips in data.items()} == {
+        "train": ["train/dog/1", "train/rain/1"],
+        "test": ["test/rain/1"],
+    }
+    assert data["test"][0]["labels"] == [1]  # a class that only train has counts
+
+
+def test_a_folder_with_metadata_is_what_its_table_says(tmp_path):
+    for part in ("train", "test"):
+        write_clip(tmp_path / "data" / part / "a.wav")
+        write_clip(tmp_path / "data" / part / "b.wav")
+        (tmp_path / "data" / part / "metadata.jsonl").write_text('{"file_name": "a.wav", "labels": ["x", "y"]}')
+    data = load_tagging_dataset(tmp_path / "data")
+    assert {split: list(clips["id"]) for split, clips in data.items()} == {"train": ["train/a"], "test": ["test/a"]}
+    (tmp_path / "data" / "metadata.csv").write_text("file_name,labels\ntrain/b.wav,x\n")
+    assert list(load_tagging_dataset(tmp_path / "data")["id"]) == ["train/b"]
+    (tmp_path / "data" / "metadata.jsonl").touch()
+    with pytest.raises(ValueError, match=r"Expected one of .* found 2"):
+        load_tagging_dataset(tmp_path / "data")
+
+
+def test_a_folder_that_is_neither_says_what_was_expected(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"one folder per class; found audio outside of these, for example a\.wav"):
+        load_tagging_dataset(folder)
+    write_clip(folder / "train" / "dog" / "a.wav")  # a clip beside the folders by split is not left out either
+    with pytest.raises(ValueError, match="found audio outside"):
+        load_tagging_dataset(folder)
+    with pytest.raises(ValueError, match=r"Expected one of \('metadata.csv', 'metadata.jsonl'\) in .* found 0"):
+        load_tagging_dataset(folder, audio_dir=tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="found no audio"):
+        load_tagging_dataset(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="a CSV, a JSON-lines file or a folder, there is no"):
+        load_tagging_dataset(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("clips.txt", "a.wav dog", r"Expected a table \.csv or \.jsonl, or a folder, got"),
+        ("clips.csv", "clip,labels\na.wav,x\n", r"column file_name or file or .* found \['clip', 'labels'\]"),
+        ("clips.csv", "file,tags\na.wav,x\n", r"column labels or label .* found \['file', 'tags'\]"),
+        ("clips.csv", "file,labels\na.wav,x\n,y\n", "Expected file in every row of .*, row 2 has none"),
+        ("clips.csv", "file,labels,split\na.wav,x,\n", "Expected split in every row"),
+        ("clips.csv", "file,labels\na.wav,rain, heavy\n", "2 fields of the header .* in double quotes"),
+        ("clips.csv", "file,labels\na.wav,x\na.wav,y\n", r"every clip once, .* more than once: \['a'\]"),
+        ("clips.csv", "file,labels\n", "got no labels"),
+        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\nno json\n', "line 2 is none"),
+        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\n7\n', "line 2 is none"),
+        (
+            "clips.jsonl",
+            '{"file": "a.wav", "labels": "x"}\n{"file": "b.wav"}\n',
+            "Expected labels in every row .*row 2",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_table_says_so(folder, name, content, message):
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_tagging_dataset(folder / name)
+
+
+def test_a_vocabulary_may_be_a_table_of_classes(folder, tmp_path):
+    table = tmp_path / "vocabulary.csv"
+    table.write_text("0,Speech,/m/09x0r\n1,Dog,/m/0bt9lr\n")
+    (folder / "clips.csv").write_text("file,labels\na.wav,1\n")
+    clips = load_tagging_dataset(folder / "clips.csv", vocabulary=table)
+    assert vocabulary_of(clips) == Vocabulary(("Speech", "Dog"), ("/m/09x0r", "/m/0bt9lr"))
+    assert clips[0]["labels"] == [1]
+    with pytest.raises(FileNotFoundError, match=r"Expected .*absent\.csv, found none"):
+        load_tagging_dataset(folder / "clips.csv", vocabulary=tmp_path / "absent.csv")

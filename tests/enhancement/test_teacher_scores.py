@@ -1,0 +1,130 @@
+"""Scores in chunks are the teacher's, whoever made them and however often it was broken off."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from psla_hf.data.load import load_esc
+from psla_hf.data.prepare import prepare
+from psla_hf.data.schema import tagging_features
+from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.training_clips import clip_ids
+from psla_hf.enhancement.scores import IDENTITY
+from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
+from psla_hf.evaluation import score_clips
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.labels.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def teacher(saved_model):
+    return AudioTagger.from_pretrained(saved_model)
+
+
+@pytest.fixture
+def clips(esc_folder) -> Dataset:
+    """Twenty-four clips."""
+    return load_esc(esc_folder, 1, quiet=True)["train"]
+
+
+@pytest.fixture
+def score(teacher, clips, tmp_path, accelerator):
+    def call(clips=clips, teacher=teacher, folder=tmp_path / "scores", **settings):
+        settings = {"batch_size": 4, "clips_per_chunk": 7, **settings}
+        return score_training_clips(teacher.model, teacher.extractor, clips, folder, accelerator, **settings)
+
+    return call
+
+
+def test_chunks_are_what_evaluation_scores(score, teacher, clips, accelerator):
+    rows = score()
+    assert rows.shape == (24, 3) and len(rows.files) == 4
+    expected = score_clips(teacher.model, teacher.extractor, clips, accelerator)
+    # Float16 has 11 bits; batches of other sizes round otherwise in float32.
+    np.testing.assert_allclose(rows[0:24], expected, rtol=2**-10)
+
+
+def test_what_is_finished_is_kept_and_the_rest_is_as_in_one_run(score, tmp_path):
+    whole = score(folder=tmp_path / "other")[0:24]
+    first = score()
+    marked = np.full((7, 3), 0.25, np.float16)
+    np.save(first.files[0], marked)  # a finished chunk, to be known again
+    first.files[2].unlink()
+    shutil.copy(first.files[1], first.files[2].with_suffix(".tmp"))  # a kill in the middle of writing
+    again = score()[0:24]
+    np.testing.assert_array_equal(again[:7], marked)
+    np.testing.assert_array_equal(again[7:], whole[7:])
+
+
+def test_shards_are_scored_like_the_clips_they_hold(score, clips, tmp_path):
+    prepare(clips, tmp_path / "shards", split="train", clips_per_shard=10, clips_per_row_group=4)
+    files = sorted(map(str, (tmp_path / "shards").rglob("*.parquet")))
+    sharded = ShardedClips.of(ShardIndex.open(files))
+    assert sorted(clip_ids(sharded)) == sorted(clips["id"][:])
+    as_dataset = Dataset.from_parquet(files, cache_dir=str(tmp_path / "cache"))
+    np.testing.assert_array_equal(score(sharded)[0:24], score(as_dataset, folder=tmp_path / "other")[0:24])
+
+
+def test_scores_of_another_teacher_of_other_clips_or_settings_are_refused(score, teacher, clips, tmp_path):
+    score()
+    with pytest.raises(ValueError, match="clips was"):
+        score(clips.select(range(23, -1, -1)))
+    with pytest.raises(ValueError, match="number of clips was 24, is 20"):
+        score(clips.select(range(20)))
+    with pytest.raises(ValueError, match="clips per chunk was 7, is 8"):
+        score(clips_per_chunk=8)
+    identity = tmp_path / "scores" / IDENTITY
+    noted = identity.read_text()
+    identity.write_text(noted.replace('"precision": "no"', '"precision": "bf16"'))
+    with pytest.raises(ValueError, match="precision was bf16, is no"):
+        score()
+    identity.write_text(noted)
+    with torch.no_grad():
+        next(teacher.model.parameters()).add_(1)
+    with pytest.raises(ValueError, match="teacher was"):
+        score()
+
+
+def test_batches_are_compared_where_clips_are_padded_to_the_longest(score, teacher, tmp_path):
+    score()
+    score(batch_size=8)
+    teacher.extractor.max_length = None
+    score(folder=tmp_path / "any length")
+    with pytest.raises(ValueError, match="batch size was 4, is 8"):
+        score(folder=tmp_path / "any length", batch_size=8)
+
+
+def test_scores_that_are_no_numbers_stop_it(score, teacher, clips):
+    with torch.no_grad():
+        next(teacher.model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match=f"those of 4 of 4 are not, such as {clips[0]['id']}"):
+        score(on_error="skip")
+
+
+def test_a_fingerprint_is_of_weights_and_front_end(teacher):
+    before = teacher_fingerprint(teacher.model, teacher.extractor)
+    assert teacher_fingerprint(teacher.model, teacher.extractor) == before
+    teacher.extractor.mean += 1
+    assert teacher_fingerprint(teacher.model, teacher.extractor) != before
+
+
+def test_a_clip_that_does_not_decode_stops_or_stays_without_scores(score, clips, tmp_path):
+    broken = clips[9]
+    Path(broken["audio"]["path"]).write_bytes(b"not audio")
+    with pytest.raises(ValueError, match=broken["id"]):
+        score()
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.npy")}
+    assert len(finished) == 1
+    rows = score(num_workers=1, on_error="skip")[0:24]
+    assert finished.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.npy")}.items()
+    np.testing.assert_array_equal(np.isnan(rows).any(axis=1), np.arange(24) == 9)
+
+
+def test_a_teacher_of_other_classes_is_refused(score, clips):
+    others = Dataset.from_list([clips[0]], features=tagging_features(Vocabulary(("dog", "rain", "cat"))))
+    with pytest.raises(ValueError, match="class 2 is 'cat' in the data and 'rooster' in the model"):
+        score(others)

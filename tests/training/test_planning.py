@@ -1,0 +1,163 @@
+"""A plan's numbers are those of the run, and no setting leaves the plan as it was."""
+
+import json
+from dataclasses import asdict, fields, replace
+
+import pytest
+import torch
+
+from psla_hf.loading.sampler import EpochSampler
+from psla_hf.training.build import build_model, build_optimizer
+from psla_hf.training.plan import activation_bytes, model_without_numbers, plan
+from psla_hf.training.recipes import TARGETS, Recipe, get_recipe
+from tests.conftest import TINY_BACKBONE
+
+TINY = replace(
+    Recipe(), backbone=TINY_BACKBONE, pretraining="none", max_length=64, batch_size=8, warmup_steps=10, epochs=12
+)
+TINY = replace(TINY, halve_from_epoch=4, halve_every=2, average_last=5)
+NUMBERS = {"num_train": 50, "num_test": 6, "num_classes": 3}
+
+# Another value for each setting, and what in the plan it must change besides the settings themselves.
+CHANGES = {
+    "backbone": ("test_resnet", "num_parameters"),
+    "pooling": ("mean", "num_parameters"),
+    "num_attention_heads": (2, "num_parameters"),
+    "pretraining": ("timm", None),
+    "first_convolution": ("sum", None),
+    "batch_norm_momentum": (0.1, None),
+    "max_length": (96, "memory"),
+    "epochs": (13, "total_updates"),
+    "batch_size": (16, "updates_per_epoch"),
+    "gradient_accumulation": (2, "total_steps"),
+    "gradient_clipping": (1.0, None),
+    "optimizer": ("sgd", "memory"),
+    "learning_rate": (0.01, "learning_rates"),
+    "warmup_steps": (20, "warmup_end"),
+    "halve_from_epoch": (5, "learning_rates"),
+    "halve_every": (3, "learning_rates"),
+    "weight_decay": (0.0, None),
+    "adam_beta1": (0.9, None),
+    "adam_beta2": (0.99, None),
+    "balanced_sampling": (False, None),
+    "mixup_rate": (0.25, None),
+    "mixup_alpha": (2.0, None),
+    "gain_db": (3.0, None),
+    "time_roll": (True, None),
+    "mixstyle_rate": (0.5, None),
+    "mixstyle_alpha": (0.3, None),
+    "frequency_mask": (0, None),
+    "time_mask": (0, None),
+    "average_last": (3, "averaged_epochs"),
+    "batch_norm_of_average": ("reestimate", None),
+    "report": ("best_on_validation", None),
+    "compile": (True, None),
+    "channels_last": (False, None),
+    "sync_batch_norm": (True, None),
+}
+
+
+@pytest.fixture(scope="module")
+def before():
+    return plan(TINY, **NUMBERS)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+def test_every_setting_changes_the_plan(before, name):
+    value, number = CHANGES[name]
+    after = plan(replace(TINY, **{name: value}), **NUMBERS)
+    assert asdict(after) != asdict(before) and str(after) != str(before)
+    if number is not None:
+        assert getattr(after, number) != getattr(before, number)
+
+
+def test_the_plan_of_full_audioset_has_the_papers_numbers():
+    """1,953,082 clips in batches of 100, the rate's halvings, the epochs averaged, the parameters of Table XIII."""
+    name = "audioset_full"
+    made = plan(get_recipe(name), num_train=1_953_082, num_test=20_371, num_classes=527, name=name)
+    assert (made.updates_per_epoch, made.samples_per_epoch, made.total_updates) == (19_531, 1_953_100, 585_930)
+    assert made.warmup_end == (1000, 1)
+    assert made.learning_rates == pytest.approx([1e-4 / 2 ** max(0, (epoch - 6) // 5) for epoch in range(1, 31)])
+    assert made.averaged_epochs == (16, 30)
+    assert round(made.num_parameters / 1e6, 2) == 13.64
+    assert made.target == TARGETS[name]
+    assert "rises linearly until update 1,000, in epoch 1; then it is 0.0001 to epoch 10" in str(made)
+    assert "ensemble 0.4518" in str(made).replace("\n", " ")
+
+
+def test_an_epoch_is_as_long_as_the_samplers(before):
+    sampler = EpochSampler(NUMBERS["num_train"], seed=0, multiple_of=TINY.batch_size)
+    assert before.samples_per_epoch == len(sampler) == before.updates_per_epoch * TINY.batch_size
+
+
+def test_the_rate_is_the_one_at_each_epochs_last_update(before):
+    """Seven updates an epoch: the warm-up of ten ends in the second."""
+    assert before.warmup_end == (10, 2)
+    assert before.learning_rates[:3] == pytest.approx([0.7e-3, 1e-3, 1e-3])
+    assert before.learning_rates[4] == before.learning_rates[5] == 0.5e-3
+
+
+def test_accumulation_and_processes_share_the_batch_and_leave_the_updates(before):
+    shared = plan(replace(TINY, gradient_accumulation=2), **NUMBERS, num_processes=4)
+    assert shared.clips_per_step == 1 and shared.steps_per_epoch == 2 * before.steps_per_epoch
+    assert (shared.total_updates, shared.learning_rates) == (before.total_updates, before.learning_rates)
+    with pytest.raises(ValueError, match="multiple of gradient_accumulation times processes, 3, got 8"):
+        plan(TINY, **NUMBERS, num_processes=3)
+
+
+@pytest.mark.parametrize("backbone", [TINY_BACKBONE, "test_resnet"])
+def test_activations_counted_without_numbers_are_those_on_a_cpu(backbone):
+    recipe = replace(TINY, backbone=backbone)
+    model = build_model(recipe, ["a", "b"], seed=0).train()
+    assert activation_bytes(model_without_numbers(recipe, 2), 70) == activation_bytes(model, 70) > 0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_parameters_gradients_and_optimizer_states_are_exact(optimizer):
+    recipe = replace(TINY, optimizer=optimizer)
+    model = build_model(recipe, ["a", "b", "c"], seed=0)
+    made = build_optimizer(recipe, model)
+    model(torch.randn(2, 64, 128), labels=torch.zeros(2, 3)).loss.backward()
+    made.step()
+    memory = plan(recipe, **NUMBERS).memory
+    assert memory["parameters"] == sum(parameter.nbytes for parameter in model.parameters())
+    assert memory["gradients"] == sum(parameter.grad.nbytes for parameter in model.parameters())
+    states = [value for state in made.state.values() for value in state.values() if value is not None]
+    assert memory["optimizer_states"] == sum(value.nbytes for value in states)
+
+
+def test_a_saved_model_has_the_planned_bytes(before, tmp_path):
+    """But for safetensors' head, whose length its first eight bytes tell."""
+    build_model(TINY, ["a", "b", "c"], seed=0).save_pretrained(tmp_path)
+    content = (tmp_path / "model.safetensors").read_bytes()
+    head = 8 + int.from_bytes(content[:8], "little")
+    assert len(content) - head == before.files["model.safetensors"] == before.files["last_epoch/model.safetensors"]
+
+
+def test_a_plan_is_plain_data_and_reads_like_a_method_section(before):
+    json.dumps(asdict(before))
+    titles = [line.split()[0] for line in str(before).splitlines() if not line.startswith(" ")]
+    expected = "Recipe Data Model Input Batches Schedule Aggregation Memory Files To Settings"
+    assert titles == expected.split()
+    assert max(map(len, str(before).splitlines())) <= 120
+
+
+def test_a_warm_up_longer_than_the_run_is_said(before):
+    long = plan(replace(TINY, warmup_steps=1000), **NUMBERS)
+    assert "does not end within the run" in str(long) and "does not end" not in str(before)
+
+
+def test_models_that_are_kept_are_planned_for(before):
+    kept = plan(TINY, **NUMBERS, keep_epochs=True).files
+    assert kept[f"all {TINY.epochs} of epochs/"] == TINY.epochs * kept["model.safetensors"]
+    assert not any("epochs/" in name for name in before.files) and "metrics.jsonl" in str(before)
+
+
+def test_what_is_known_of_the_data_is_told(before):
+    assert "(1.5 hours)" in str(plan(TINY, **NUMBERS, train_hours=1.5)) and "hours)" not in str(before)
+
+
+@pytest.mark.parametrize("name", ["num_train", "num_test", "num_classes", "num_processes"])
+def test_impossible_numbers_are_refused(name):
+    with pytest.raises(ValueError, match=f"Expected {name} of at least 1, got 0"):
+        plan(TINY, **NUMBERS | {name: 0})

@@ -1,0 +1,209 @@
+"""A run learns, repeats itself to the bit, and leaves models that load."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from psla_hf.data.schema import targets_of, with_targets
+from psla_hf.data.toy import make_scenes
+from psla_hf.training.build import build_model
+from psla_hf.training.recipes import get_recipe
+from psla_hf.training.trainer import RunInterruptedError, Trainer
+from tests.conftest import TINY_BACKBONE
+
+RECIPE = replace(
+    get_recipe("scenes"), backbone=TINY_BACKBONE, pretraining="none", epochs=3, batch_size=8, warmup_steps=2
+)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return make_scenes(24, seed=1)[0], make_scenes(20, seed=2)[0]
+
+
+def run(recipe, scenes, path, accelerator, **options) -> dict:
+    return Trainer(recipe, *scenes, path, accelerator, **options).train()
+
+
+def test_a_run_leaves_models_that_load_and_results_that_say_how(scenes, tmp_path, accelerator):
+    rows = []
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, seed=3)
+    results = trainer.train(report=rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == rows
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
+    assert results["seed"] == 3 and results["clips"] == {"train": 24, "test": 20}
+    assert set(results["results"]) == {"single", "last_epoch", "averaged", "ensemble"}
+    for path in (tmp_path / "run", tmp_path / "run" / "last_epoch"):
+        model = AutoModelForAudioClassification.from_pretrained(path)
+        assert not model.training
+        assert model.config.id2label[0] == "tone"
+        assert AutoFeatureExtractor.from_pretrained(path).max_length == RECIPE.max_length
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_the_same_seed_gives_the_same_bits_whatever_the_workers(scenes, tmp_path, accelerator, num_workers):
+    first = run(RECIPE, scenes, tmp_path / "a", accelerator, seed=1)
+    second = run(RECIPE, scenes, tmp_path / "b", accelerator, seed=1, num_workers=num_workers)
+    assert first["results"] == second["results"]
+    a, b = (AutoModelForAudioClassification.from_pretrained(tmp_path / name).state_dict() for name in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tmp_path, accelerator):
+    one = run(replace(RECIPE, average_last=1), scenes, tmp_path / "one", accelerator)["results"]
+    assert one["averaged"] == one["last_epoch"]
+    two = run(replace(RECIPE, average_last=2), scenes, tmp_path / "two", accelerator)["results"]
+    assert two["last_epoch"] == one["last_epoch"]
+    assert two["averaged"] != two["last_epoch"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.1},
+        {"optimizer": "sgd"},
+        {"gradient_clipping": 1e-3},
+        {"time_roll": True},
+        {"mixstyle_rate": 1.0},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_settings_change_the_run(scenes, tmp_path, accelerator, change):
+    recipe = replace(RECIPE, epochs=1)
+    run(recipe, scenes, tmp_path / "plain", accelerator)
+    run(replace(recipe, **change), scenes, tmp_path / "changed", accelerator)
+    plain, changed = (
+        AutoModelForAudioClassification.from_pretrained(tmp_path / name).state_dict() for name in ("plain", "changed")
+    )
+    assert any(not torch.equal(tensor, changed[name]) for name, tensor in plain.items())
+
+
+def test_accumulated_gradients_are_those_of_the_batch(scenes, tmp_path, accelerator):
+    """With LayerNorm, which does not see what else is in a step."""
+    recipe = replace(RECIPE, backbone="test_efficientnet_ln", epochs=1, optimizer="sgd")
+    whole = run(recipe, scenes, tmp_path / "whole", accelerator)
+    parts = run(replace(recipe, gradient_accumulation=4), scenes, tmp_path / "parts", accelerator)
+    assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-5)
+    assert parts["results"]["last_epoch"] == pytest.approx(whole["results"]["last_epoch"], rel=1e-4)
+
+
+def test_statistics_of_the_average_can_be_estimated_anew(scenes, tmp_path, accelerator):
+    recipe = replace(RECIPE, batch_norm_of_average="reestimate")
+    results = run(recipe, scenes, tmp_path / "run", accelerator)["results"]
+    assert results["averaged_reestimated"] != results["averaged"]
+    plain = run(RECIPE, scenes, tmp_path / "plain", accelerator)["results"]
+    assert results["averaged"] == plain["averaged"]
+
+
+def test_the_single_figure_is_the_recipes(scenes, tmp_path, accelerator):
+    results = run(RECIPE, scenes, tmp_path / "last", accelerator)
+    expected = sum(row["mAP"] for row in results["epochs"]) / 3  # of the last five there are three
+    assert results["results"]["single"]["mAP"] == pytest.approx(expected)
+    recipe = replace(RECIPE, report="best_on_validation")
+    with pytest.raises(ValueError, match="Expected validation clips"):
+        run(recipe, scenes, tmp_path / "none", accelerator)
+    results = run(recipe, scenes, tmp_path / "best", accelerator, validation_clips=make_scenes(16, seed=3)[0])
+    best = max(results["epochs"], key=lambda row: row["validation_mAP"])
+    assert results["results"]["single"]["mAP"] == best["mAP"]
+
+
+def test_models_of_epochs_are_kept_on_request(scenes, tmp_path, accelerator):
+    run(RECIPE, scenes, tmp_path / "run", accelerator, keep_epochs=True)
+    assert sorted(path.name for path in (tmp_path / "run" / "epochs").iterdir()) == ["001", "002", "003"]
+    AutoModelForAudioClassification.from_pretrained(tmp_path / "run" / "epochs" / "002")
+
+
+def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(scenes, tmp_path, accelerator):
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(RECIPE, *scenes, tmp_path / "run", accelerator).train(report=stop)
+    with pytest.raises(FileExistsError, match="Resume the run in it"):
+        Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    with pytest.raises(ValueError, match=r"recipe.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
+        Trainer(replace(RECIPE, learning_rate=0.1), *scenes, tmp_path / "run", accelerator, seed=1, resume=True)
+    results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
+    assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]
+    assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
+    own = run(RECIPE, scenes, tmp_path / "own", accelerator)
+    relabelled = with_targets(scenes[0], 1 - targets_of(scenes[0]))
+    other = run(RECIPE, (relabelled, scenes[1]), tmp_path / "other", accelerator)
+    assert own["epochs"][0]["loss"] != other["epochs"][0]["loss"]
+
+
+def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_path, accelerator):
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(FileExistsError, match="is not empty"):
+        Trainer(RECIPE, *scenes, tmp_path, accelerator)
+    assert Trainer(RECIPE, *scenes, tmp_path, accelerator, overwrite=True).output_dir == tmp_path
+
+
+def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
+    Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    assert Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+
+
+def test_a_broken_clip_stops_a_run_unless_it_may_be_redrawn_and_then_it_is_counted(scenes, tmp_path, accelerator):
+    rows = scenes[0].to_list()
+    rows[5]["audio"]["bytes"] = b"not audio"
+    broken = Dataset.from_list(rows, features=scenes[0].features)
+    with pytest.raises(ValueError, match="Clip 'scene-1-00005'"):
+        run(RECIPE, (broken, scenes[1]), tmp_path / "raise", accelerator)
+    results = run(RECIPE, (broken, scenes[1]), tmp_path / "redraw", accelerator, on_error="redraw", tolerated_share=0.1)
+    assert sum(row["redrawn"] for row in results["epochs"]) > 0
+    assert {row["short"] for row in results["epochs"]} == {0}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    with torch.no_grad():
+        trainer.model.pooling.scores.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"loss is not finite in epoch 1, batch 1.*scene-1-"):
+        trainer.train()
+    assert len(list((tmp_path / "run" / "failed").iterdir())) == 1
+
+
+def test_a_broken_clip_that_was_mixed_in_is_named_too(scenes, tmp_path, accelerator, monkeypatch):
+    trainer = Trainer(replace(RECIPE, mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
+    batch = next(trainer.epochs.batches(1))
+    partners = set(batch["mixed_in"]) - set(batch["ids"])
+    assert len(batch["mixed_in"]) == len(batch["ids"]) == RECIPE.batch_size and partners
+    with torch.no_grad():
+        trainer.model.pooling.scores.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=partners.pop()):
+        trainer.train()
+
+
+def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp_path, accelerator, monkeypatch):
+    whole = run(RECIPE, scenes, tmp_path / "whole", accelerator)
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "stopped", accelerator)
+    evaluate = trainer._evaluate
+
+    def told(loader):
+        trainer._terminated = trainer.state.place.epoch == RECIPE.epochs  # in the last one
+        return evaluate(loader)
+
+    monkeypatch.setattr(trainer, "_evaluate", told)
+    with pytest.raises(RunInterruptedError):
+        trainer.train()
+    resumed = run(RECIPE, scenes, tmp_path / "stopped", accelerator, resume=True)
+    assert resumed["results"] == whole["results"]
+
+
+def test_initialisation_follows_from_the_seed_and_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    first, same, other = (build_model(RECIPE, ["a", "b"], seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    name = "psla.backbone.conv_stem.weight"
+    assert torch.equal(first[name], same[name]) and not torch.equal(first[name], other[name])
