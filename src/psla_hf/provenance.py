@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
 __all__ = ["cpu_count", "provenance"]
 
 
@@ -26,6 +24,8 @@ PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "ti
 
 def provenance() -> dict:
     """Command, commit, versions and machine of this process. Names no host, user or absolute path."""
+    import torch  # here, because it takes seconds, and the version is asked for without it
+
     command = [Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]
     return {
         "command": " ".join(command),

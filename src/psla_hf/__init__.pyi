@@ -1,0 +1,11 @@
+from .enhancement.algorithm import enhance_labels as enhance_labels
+from .inference.tagger import AudioTagger as AudioTagger
+from .labels.ontology import Ontology as Ontology
+from .models.configuration_psla import PslaConfig as PslaConfig
+from .models.configuration_psla import PslaEnsembleConfig as PslaEnsembleConfig
+from .models.feature_extraction_psla import PslaFeatureExtractor as PslaFeatureExtractor
+from .models.modeling_psla import PslaForAudioClassification as PslaForAudioClassification
+from .models.modeling_psla import PslaModel as PslaModel
+from .models.modeling_psla_ensemble import PslaEnsembleForAudioClassification as PslaEnsembleForAudioClassification
+from .models.modeling_psla_ensemble import PslaEnsembleModel as PslaEnsembleModel
+from .provenance import __version__ as __version__

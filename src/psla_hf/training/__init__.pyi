@@ -1,0 +1,4 @@
+from .recipes import Recipe as Recipe
+from .recipes import get_recipe as get_recipe
+from .trainer import RunInterruptedError as RunInterruptedError
+from .trainer import Trainer as Trainer
