@@ -95,31 +95,6 @@ def test_what_is_no_checkpoint_is_one_clear_line(script, tmp_path, capsys):
     assert "error: Could not read" in capsys.readouterr().err
 
 
-def test_the_feature_benchmark_compares_three_ways(script, tmp_path, capsys):
-    script("benchmark.py", "features", "--rounds", 1, "--output", tmp_path / "speed.json")
-    results = json.loads((tmp_path / "speed.json").read_text())["results"]
-    assert len(results) == 3 and results["PslaFeatureExtractor"]["ratio"] == 1
-    assert "time goes" in capsys.readouterr().out
-
-
-def test_the_sampling_benchmark_finds_the_law_kept(script, tmp_path):
-    script("benchmark.py", "sampling", "--clips", 3000, "--output", tmp_path / "sampling.json")
-    results = json.loads((tmp_path / "sampling.json").read_text())["results"]
-    assert results["readers"]["same_clips"] is True
-    for figures in results["law"].values():
-        assert figures["mean"] == pytest.approx(1, abs=0.05) and figures["variance"] == pytest.approx(1, abs=0.3)
-    order = list(results["order"].values())
-    assert order[0]["repeated_pairs"] < order[1]["repeated_pairs"]  # independent draws, copies in place
-
-
-def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(script, esc_folder, tmp_path):
-    options = ("--rounds", 1, "--minutes", 0.01, "--output", tmp_path / "data.json")
-    script("benchmark.py", "data", "--data-dir", esc_folder, *options)
-    results = json.loads((tmp_path / "data.json").read_text())["results"]
-    assert len(results["speed"]) == 4 and results["speed"]["plain loader"]["ratio"] == 1
-    assert results["memory"][0]["clips"] > 0
-
-
 def test_the_figures_in_the_documents_are_those_of_the_result_files():
     documents = runpy.run_path(str(SCRIPTS / "update_documents.py"))
     for name, parts in documents["DOCUMENTS"].items():

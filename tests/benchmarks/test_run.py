@@ -1,0 +1,43 @@
+"""Each benchmark of the runner runs in small and compares what it says."""
+
+import json
+import runpy
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def run_benchmark(monkeypatch):
+    """Run `python -m benchmarks.run` in this process."""
+
+    def run(*arguments) -> None:
+        monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
+        runpy.run_module("benchmarks.run", run_name="__main__")
+
+    return run
+
+
+def test_the_feature_benchmark_compares_three_ways(run_benchmark, tmp_path, capsys):
+    run_benchmark("features", "--rounds", 1, "--output", tmp_path / "speed.json")
+    results = json.loads((tmp_path / "speed.json").read_text())["results"]
+    assert len(results) == 3 and results["PslaFeatureExtractor"]["ratio"] == 1
+    assert "time goes" in capsys.readouterr().out
+
+
+def test_the_sampling_benchmark_finds_the_law_kept(run_benchmark, tmp_path):
+    run_benchmark("sampling", "--clips", 3000, "--output", tmp_path / "sampling.json")
+    results = json.loads((tmp_path / "sampling.json").read_text())["results"]
+    assert results["readers"]["same_clips"] is True
+    for figures in results["law"].values():
+        assert figures["mean"] == pytest.approx(1, abs=0.05) and figures["variance"] == pytest.approx(1, abs=0.3)
+    order = list(results["order"].values())
+    assert order[0]["repeated_pairs"] < order[1]["repeated_pairs"]  # independent draws, copies in place
+
+
+def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(run_benchmark, esc_folder, tmp_path):
+    options = ("--rounds", 1, "--minutes", 0.01, "--output", tmp_path / "data.json")
+    run_benchmark("data", "--data-dir", esc_folder, *options)
+    results = json.loads((tmp_path / "data.json").read_text())["results"]
+    assert len(results["speed"]) == 4 and results["speed"]["plain loader"]["ratio"] == 1
+    assert results["memory"][0]["clips"] > 0
