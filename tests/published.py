@@ -1,7 +1,6 @@
 """What there is to publish, in small: a trained run, an ensemble, label sets."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from psla_hf.training.recipes import get_recipe
 from psla_hf.training.trainer import Trainer
 from tests.conftest import TINY_BACKBONE
 
-RECIPE = replace(get_recipe("scenes"), backbone=TINY_BACKBONE, pretraining="none", epochs=2, warmup_steps=2)
+RECIPE = get_recipe("scenes").replace(backbone=TINY_BACKBONE, pretraining="none", epochs=2, warmup_steps=2)
 # As a load of ESC-10 with a missing clip is described; the clips are synthetic scenes.
 FOUND = {"source": "esc10", "splits": {"fold 1": 23, "fold 2": 20}, "listed": 44, "found": 43, "hours": 0.01}
 ABOUT = {"esc": {**FOUND, "vocabulary": "0", "notes": ["One clip has no label."], "missing": 1, "unreadable": 0}}

@@ -1,7 +1,5 @@
 """What runs on a CPU runs on a GPU, in half precision too. Needs one: without it these tests are skipped."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -14,8 +12,8 @@ from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-RECIPE = replace(
-    get_recipe("scenes"), backbone=TINY_BACKBONE, pretraining="none", epochs=3, batch_size=8, warmup_steps=2
+RECIPE = get_recipe("scenes").replace(
+    backbone=TINY_BACKBONE, pretraining="none", epochs=3, batch_size=8, warmup_steps=2
 )
 
 
@@ -71,5 +69,5 @@ def test_a_stopped_run_goes_on_in_half_precision(scenes, tmp_path, monkeypatch):
 
 
 def test_the_model_compiles_and_synchronises(scenes, tmp_path):
-    recipe = replace(RECIPE, compile=True, sync_batch_norm=True, epochs=1)
+    recipe = RECIPE.replace(compile=True, sync_batch_norm=True, epochs=1)
     assert Trainer(recipe, *scenes, tmp_path, on_gpu("bf16")).train()["results"]["averaged"]["mAP"] > 0

@@ -1,12 +1,13 @@
 """Settings come from the recipe, then from a file, then from flags; what is no setting is refused."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from psla_hf.commands.arguments import parse_with_recipe, read_settings
-from psla_hf.training.recipes import get_recipe, setting
+from psla_hf.settings import setting
+from psla_hf.training.recipes import get_recipe
 
 
 @dataclass
@@ -39,13 +40,13 @@ def test_a_flag_goes_before_the_file_and_the_file_before_the_recipe(parse, file)
     config = file("recipe: audioset_full\nepochs: 7\nlearning_rate: 3e-4\ntime_roll: yes\n")
     run, recipe = parse("--config", config, "--epochs", 2, "--seed", 5)
     assert run == Run("audioset_full", 5)
-    assert recipe == replace(get_recipe("audioset_full"), epochs=2, learning_rate=3e-4, time_roll=True)
+    assert recipe == get_recipe("audioset_full").replace(epochs=2, learning_rate=3e-4, time_roll=True)
 
 
 def test_a_recipe_named_by_flag_goes_before_the_files(parse, file):
     run, recipe = parse("--config", file("recipe: audioset_full\nepochs: 7"), "--recipe", "fsd50k/no_mixup")
     assert run.recipe == "fsd50k/no_mixup"
-    assert recipe == replace(get_recipe("fsd50k"), mixup_rate=0.0, epochs=7)
+    assert recipe == get_recipe("fsd50k").replace(mixup_rate=0.0, epochs=7)
 
 
 def test_settings_that_only_fit_together_may_come_from_different_places(parse, file):
@@ -75,8 +76,8 @@ def test_without_a_word_the_recipe_is_the_scripts_default(parse):
 
 def test_json_is_read_as_yaml_is(parse, file):
     text = '{"recipe": "esc50", "optimizer": "adamw", "channels_last": false}'
-    assert parse("--config", file(text, "run.json"))[1] == replace(
-        get_recipe("esc50"), optimizer="adamw", channels_last=False
+    assert parse("--config", file(text, "run.json"))[1] == get_recipe("esc50").replace(
+        optimizer="adamw", channels_last=False
     )
 
 
@@ -91,12 +92,12 @@ def test_json_is_read_as_yaml_is(parse, file):
     ],
 )
 def test_flags_are_spelt_with_either_dash_and_switch_both_ways(parse, flags, changes):
-    assert parse(*flags)[1] == replace(get_recipe("esc10"), **changes)
+    assert parse(*flags)[1] == get_recipe("esc10").replace(**changes)
 
 
 def test_a_recipes_own_switch_holds_whatever_the_default_is(parse):
-    assert parse("--recipe", "audioset_balanced")[1].balanced_sampling is False
-    assert parse("--recipe", "audioset_balanced", "--balanced_sampling")[1].balanced_sampling is True
+    assert parse("--recipe", "audioset_balanced")[1].input.balanced_sampling is False
+    assert parse("--recipe", "audioset_balanced", "--balanced_sampling")[1].input.balanced_sampling is True
 
 
 @pytest.mark.parametrize("flag", ["--epoch", "--learningrate", "--conf"])

@@ -33,7 +33,7 @@ def test_train_evaluate_and_tag(script, esc_folder, tmp_path, capsys):
     script("train.py", "--data-dir", esc_folder, "--fold", 2, "--output-dir", tmp_path / "run", *SMALL)
     assert "averaged" in capsys.readouterr().out
     trained = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert trained["recipe"]["epochs"] == 2 and trained["recipe"]["mixup_rate"] == 0.5
+    assert trained["recipe"]["schedule"]["epochs"] == 2 and trained["recipe"]["augmentation"]["mixup_rate"] == 0.5
 
     options = ["--data-dir", esc_folder, "--fold", 2, "--output", tmp_path / "evaluated.json"]
     script("evaluate.py", tmp_path / "run", *options)

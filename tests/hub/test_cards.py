@@ -187,7 +187,12 @@ def test_streamed_clips_have_a_row_and_perhaps_no_known_length(copy):
 )
 def test_numbers_of_epochs_and_times_are_those_of_the_run(copy, recipe, seconds, said):
     folder, path = copy
-    settings = results(folder)["recipe"] | recipe | {"report": "last5"}
+    schedule, aggregation = {"epochs": recipe["epochs"]}, {"average_last": recipe["average_last"], "report": "last5"}
+    settings = results(folder)["recipe"]
+    settings = settings | {
+        "schedule": settings["schedule"] | schedule,
+        "aggregation": settings["aggregation"] | aggregation,
+    }
     change(path, recipe=settings, epochs=[{"seconds": of_epoch} for of_epoch in seconds])
     for words in (*said, "evaluation not counted"):
         assert words in one_line(model_card(folder)), words

@@ -5,13 +5,8 @@ import torch
 import torchaudio
 
 from psla_hf import PslaFeatureExtractor
-from psla_hf.loading.augmentation import (
-    Augmentation,
-    mask_spectrograms,
-    mix_frequency_styles,
-    mix_labels,
-    mix_waveforms,
-)
+from psla_hf.loading.augmentation import Augmentation, mix_labels, mix_waveforms
+from psla_hf.loading.spectrograms import augmented_log_mel, mask_spectrograms, mix_frequency_styles
 
 
 def test_a_mixture_has_the_first_clips_length_and_no_means():
@@ -103,13 +98,13 @@ def test_only_the_rows_that_ask_for_it_are_restyled():
     extractor = PslaFeatureExtractor(max_length=98)
     waves = 0.1 * torch.randn(3, 16000)
     batch = {"waveforms": waves, "lengths": torch.tensor([16000] * 3), "mask_draws": torch.rand(3, 4)}
-    plain = Augmentation().spectrograms(batch, extractor)
+    plain = augmented_log_mel(batch, extractor, Augmentation())
     batch["style"] = {
         "rows": torch.tensor([1]),
         "waveforms": torch.randn(1, 8000),
         "lengths": torch.tensor([8000]),
         "weights": torch.tensor([0.2]),
     }
-    restyled = Augmentation().spectrograms(batch, extractor)
+    restyled = augmented_log_mel(batch, extractor, Augmentation())
     assert torch.equal(plain[[0, 2]], restyled[[0, 2]])
     assert restyled[1].mean() > plain[1].mean() + 1  # the other clip is twenty decibels louder

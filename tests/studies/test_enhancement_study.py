@@ -1,7 +1,5 @@
 """The study's figures mean what they say, and it takes up what is there."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -46,7 +44,7 @@ def test_a_seed_gives_all_figures_and_the_same_again(tmp_path, accelerator):
     rng = np.random.default_rng(0)
     noise = [0.1 * rng.standard_normal(8000) for _ in range(20)]
     pool = as_clips(noise, [[k % 10] for k in range(20)], Vocabulary(SOUNDS), "noise", "all")
-    recipe = replace(STUDY_RECIPE, backbone=TINY_BACKBONE, pretraining="none", epochs=1, max_length=64)
+    recipe = STUDY_RECIPE.replace(backbone=TINY_BACKBONE, pretraining="none", epochs=1, max_length=64)
     first = study_seed((pool, pool), 0, tmp_path, accelerator, sizes=(48, 48), recipe=recipe)
     assert set(first["models"]) == {"original", "enhanced-mean", "enhanced-25P", "full"} and len(first["labels"]) == 15
     assert first["proposed"]["I+II"] >= max(first["proposed"]["I"], first["proposed"]["II"]) > 0

@@ -1,7 +1,7 @@
 """A plan's numbers are those of the run, and no setting leaves the plan as it was."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ from psla_hf.training.plan import activation_bytes, model_without_numbers, plan
 from psla_hf.training.recipes import TARGETS, Recipe, get_recipe
 from tests.conftest import TINY_BACKBONE
 
-TINY = replace(
-    Recipe(), backbone=TINY_BACKBONE, pretraining="none", max_length=64, batch_size=8, warmup_steps=10, epochs=12
+TINY = Recipe().replace(
+    backbone=TINY_BACKBONE, pretraining="none", max_length=64, batch_size=8, warmup_steps=10, epochs=12
 )
-TINY = replace(TINY, halve_from_epoch=4, halve_every=2, average_last=5)
+TINY = TINY.replace(halve_from_epoch=4, halve_every=2, average_last=5)
 NUMBERS = {"num_train": 50, "num_test": 6, "num_classes": 3}
 
 # Another value for each setting, and what in the plan it must change besides the settings themselves.
@@ -62,10 +62,10 @@ def before():
     return plan(TINY, **NUMBERS)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+@pytest.mark.parametrize("name", Recipe().settings())
 def test_every_setting_changes_the_plan(before, name):
     value, number = CHANGES[name]
-    after = plan(replace(TINY, **{name: value}), **NUMBERS)
+    after = plan(TINY.replace(**{name: value}), **NUMBERS)
     assert asdict(after) != asdict(before) and str(after) != str(before)
     if number is not None:
         assert getattr(after, number) != getattr(before, number)
@@ -86,8 +86,8 @@ def test_the_plan_of_full_audioset_has_the_papers_numbers():
 
 
 def test_an_epoch_is_as_long_as_the_samplers(before):
-    sampler = EpochSampler(NUMBERS["num_train"], seed=0, multiple_of=TINY.batch_size)
-    assert before.samples_per_epoch == len(sampler) == before.updates_per_epoch * TINY.batch_size
+    sampler = EpochSampler(NUMBERS["num_train"], seed=0, multiple_of=TINY.input.batch_size)
+    assert before.samples_per_epoch == len(sampler) == before.updates_per_epoch * TINY.input.batch_size
 
 
 def test_the_rate_is_the_one_at_each_epochs_last_update(before):
@@ -98,7 +98,7 @@ def test_the_rate_is_the_one_at_each_epochs_last_update(before):
 
 
 def test_accumulation_and_processes_share_the_batch_and_leave_the_updates(before):
-    shared = plan(replace(TINY, gradient_accumulation=2), **NUMBERS, num_processes=4)
+    shared = plan(TINY.replace(gradient_accumulation=2), **NUMBERS, num_processes=4)
     assert shared.clips_per_step == 1 and shared.steps_per_epoch == 2 * before.steps_per_epoch
     assert (shared.total_updates, shared.learning_rates) == (before.total_updates, before.learning_rates)
     with pytest.raises(ValueError, match="multiple of gradient_accumulation times processes, 3, got 8"):
@@ -107,14 +107,14 @@ def test_accumulation_and_processes_share_the_batch_and_leave_the_updates(before
 
 @pytest.mark.parametrize("backbone", [TINY_BACKBONE, "test_resnet"])
 def test_activations_counted_without_numbers_are_those_on_a_cpu(backbone):
-    recipe = replace(TINY, backbone=backbone)
+    recipe = TINY.replace(backbone=backbone)
     model = build_model(recipe, ["a", "b"], seed=0).train()
     assert activation_bytes(model_without_numbers(recipe, 2), 70) == activation_bytes(model, 70) > 0
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_parameters_gradients_and_optimizer_states_are_exact(optimizer):
-    recipe = replace(TINY, optimizer=optimizer)
+    recipe = TINY.replace(optimizer=optimizer)
     model = build_model(recipe, ["a", "b", "c"], seed=0)
     made = build_optimizer(recipe, model)
     model(torch.randn(2, 64, 128), labels=torch.zeros(2, 3)).loss.backward()
@@ -143,13 +143,13 @@ def test_a_plan_is_plain_data_and_reads_like_a_method_section(before):
 
 
 def test_a_warm_up_longer_than_the_run_is_said(before):
-    long = plan(replace(TINY, warmup_steps=1000), **NUMBERS)
+    long = plan(TINY.replace(warmup_steps=1000), **NUMBERS)
     assert "does not end within the run" in str(long) and "does not end" not in str(before)
 
 
 def test_models_that_are_kept_are_planned_for(before):
     kept = plan(TINY, **NUMBERS, keep_epochs=True).files
-    assert kept[f"all {TINY.epochs} of epochs/"] == TINY.epochs * kept["model.safetensors"]
+    assert kept[f"all {TINY.schedule.epochs} of epochs/"] == TINY.schedule.epochs * kept["model.safetensors"]
     assert not any("epochs/" in name for name in before.files) and "metrics.jsonl" in str(before)
 
 

@@ -1,6 +1,7 @@
 """Recipes are checked data with the paper's figures; a variant differs from its recipe in its own fields alone."""
 
-from dataclasses import asdict, replace
+import subprocess
+import sys
 
 import pytest
 
@@ -76,13 +77,14 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 def test_a_recipe_has_the_papers_settings(name):
     recipe = get_recipe(name)
-    assert {setting: getattr(recipe, setting) for setting in COMMON | OWN[name]} == COMMON | OWN[name]
+    settings = recipe.settings() | {"first_averaged_epoch": recipe.first_averaged_epoch}
+    assert {setting: settings[setting] for setting in COMMON | OWN[name]} == COMMON | OWN[name]
 
 
 def test_esc50_is_esc10_with_a_warm_up_over_the_same_share_of_the_updates():
     esc10, esc50 = get_recipe("esc10"), get_recipe("esc50")
-    assert replace(esc50, warmup_steps=esc10.warmup_steps) == esc10
-    assert esc50.warmup_steps / 1600 == esc10.warmup_steps / 320
+    assert esc50.replace(warmup_steps=esc10.schedule.warmup_steps) == esc10
+    assert esc50.schedule.warmup_steps / 1600 == esc10.schedule.warmup_steps / 320
 
 
 def test_the_default_schedule_is_the_papers_for_balanced_audioset():
@@ -91,7 +93,7 @@ def test_the_default_schedule_is_the_papers_for_balanced_audioset():
     rates = {epoch: recipe.learning_rate_factor((epoch - 1) * 208, 208) for epoch in (6, 35, 36, 40, 41, 46)}
     assert rates == {6: 1.0, 35: 1.0, 36: 0.5, 40: 0.5, 41: 0.25, 46: 0.125}
     assert recipe.first_averaged_epoch == 41
-    assert recipe == replace(get_recipe("audioset_balanced"), balanced_sampling=True)
+    assert recipe == get_recipe("audioset_balanced").replace(balanced_sampling=True)
 
 
 def test_the_rate_rises_linearly_and_ends_at_the_papers_step():
@@ -99,19 +101,20 @@ def test_the_rate_rises_linearly_and_ends_at_the_papers_step():
     assert recipe.learning_rate_factor(0, 208) == pytest.approx(0.001)
     assert recipe.learning_rate_factor(499, 208) == pytest.approx(0.5)
     assert recipe.learning_rate_factor(999, 208) == recipe.learning_rate_factor(1500, 208) == 1.0
-    assert replace(recipe, warmup_steps=0).learning_rate_factor(0, 208) == 1.0
+    assert recipe.replace(warmup_steps=0).learning_rate_factor(0, 208) == 1.0
 
 
 def test_a_short_run_is_averaged_from_its_first_epoch():
-    assert replace(Recipe(), epochs=3).first_averaged_epoch == 1
+    assert Recipe().replace(epochs=3).first_averaged_epoch == 1
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_differs_from_its_recipe_in_exactly_its_rows_fields(name):
     base, _, row = name.partition("/")
-    recipe, variant = asdict(RECIPES[base]), asdict(get_recipe(name))
+    recipe, variant = RECIPES[base].settings(), get_recipe(name).settings()
     changed = {field: value for field, value in variant.items() if value != recipe[field]}
     assert changed == (ABLATIONS | MODELS)[row]
+    assert get_recipe(name).target == TARGETS[name]
 
 
 def test_every_row_of_the_papers_tables_is_a_variant_with_its_figure():
@@ -142,7 +145,7 @@ def test_what_psla_leaves_out_or_aggregates_less_scores_lower(name):
 def test_the_models_of_table_xiii_are_the_recipes_own_and_its_variants():
     own = {"num_attention_heads": 4}
     assert [changes for changes, _ in PAPER_ARCHITECTURES.values() if changes != own] == list(MODELS.values())
-    assert Recipe().num_attention_heads == own["num_attention_heads"]
+    assert Recipe().model.num_attention_heads == own["num_attention_heads"]
 
 
 @pytest.mark.parametrize("name", ["esc99", "esc10/no_mixup", "audioset_full/", "fsd50k/resnet50_1_head"])
@@ -158,7 +161,7 @@ def test_a_row_that_is_no_setting_says_what_to_do(base):
 
 
 def test_the_batch_is_shared_equally_or_refused():
-    recipe = replace(Recipe(), batch_size=96, gradient_accumulation=4)
+    recipe = Recipe().replace(batch_size=96, gradient_accumulation=4)
     assert recipe.clips_per_step() == 24 and recipe.clips_per_step(num_processes=8) == 3
     with pytest.raises(ValueError, match="multiple of gradient_accumulation times processes, 20, got 96"):
         recipe.clips_per_step(num_processes=5)
@@ -168,6 +171,14 @@ def test_the_batch_is_shared_equally_or_refused():
     "wrong",
     [
         {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"adam_beta1": -0.1},
+        {"num_attention_heads": 0},
+        {"batch_norm_momentum": 1.1},
+        {"mixup_alpha": 0},
+        {"gain_db": -1.0},
+        {"average_last": 0},
         {"learning_rate": -1.0},
         {"mixup_rate": 1.5},
         {"time_mask": -1},
@@ -183,4 +194,27 @@ def test_the_batch_is_shared_equally_or_refused():
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        replace(get_recipe("esc10"), **wrong)
+        get_recipe("esc10").replace(**wrong)
+
+
+def test_a_settings_name_is_of_one_group_only():
+    recipe = Recipe()
+    names = [name for group in recipe.groups().values() for name in group]
+    assert len(set(names)) == len(names) == len(recipe.settings())
+    assert not set(names) & (set(recipe.groups()) - {"optimizer"})
+
+
+def test_a_replacement_touches_what_it_names_in_whatever_group_and_keeps_the_target():
+    recipe = get_recipe("esc10")
+    other = recipe.replace(epochs=2, mixup_rate=0)
+    assert other.settings() == recipe.settings() | {"epochs": 2, "mixup_rate": 0}
+    assert other.target == recipe.target and recipe.replace(target=None).target is None
+    with pytest.raises(ValueError, match=r"'epoch' is no setting of a recipe\. The nearest is 'epochs'"):
+        recipe.replace(epoch=2)
+
+
+def test_recipes_are_there_without_torch():
+    """A command's help lists their settings, and is not to take seconds."""
+    code = "import sys, psla_hf.training.recipes; print({'torch', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,7 +1,6 @@
 """A run learns, repeats itself to the bit, and leaves models that load."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from psla_hf.training.recipes import get_recipe
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 
-RECIPE = replace(
-    get_recipe("scenes"), backbone=TINY_BACKBONE, pretraining="none", epochs=3, batch_size=8, warmup_steps=2
+RECIPE = get_recipe("scenes").replace(
+    backbone=TINY_BACKBONE, pretraining="none", epochs=3, batch_size=8, warmup_steps=2
 )
 
 
@@ -43,7 +42,7 @@ def test_a_run_leaves_models_that_load_and_results_that_say_how(scenes, tmp_path
         model = AutoModelForAudioClassification.from_pretrained(path)
         assert not model.training
         assert model.config.id2label[0] == "tone"
-        assert AutoFeatureExtractor.from_pretrained(path).max_length == RECIPE.max_length
+        assert AutoFeatureExtractor.from_pretrained(path).max_length == RECIPE.input.max_length
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -56,9 +55,9 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_workers(scenes, tmp_path
 
 
 def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tmp_path, accelerator):
-    one = run(replace(RECIPE, average_last=1), scenes, tmp_path / "one", accelerator)["results"]
+    one = run(RECIPE.replace(average_last=1), scenes, tmp_path / "one", accelerator)["results"]
     assert one["averaged"] == one["last_epoch"]
-    two = run(replace(RECIPE, average_last=2), scenes, tmp_path / "two", accelerator)["results"]
+    two = run(RECIPE.replace(average_last=2), scenes, tmp_path / "two", accelerator)["results"]
     assert two["last_epoch"] == one["last_epoch"]
     assert two["averaged"] != two["last_epoch"]
 
@@ -75,9 +74,9 @@ def test_the_average_of_one_epoch_is_that_epoch_and_of_more_it_is_not(scenes, tm
     ids=lambda change: next(iter(change)),
 )
 def test_settings_change_the_run(scenes, tmp_path, accelerator, change):
-    recipe = replace(RECIPE, epochs=1)
+    recipe = RECIPE.replace(epochs=1)
     run(recipe, scenes, tmp_path / "plain", accelerator)
-    run(replace(recipe, **change), scenes, tmp_path / "changed", accelerator)
+    run(recipe.replace(**change), scenes, tmp_path / "changed", accelerator)
     plain, changed = (
         AutoModelForAudioClassification.from_pretrained(tmp_path / name).state_dict() for name in ("plain", "changed")
     )
@@ -86,15 +85,15 @@ def test_settings_change_the_run(scenes, tmp_path, accelerator, change):
 
 def test_accumulated_gradients_are_those_of_the_batch(scenes, tmp_path, accelerator):
     """With LayerNorm, which does not see what else is in a step."""
-    recipe = replace(RECIPE, backbone="test_efficientnet_ln", epochs=1, optimizer="sgd")
+    recipe = RECIPE.replace(backbone="test_efficientnet_ln", epochs=1, optimizer="sgd")
     whole = run(recipe, scenes, tmp_path / "whole", accelerator)
-    parts = run(replace(recipe, gradient_accumulation=4), scenes, tmp_path / "parts", accelerator)
+    parts = run(recipe.replace(gradient_accumulation=4), scenes, tmp_path / "parts", accelerator)
     assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-5)
     assert parts["results"]["last_epoch"] == pytest.approx(whole["results"]["last_epoch"], rel=1e-4)
 
 
 def test_statistics_of_the_average_can_be_estimated_anew(scenes, tmp_path, accelerator):
-    recipe = replace(RECIPE, batch_norm_of_average="reestimate")
+    recipe = RECIPE.replace(batch_norm_of_average="reestimate")
     results = run(recipe, scenes, tmp_path / "run", accelerator)["results"]
     assert results["averaged_reestimated"] != results["averaged"]
     plain = run(RECIPE, scenes, tmp_path / "plain", accelerator)["results"]
@@ -105,7 +104,7 @@ def test_the_single_figure_is_the_recipes(scenes, tmp_path, accelerator):
     results = run(RECIPE, scenes, tmp_path / "last", accelerator)
     expected = sum(row["mAP"] for row in results["epochs"]) / 3  # of the last five there are three
     assert results["results"]["single"]["mAP"] == pytest.approx(expected)
-    recipe = replace(RECIPE, report="best_on_validation")
+    recipe = RECIPE.replace(report="best_on_validation")
     with pytest.raises(ValueError, match="Expected validation clips"):
         run(recipe, scenes, tmp_path / "none", accelerator)
     results = run(recipe, scenes, tmp_path / "best", accelerator, validation_clips=make_scenes(16, seed=3)[0])
@@ -127,8 +126,8 @@ def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(
         Trainer(RECIPE, *scenes, tmp_path / "run", accelerator).train(report=stop)
     with pytest.raises(FileExistsError, match="Resume the run in it"):
         Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
-    with pytest.raises(ValueError, match=r"recipe.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
-        Trainer(replace(RECIPE, learning_rate=0.1), *scenes, tmp_path / "run", accelerator, seed=1, resume=True)
+    with pytest.raises(ValueError, match=r"recipe.optimizer.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
+        Trainer(RECIPE.replace(learning_rate=0.1), *scenes, tmp_path / "run", accelerator, seed=1, resume=True)
     results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
     assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]
     assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
@@ -175,10 +174,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
 
 
 def test_a_broken_clip_that_was_mixed_in_is_named_too(scenes, tmp_path, accelerator, monkeypatch):
-    trainer = Trainer(replace(RECIPE, mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
+    trainer = Trainer(RECIPE.replace(mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
     batch = next(trainer.epochs.batches(1))
     partners = set(batch["mixed_in"]) - set(batch["ids"])
-    assert len(batch["mixed_in"]) == len(batch["ids"]) == RECIPE.batch_size and partners
+    assert len(batch["mixed_in"]) == len(batch["ids"]) == RECIPE.input.batch_size and partners
     with torch.no_grad():
         trainer.model.pooling.scores.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=partners.pop()):
@@ -191,7 +190,7 @@ def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp
     evaluate = trainer._evaluate
 
     def told(loader):
-        trainer._terminated = trainer.state.place.epoch == RECIPE.epochs  # in the last one
+        trainer._terminated = trainer.state.place.epoch == RECIPE.schedule.epochs  # in the last one
         return evaluate(loader)
 
     monkeypatch.setattr(trainer, "_evaluate", told)

@@ -6,7 +6,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from copy import copy
+from dataclasses import Field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,18 @@ __all__ = ["add_data_flags", "command_line", "data_choice", "parse_with_recipe",
 
 
 Arguments = TypeVar("Arguments")
+
+GROUPS = {group: type(getattr(Recipe(), group)) for group in Recipe().groups()}
+
+
+class SettingsParser(HfArgumentParser):
+    """Leaves the ranges of `settings.setting` to the data classes' own check: argparse knows none."""
+
+    @staticmethod
+    def _parse_dataclass_field(parser: argparse.ArgumentParser, field: Field) -> None:
+        field = copy(field)
+        field.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
+        HfArgumentParser._parse_dataclass_field(parser, field)
 
 
 @contextmanager
@@ -88,10 +101,11 @@ def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tup
     in_file = settings.pop("recipe", run_type.recipe)  # type: ignore[attr-defined]
     name = chosen.recipe or in_file
 
-    parser = HfArgumentParser(cast("Any", [run_type, Recipe]), description=description, allow_abbrev=False)
+    parser = SettingsParser(cast("Any", [run_type, *GROUPS.values()]), description=description, allow_abbrev=False)
     parser.add_argument(*config.option_strings, metavar=config.metavar, help=config.help)
-    parser.set_defaults(**asdict(get_recipe(name)) | settings, recipe=name)
-    run, recipe, _ = parser.parse_args_into_dataclasses()
+    parser.set_defaults(**get_recipe(name).settings() | settings, recipe=name)
+    run, *groups, _ = parser.parse_args_into_dataclasses()
+    recipe = Recipe(**dict(zip(GROUPS, groups, strict=True)), target=get_recipe(name).target)
     check_used(recipe, get_recipe(name))
     return cast("tuple[Arguments, Recipe]", (run, recipe))
 
@@ -109,7 +123,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"Expected YAML or JSON in {path}: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {content!r}.")
-    known = ["recipe", *(field.name for field in fields(Recipe))]
+    known = ["recipe", *Recipe().settings()]
     for key, value in content.items():
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)[0]
@@ -118,7 +132,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {value!r}.")
     recipe = {key: str(content.pop(key)) for key in ("recipe",) if key in content}
     # Read as flags are: their types and choices are the command line's. (YAML takes 1e-3, for one, for a word.)
-    reader = HfArgumentParser(cast("Any", Recipe), exit_on_error=False, allow_abbrev=False)
+    reader = SettingsParser(cast("Any", list(GROUPS.values())), exit_on_error=False, allow_abbrev=False)
     try:
         values = vars(reader.parse_args([f"--{key}={value}" for key, value in content.items()]))
     except argparse.ArgumentError as error:

@@ -34,7 +34,7 @@ OF_AN_ORIGIN = ("command", "commit?", "psla_hf", "machine.accelerator?", "machin
 
 OF_A_MODEL = (*OF_AN_ORIGIN, "python", "classes", "clips.test", "results")
 
-OF_A_TRAINING = ("command", "commit?", "seed", "recipe.backbone", "clips.train", "data")
+OF_A_TRAINING = ("command", "commit?", "seed", "recipe.model.backbone", "clips.train", "data")
 
 OF_A_LOAD = ("source", "splits", "listed", "found", "missing", "unreadable", "hours?", "notes")
 
@@ -378,7 +378,9 @@ def _fold(command: str) -> str | None:
 def _base_models(trainings: Iterable[Mapping[str, Any]]) -> list[str] | None:
     """The models on the Hub whose weights the trainings began from, where those were timm's."""
     began = {
-        f"timm/{training['recipe']['backbone']}" for training in trainings if training.get("imagenet_weights") == "timm"
+        f"timm/{training['recipe']['model']['backbone']}"
+        for training in trainings
+        if training.get("imagenet_weights") == "timm"
     }
     return sorted(began) or None
 

@@ -1,15 +1,12 @@
-"""Mixup, masks and their like as functions of tensors and of random draws passed in. Knows no data sets."""
+"""Which augmentations there are, their random draws, and those of waveforms. Knows no data sets and no torch."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.settings import check, setting
 
-__all__ = ["Augmentation", "Draws", "mask_spectrograms", "mix_frequency_styles", "mix_labels", "mix_waveforms"]
+__all__ = ["Augmentation", "Draws", "mix_labels", "mix_waveforms"]
 
 
 @dataclass(frozen=True)
@@ -46,25 +43,23 @@ class Augmentation:
     PSLA has mixup and the two masks. Gain and time roll (as in EfficientAT: Schmid et al., ICASSP 2023) and frequency
     MixStyle (Schmid et al., DCASE 2022, after Zhou et al., ICLR 2021) were found to help CNNs later.
 
-    Attributes:
-        mixup_rate: Share of samples that are mixed with a partner drawn uniformly.
-        mixup_alpha: α of the mixing weight's distribution Beta(α, α).
-        gain_db: Largest gain, up or down, in decibels.
-        time_roll: Roll the clip in time by a random share of its length.
-        mixstyle_rate: Share of samples whose frequency response is mixed with another clip's.
-        mixstyle_alpha: α of that weight's distribution.
-        frequency_mask: Largest width of the frequency mask in mel bins.
-        time_mask: Largest width of the time mask in frames.
+    Raises:
+        ValueError: A value is out of range.
     """
 
-    mixup_rate: float = 0.0
-    mixup_alpha: float = 10.0
-    gain_db: float = 0.0
-    time_roll: bool = False
-    mixstyle_rate: float = 0.0
-    mixstyle_alpha: float = 0.4
-    frequency_mask: int = 0
-    time_mask: int = 0
+    mixup_rate: float = setting(0.0, "share of samples that are mixed with another", at_least=0, at_most=1)
+    mixup_alpha: float = setting(10.0, "the mixing weight follows Beta(alpha, alpha)", above=0)
+    gain_db: float = setting(0.0, "largest gain of a sample, up or down, in decibels; not in PSLA", at_least=0)
+    time_roll: bool = setting(False, "roll each sample in time by a random share of its length; not in PSLA")
+    mixstyle_rate: float = setting(
+        0.0, "share of samples that get a part of another's frequency response; not in PSLA", at_least=0, at_most=1
+    )
+    mixstyle_alpha: float = setting(0.4, "the weight of that follows Beta(alpha, alpha)", above=0)
+    frequency_mask: int = setting(0, "largest width of the frequency mask in mel bins", at_least=0)
+    time_mask: int = setting(0, "largest width of the time mask in frames", at_least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
     @property
     def partner_rates(self) -> tuple[float, float]:
@@ -98,19 +93,6 @@ class Augmentation:
             waveform = np.roll(waveform, int(draws.roll * len(waveform)))
         return waveform
 
-    def spectrograms(self, batch: dict[str, Any], extractor: PslaFeatureExtractor) -> Tensor:
-        """Unnormalized log-mel `[B, frames, F]` of a batch from `samples.collate`, restyled and masked."""
-        log_mel = extractor.log_mel(batch["waveforms"], batch["lengths"].tolist())
-        if "style" in batch:
-            rows, lengths = batch["style"]["rows"], batch["style"]["lengths"]
-            style = extractor.log_mel(batch["style"]["waveforms"], lengths.tolist())
-            frames, style_frames = (
-                torch.tensor([extractor.num_frames(length) for length in samples.tolist()])
-                for samples in (batch["lengths"][rows], lengths)
-            )
-            log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch["style"]["weights"])
-        return mask_spectrograms(log_mel, batch["mask_draws"], self.frequency_mask, self.time_mask)
-
 
 def mix_waveforms(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
     """Mixup of two waveforms: `weight` times the first plus `1 - weight` times the second.
@@ -135,58 +117,3 @@ def mix_waveforms(first: np.ndarray, second: np.ndarray, weight: float) -> np.nd
 def mix_labels(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
     """Labels `[K]` of the mixture: weighted alike, so that a class in both clips stays at 1."""
     return weight * first + (1 - weight) * second
-
-
-def mix_frequency_styles(
-    log_mel: Tensor, frames: Tensor, style: Tensor, style_frames: Tensor, weights: Tensor
-) -> Tensor:
-    """Frequency MixStyle: each clip's mean and deviation per mel bin, mixed with another clip's.
-
-    Args:
-        log_mel: Unnormalized `[B, frames, F]`.
-        frames: How many frames of each are not padding `[B]`; the padding stays as it is.
-        style: Log-mel of the other clips `[B, frames', F]`.
-        style_frames: Likewise `[B]`.
-        weights: Share that each clip keeps of its own statistics `[B]`; 1 changes nothing.
-    """
-    own_mean, own_deviation, inside = _statistics(log_mel, frames)
-    mean, deviation, _ = _statistics(style, style_frames)
-    share = weights.to(log_mel)[:, None, None]
-    mixed = (log_mel - own_mean) / own_deviation * (share * own_deviation + (1 - share) * deviation)
-    return torch.where(inside, mixed + share * own_mean + (1 - share) * mean, log_mel)
-
-
-def _statistics(log_mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and deviation per bin over the frames that count `[B, 1, F]`, and which these are `[B, frames, 1]`."""
-    frames = frames.to(log_mel.device)
-    inside = (torch.arange(log_mel.shape[1], device=log_mel.device) < frames[:, None])[:, :, None]
-    count = inside.sum(dim=1, keepdim=True).clamp(min=1)
-    mean = (log_mel * inside).sum(dim=1, keepdim=True) / count
-    variance = (((log_mel - mean) * inside) ** 2).sum(dim=1, keepdim=True) / count
-    return mean, (variance + 1e-6).sqrt(), inside
-
-
-def mask_spectrograms(log_mel: Tensor, draws: Tensor, frequency_mask: int, time_mask: int) -> Tensor:
-    """One frequency mask and one time mask per clip, filled with 0 (in the log-mel, before normalization).
-
-    The same law as torchaudio's `FrequencyMasking` and `TimeMasking`: a width from U(0, mask), then a start from
-    U(0, size - width), both rounded down. Torchaudio's draw one mask for the whole batch; these differ per clip.
-
-    Args:
-        log_mel: Unnormalized `[B, frames, F]`, on any device.
-        draws: `[B, 4]`, uniform in [0, 1): frequency width and start, time width and start.
-        frequency_mask: Largest width in mel bins; 0 for none.
-        time_mask: Largest width in frames; 0 for none.
-    """
-    draws = draws.to(log_mel.device)
-    in_frequency = _band(log_mel.shape[2], frequency_mask, draws[:, 0], draws[:, 1])[:, None, :]
-    in_time = _band(log_mel.shape[1], time_mask, draws[:, 2], draws[:, 3])[:, :, None]
-    return log_mel.masked_fill(in_frequency | in_time, 0.0)
-
-
-def _band(size: int, largest: int, width_draw: Tensor, start_draw: Tensor) -> Tensor:
-    """Boolean `[B, size]`, true inside each row's band."""
-    width = width_draw * min(largest, size)
-    start = (start_draw * (size - width)).floor()
-    position = torch.arange(size, device=width_draw.device)
-    return (position >= start[:, None]) & (position < (start + width.floor())[:, None])

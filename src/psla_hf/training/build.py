@@ -84,20 +84,21 @@ def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClas
         names: The classes, in index order.
         seed: Of the random initialisation; the global generator is left as it was.
     """
+    settings = recipe.model
     config = PslaConfig(
-        backbone=recipe.backbone,
-        pooling=recipe.pooling,
-        num_attention_heads=recipe.num_attention_heads,
-        batch_norm_momentum=recipe.batch_norm_momentum,
+        backbone=settings.backbone,
+        pooling=settings.pooling,
+        num_attention_heads=settings.num_attention_heads,
+        batch_norm_momentum=settings.batch_norm_momentum,
         id2label=dict(enumerate(names)),
         label2id={name: k for k, name in enumerate(names)},
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if recipe.pretraining == "none":
+        if settings.pretraining == "none":
             return PslaForAudioClassification(config)
-        weights = imagenet_weights(recipe.backbone, recipe.pretraining)
-        return PslaForAudioClassification.from_imagenet(config, weights, recipe.first_convolution)
+        weights = imagenet_weights(settings.backbone, settings.pretraining)
+        return PslaForAudioClassification.from_imagenet(config, weights, settings.first_convolution)
 
 
 def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator: Accelerator) -> nn.Module:
@@ -106,16 +107,16 @@ def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator
     Raises:
         ValueError: BatchNorm is to be synchronised on a CPU, which torch cannot.
     """
-    _freeze_unused(model, recipe.max_length)
-    if recipe.channels_last:
+    _freeze_unused(model, recipe.input.max_length)
+    if recipe.model.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
-    if recipe.sync_batch_norm and accelerator.num_processes > 1:
+    if recipe.model.sync_batch_norm and accelerator.num_processes > 1:
         if accelerator.device.type == "cpu":
             raise ValueError(
                 "Expected GPUs for sync_batch_norm: torch cannot synchronise BatchNorm on CPUs. Leave it out."
             )
         model = convert_sync_batchnorm(model)
-    if recipe.compile:
+    if recipe.model.compile:
         model.compile()
     return model
 
@@ -138,10 +139,9 @@ def _freeze_unused(model: PslaForAudioClassification, num_frames: int) -> None:
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """The recipe's optimizer over all parameters; for SGD, Adam's first decay is the momentum."""
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), recipe.learning_rate, recipe.adam_beta1, weight_decay=recipe.weight_decay
-        )
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    betas = (recipe.adam_beta1, recipe.adam_beta2)
-    return kind(model.parameters(), recipe.learning_rate, betas, weight_decay=recipe.weight_decay)
+    how = recipe.optimizer
+    if how.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), how.learning_rate, how.adam_beta1, weight_decay=how.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[how.optimizer]
+    betas = (how.adam_beta1, how.adam_beta2)
+    return kind(model.parameters(), how.learning_rate, betas, weight_decay=how.weight_decay)

@@ -41,22 +41,22 @@ def open_epochs(
     """
     rank, processes = accelerator.process_index, accelerator.num_processes
     if isinstance(clips, Dataset):
-        weights = balanced_weights(labels_of(clips)) if recipe.balanced_sampling else None
-        sampler = EpochSampler(len(clips), seed, weights, recipe.batch_size)
-        batch_size = recipe.batch_size // recipe.gradient_accumulation
+        weights = balanced_weights(labels_of(clips)) if recipe.input.balanced_sampling else None
+        sampler = EpochSampler(len(clips), seed, weights, recipe.input.batch_size)
+        batch_size = recipe.input.batch_size // recipe.input.gradient_accumulation
         return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)
     stream = TaggingStream.open(
         clips.index,
         recipe.clips_per_step(processes),
         seed=seed,
-        balanced=recipe.balanced_sampling,
+        balanced=recipe.input.balanced_sampling,
         augmentation=recipe.augmentation,
         num_workers=num_workers,
         rank=rank,
         num_processes=processes,
         on_error=maker.on_error,
         tolerated_share=maker.tolerated_share,
-        accumulation=recipe.gradient_accumulation,
+        accumulation=recipe.input.gradient_accumulation,
     )
     return StreamedEpochs(stream, num_workers)
 

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from psla_hf.models.modeling_psla import FRAME_HOP_SECONDS, PslaForAudioClassification
 
 from .build import build_model, build_optimizer
-from .recipes import TARGETS, Recipe, Target
+from .recipes import Recipe, Target
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE
 
 __all__ = ["Plan", "activation_bytes", "plan"]
@@ -83,7 +83,7 @@ class Plan:
             + ". Two checkpoints are kept until the run is finished, and a third is there while it is written. Small: "
             f"{METRICS_FILE}, {RESULTS_FILE}, each model's configuration, feature extractor and code.",
             "To reach": str(self.target) if self.target else "no published figures.",
-            "Settings": ", ".join(f"{name} {value}" for name, value in asdict(self.recipe).items()) + ".",
+            "Settings": ", ".join(f"{name} {value}" for name, value in self.recipe.settings().items()) + ".",
         }
         width = 13
         return "\n".join(
@@ -120,7 +120,7 @@ def plan(
         num_processes: That train together.
         train_hours: Hours of audio to train on, if known.
         keep_epochs: Whether the model of every epoch is kept.
-        name: The recipe's, under which its target is looked up.
+        name: The recipe's.
 
     Raises:
         ValueError: A number is below 1, or the processes cannot share a batch equally.
@@ -130,37 +130,39 @@ def plan(
         if number < 1:
             raise ValueError(f"Expected {what} of at least 1, got {number}.")
     clips_per_step = recipe.clips_per_step(num_processes)
-    updates = math.ceil(num_train / recipe.batch_size)
-    steps = updates * recipe.gradient_accumulation
-    ends = [epoch * updates - 1 for epoch in range(1, recipe.epochs + 1)]
-    peak = max(1, recipe.warmup_steps)
+    updates = math.ceil(num_train / recipe.input.batch_size)
+    steps = updates * recipe.input.gradient_accumulation
+    ends = [epoch * updates - 1 for epoch in range(1, recipe.schedule.epochs + 1)]
+    peak = max(1, recipe.schedule.warmup_steps)
     model = model_without_numbers(recipe, num_classes)
     memory = training_memory(recipe, model, clips_per_step, num_test)
     return Plan(
         name=name,
         recipe=recipe,
-        target=TARGETS.get(name),
+        target=recipe.target,
         **numbers,
         train_hours=train_hours,
-        samples_per_epoch=updates * recipe.batch_size,
+        samples_per_epoch=updates * recipe.input.batch_size,
         clips_per_step=clips_per_step,
         steps_per_epoch=steps,
-        total_steps=steps * recipe.epochs,
+        total_steps=steps * recipe.schedule.epochs,
         updates_per_epoch=updates,
-        total_updates=updates * recipe.epochs,
+        total_updates=updates * recipe.schedule.epochs,
         warmup_end=(peak, math.ceil(peak / updates)),
-        learning_rates=tuple(recipe.learning_rate * recipe.learning_rate_factor(end, updates) for end in ends),
-        averaged_epochs=(recipe.first_averaged_epoch, recipe.epochs),
+        learning_rates=tuple(
+            recipe.optimizer.learning_rate * recipe.learning_rate_factor(end, updates) for end in ends
+        ),
+        averaged_epochs=(recipe.first_averaged_epoch, recipe.schedule.epochs),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         memory=memory,
-        files=file_sizes(model, memory, recipe.epochs if keep_epochs else 0),
+        files=file_sizes(model, memory, recipe.schedule.epochs if keep_epochs else 0),
     )
 
 
 def model_without_numbers(recipe: Recipe, num_classes: int) -> PslaForAudioClassification:
     """The recipe's model in training mode on the meta device: shapes and types, no storage and no weights."""
     with torch.device("meta"):
-        return build_model(replace(recipe, pretraining="none"), [str(k) for k in range(num_classes)], seed=0).train()
+        return build_model(recipe.replace(pretraining="none"), [str(k) for k in range(num_classes)], seed=0).train()
 
 
 def training_memory(
@@ -173,8 +175,8 @@ def training_memory(
         "parameters": parameters,
         "gradients": parameters,
         "optimizer_states": optimizer_bytes(recipe, model),
-        "activations_per_clip": activation_bytes(model, recipe.max_length),
-        "log_mel_per_step": clips_per_step * recipe.max_length * model.config.num_mel_bins * 4,
+        "activations_per_clip": activation_bytes(model, recipe.input.max_length),
+        "log_mel_per_step": clips_per_step * recipe.input.max_length * model.config.num_mel_bins * 4,
         "averages_on_host": averaged + num_test * len(model.config.label_names) * 8,
     }
 
@@ -228,7 +230,9 @@ def describe_data(plan: Plan) -> str:
     """How many clips, and how they are drawn."""
     hours = "" if plan.train_hours is None else f" ({plan.train_hours:,.1f} hours)"
     drawn = (
-        "by the inverse frequency of their classes, with replacement" if plan.recipe.balanced_sampling else "in turn"
+        "by the inverse frequency of their classes, with replacement"
+        if plan.recipe.input.balanced_sampling
+        else "in turn"
     )
     return (
         f"{plan.num_train:,} clips{hours} to train on, {plan.num_test:,} to evaluate on after every epoch, "
@@ -239,38 +243,47 @@ def describe_data(plan: Plan) -> str:
 def describe_model(plan: Plan) -> str:
     """Architecture and initialisation."""
     recipe = plan.recipe
-    heads = f", {recipe.num_attention_heads} heads" if recipe.pooling == "attention" else ""
+    heads = f", {recipe.model.num_attention_heads} heads" if recipe.model.pooling == "attention" else ""
     start = (
         "from random weights"
-        if recipe.pretraining == "none"
-        else f"from ImageNet weights ({recipe.pretraining}; first convolution: {recipe.first_convolution})"
+        if recipe.model.pretraining == "none"
+        else f"from ImageNet weights ({recipe.model.pretraining}; first convolution: {recipe.model.first_convolution})"
     )
-    return f"{recipe.backbone}, {recipe.pooling} pooling{heads}, {plan.num_parameters:,} parameters, {start}."
+    return (
+        f"{recipe.model.backbone}, {recipe.model.pooling} pooling{heads}, {plan.num_parameters:,} parameters, {start}."
+    )
 
 
 def describe_input(recipe: Recipe) -> str:
     """Length and augmentation."""
+    augmentation, frames = recipe.augmentation, recipe.input.max_length
+    style = f"frequency MixStyle of {augmentation.mixstyle_rate:.0%} with Beta({augmentation.mixstyle_alpha:g})"
     changes = {
-        f"mixup of {recipe.mixup_rate:.0%} with Beta({recipe.mixup_alpha:g})": recipe.mixup_rate,
-        f"gain of up to {recipe.gain_db:g} dB": recipe.gain_db,
-        "time roll": recipe.time_roll,
-        f"frequency MixStyle of {recipe.mixstyle_rate:.0%} with Beta({recipe.mixstyle_alpha:g})": recipe.mixstyle_rate,
-        f"a mask of up to {recipe.frequency_mask} mel bins": recipe.frequency_mask,
-        f"a mask of up to {recipe.time_mask} frames": recipe.time_mask,
+        f"mixup of {augmentation.mixup_rate:.0%} with Beta({augmentation.mixup_alpha:g})": augmentation.mixup_rate,
+        f"gain of up to {augmentation.gain_db:g} dB": augmentation.gain_db,
+        "time roll": augmentation.time_roll,
+        style: augmentation.mixstyle_rate,
+        f"a mask of up to {augmentation.frequency_mask} mel bins": augmentation.frequency_mask,
+        f"a mask of up to {augmentation.time_mask} frames": augmentation.time_mask,
     }
     said = ", ".join(change for change, there in changes.items() if there) or "no augmentation"
-    return f"{recipe.max_length} frames ({recipe.max_length * FRAME_HOP_SECONDS:.2f} s); {said}."
+    return f"{frames} frames ({frames * FRAME_HOP_SECONDS:.2f} s); {said}."
 
 
 def describe_batches(plan: Plan) -> str:
     """How an update is shared out."""
     recipe = plan.recipe
-    clipping = f", gradients' norm at most {recipe.gradient_clipping:g}" if recipe.gradient_clipping else ""
+    clipping = (
+        f", gradients' norm at most {recipe.optimizer.gradient_clipping:g}"
+        if recipe.optimizer.gradient_clipping
+        else ""
+    )
     return (
-        f"{recipe.batch_size} clips per update, {plan.clips_per_step} in each step of each process (processes: "
-        f"{plan.num_processes}; steps per update: {recipe.gradient_accumulation}). {plan.updates_per_epoch:,} updates "
-        f"and {plan.steps_per_epoch:,} steps per epoch, {plan.total_updates:,} and {plan.total_steps:,} in all, by "
-        f"{recipe.optimizer}{clipping}."
+        f"{recipe.input.batch_size} clips per update, {plan.clips_per_step} in each step of each process (processes: "
+        f"{plan.num_processes}; steps per update: {recipe.input.gradient_accumulation}). "
+        f"{plan.updates_per_epoch:,} updates "
+        f"and {plan.steps_per_epoch:,} steps per epoch, {plan.total_updates:,} and {plan.total_steps:,} in all, "
+        f"by {recipe.optimizer.optimizer}{clipping}."
     )
 
 
@@ -279,14 +292,16 @@ def describe_schedule(plan: Plan) -> str:
     update, epoch = plan.warmup_end
     if update > plan.total_updates:
         return (
-            f"{plan.recipe.epochs} epochs. The warm-up of {update:,} updates does not end within the run, whose last "
-            f"rate is {plan.learning_rates[-1]:.3g}."
+            f"{plan.recipe.schedule.epochs} epochs. The warm-up of {update:,} updates does not end within the run, "
+            f"whose last rate is {plan.learning_rates[-1]:.3g}."
         )
     stretches = []
-    for rate, epochs in groupby(range(epoch, plan.recipe.epochs + 1), lambda number: plan.learning_rates[number - 1]):
+    for rate, epochs in groupby(
+        range(epoch, plan.recipe.schedule.epochs + 1), lambda number: plan.learning_rates[number - 1]
+    ):
         stretches.append(f"{rate:.3g} to epoch {list(epochs)[-1]}")
     rise = f"rises linearly until update {update:,}, in epoch {epoch}; then it is" if update > 1 else "is"
-    return f"{plan.recipe.epochs} epochs. The learning rate {rise} {', '.join(stretches)}."
+    return f"{plan.recipe.schedule.epochs} epochs. The learning rate {rise} {', '.join(stretches)}."
 
 
 def describe_aggregation(plan: Plan) -> str:
@@ -295,8 +310,10 @@ def describe_aggregation(plan: Plan) -> str:
     single = {
         "last5": "the mean of the last five epochs'",
         "best_on_validation": "that of the epoch best on the validation set",
-    }[plan.recipe.report]
-    statistics = {"average": "averaged too", "reestimate": "measured anew"}[plan.recipe.batch_norm_of_average]
+    }[plan.recipe.aggregation.report]
+    statistics = {"average": "averaged too", "reestimate": "measured anew"}[
+        plan.recipe.aggregation.batch_norm_of_average
+    ]
     return (
         f"Weights are averaged over epochs {first} to {last}, BatchNorm's statistics {statistics}; the ensemble is of "
         f"all {last} epochs. The single model's figure is {single}."

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from psla_hf.data.training_clips import TrainingClips, fingerprint
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
 from psla_hf.files import check_identity, to_json, write_complete, write_json
 from psla_hf.loading.samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
+from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -94,11 +94,10 @@ class Trainer:
         names = class_names(test_clips)
         self._check(train_clips, test_clips, validation_clips)
         self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
-        self.extractor = PslaFeatureExtractor(max_length=recipe.max_length)
-        self.augmentation = recipe.augmentation
-        maker = SampleMaker(len(names), self.extractor.sampling_rate, self.augmentation, on_error, tolerated_share)
+        self.extractor = PslaFeatureExtractor(max_length=recipe.input.max_length)
+        maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, on_error, tolerated_share)
         self.epochs = open_epochs(recipe, train_clips, maker, accelerator, seed=seed, num_workers=num_workers)
-        self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.gradient_accumulation
+        self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.input.gradient_accumulation
         self.test_clips, self.validation_clips = test_clips, validation_clips
         self.counts = {"train": self.epochs.num_clips, "test": len(test_clips)}
 
@@ -121,13 +120,13 @@ class Trainer:
                     f"Expected the same classes to {what} and to test on, got {class_names(clips)} and "
                     f"{class_names(test_clips)}."
                 )
-        if recipe.report == "best_on_validation" and validation_clips is None:
+        if recipe.aggregation.report == "best_on_validation" and validation_clips is None:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
         recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
     def _evaluation_loader(self, clips: Dataset, maker: SampleMaker) -> DataLoader:
         """Batches of all processes together, each clip once."""
-        batch_size = self.recipe.batch_size // self.recipe.gradient_accumulation
+        batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
         dataset = TaggingDataset(clips, maker)
         return self.accelerator.prepare(
             DataLoader(
@@ -159,7 +158,7 @@ class Trainer:
             check_identity(finished["identity"], self.state.identity, self.output_dir)
             return finished
         with self._watch_for_termination():
-            while self.state.place.epoch <= self.recipe.epochs:
+            while self.state.place.epoch <= self.recipe.schedule.epochs:
                 self._train_epoch()
                 self._end_epoch(report)
             return self._finish()
@@ -169,12 +168,12 @@ class Trainer:
         recipe, place = self.recipe, self.state.place
         self.model.train()
         batches = self.epochs.batches(place.epoch, place.batch)
-        clips = recipe.batch_size // recipe.gradient_accumulation  # of all processes, in a batch
+        clips = recipe.input.batch_size // recipe.input.gradient_accumulation  # of all processes, in a batch
         hidden = None if self.accelerator.is_local_main_process else True  # None: shown on a terminal only
         bar = tqdm(
             total=self.epochs.batches_per_epoch * clips,
             initial=place.batch * clips,
-            desc=f"epoch {place.epoch}/{recipe.epochs}",
+            desc=f"epoch {place.epoch}/{recipe.schedule.epochs}",
             unit=" clips",
             leave=False,
             disable=hidden,
@@ -191,28 +190,32 @@ class Trainer:
                 totals = self.state.totals
                 bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
                 if updated:
-                    self._between_updates(number // recipe.gradient_accumulation)
+                    self._between_updates(number // recipe.input.gradient_accumulation)
 
     def _step(self, batch: dict, number: int) -> bool:
         """Add a batch's gradients; update if it completes one."""
         recipe, accelerator = self.recipe, self.accelerator
-        complete = number % recipe.gradient_accumulation == 0
-        log_mel = self.augmentation.spectrograms(batch, self.extractor)
+        complete = number % recipe.input.gradient_accumulation == 0
+        log_mel = augmented_log_mel(batch, self.extractor, recipe.augmentation)
         with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
                 loss = self.model(self.extractor.normalize(log_mel), labels=batch["labels"]).loss
             self._check_finite(loss, batch, number)
-            accelerator.backward(loss / recipe.gradient_accumulation)
+            accelerator.backward(loss / recipe.input.gradient_accumulation)
         self.state.totals.loss += loss.item()
         self.state.totals.redrawn += len(batch["redrawn"])
         self.state.totals.short += len(batch["short"])
         self._check_redrawn(number)
         if complete:
-            if recipe.gradient_clipping:
-                accelerator.clip_grad_norm_(self.model.parameters(), recipe.gradient_clipping)
-            update = (self.state.place.epoch - 1) * self.updates_per_epoch + number // recipe.gradient_accumulation - 1
+            if recipe.optimizer.gradient_clipping:
+                accelerator.clip_grad_norm_(self.model.parameters(), recipe.optimizer.gradient_clipping)
+            update = (
+                (self.state.place.epoch - 1) * self.updates_per_epoch + number // recipe.input.gradient_accumulation - 1
+            )
             for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * recipe.learning_rate_factor(update, self.updates_per_epoch)
+                group["lr"] = recipe.optimizer.learning_rate * recipe.learning_rate_factor(
+                    update, self.updates_per_epoch
+                )
             self.optimizer.step()
             self.optimizer.zero_grad()
         return complete
@@ -266,7 +269,7 @@ class Trainer:
         recipe, state, epoch = self.recipe, self.state, self.state.place.epoch
         self._save_state(CHECKPOINTS)  # before the evaluation, which may take long, or find a clip that is broken
         trained = state.totals.of_all_processes(
-            self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.batch_size
+            self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.input.batch_size
         )
         probabilities, metrics = self._evaluate(self.test_loader)
         self.state.ensemble.update({"probabilities": probabilities})
@@ -303,8 +306,8 @@ class Trainer:
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
-        if self.recipe.batch_norm_of_average == "reestimate":
-            unseen = self._seen_in_training(self.recipe.epochs + 1)
+        if self.recipe.aggregation.batch_norm_of_average == "reestimate":
+            unseen = self._seen_in_training(self.recipe.schedule.epochs + 1)
             reestimate_batch_norm(self._unwrapped(), unseen, self.accelerator)
             _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
         self._save_model(self.output_dir)
@@ -320,7 +323,7 @@ class Trainer:
 
     def _single(self) -> dict[str, float]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
-        if self.recipe.report == "best_on_validation":
+        if self.recipe.aggregation.report == "best_on_validation":
             return _metrics(max(self.state.rows, key=lambda row: row["validation_mAP"]))
         last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
         return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
@@ -329,15 +332,19 @@ class Trainer:
         """The model's inputs in an epoch, augmented."""
         for batch in self.epochs.batches(epoch):
             on_device = send_to_device(batch, self.accelerator.device)
-            yield self.extractor.normalize(self.augmentation.spectrograms(on_device, self.extractor))
+            yield self.extractor.normalize(augmented_log_mel(on_device, self.extractor, self.recipe.augmentation))
 
     def _described(self, results: dict) -> dict:
         """The content of `results.json`."""
         recipe = self.recipe
-        weights = None if recipe.pretraining == "none" else imagenet_source(recipe.backbone, recipe.pretraining)
+        weights = (
+            None
+            if recipe.model.pretraining == "none"
+            else imagenet_source(recipe.model.backbone, recipe.model.pretraining)
+        )
         return {
             **provenance(),
-            "recipe": asdict(recipe),
+            "recipe": recipe.groups(),
             "imagenet_weights": weights,
             "seed": self.seed,
             "processes": self.accelerator.num_processes,
@@ -358,7 +365,7 @@ class Trainer:
         streamed = not isinstance(train_clips, Dataset)
         clips = (train_clips, self.test_clips, self.validation_clips)
         return {
-            **{f"recipe.{field.name}": getattr(self.recipe, field.name) for field in fields(Recipe)},
+            **{f"recipe.{name}": value for name, value in self.recipe.settings().items()},
             "seed": self.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
