@@ -67,7 +67,7 @@ def label_set_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
 def write_label_set(
     folder: str | Path, ids: Sequence[str], enhancement: Enhancement, vocabulary: Vocabulary, soft: bool = False
 ) -> None:
-    """Write labels, classes and class counts into an existing folder; see `write_folder`.
+    """Write labels, classes and class counts into an existing folder; see `files.atomic_folder`.
 
     Args:
         folder: For `labels.parquet` (`label_set_features`), `vocabulary.csv` and `class_counts.json`.

@@ -1,6 +1,5 @@
 """A teacher's saved scores, whatever file they are in, read some rows at a time. Knows no models and no audio."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import rows_of_ids
 
 __all__ = ["IDENTITY", "NpyRows", "check_unscored", "chunk_files", "ids_fingerprint", "open_scores", "saved_teacher"]
@@ -60,7 +60,7 @@ class NpyRows:
 
 def ids_fingerprint(ids: Sequence[str]) -> str:
     """SHA-256 of ids in their order."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return digest("\n".join(ids))
 
 
 def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path, range]:

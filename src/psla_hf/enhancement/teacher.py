@@ -1,6 +1,5 @@
 """A teacher's scores of training clips: in chunks, by many processes, resumable. Knows no labels and no ontology."""
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -17,7 +16,7 @@ from tqdm.auto import tqdm
 from psla_hf.data.schema import check_class_order, vocabulary_of
 from psla_hf.data.training_clips import TrainingClips, clip_ids
 from psla_hf.evaluation import batch_probabilities
-from psla_hf.files import check_identity, put_in_place, write_json
+from psla_hf.files import atomic_file, check_identity, digest, write_json
 from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -32,11 +31,10 @@ logger = logging.getLogger(__name__)
 
 def teacher_fingerprint(model: PslaForAudioClassification, extractor: PslaFeatureExtractor) -> str:
     """SHA-256 of a tagger's weights and of what its feature extractor does."""
-    digest = hashlib.sha256(extractor.to_json_string().encode())
+    parts: list[str | np.ndarray] = [extractor.to_json_string()]
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+        parts += [name, tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()]
+    return digest(*parts)
 
 
 def score_training_clips(
@@ -99,7 +97,8 @@ def score_training_clips(
     with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
         for file in mine:
             scores = scorer.scores(_as_dataset(clips.select(files[file])), len(vocabulary), progress)
-            _write(scores, file)
+            with atomic_file(file) as temporary, temporary.open("wb") as stream:
+                np.save(stream, scores)
     accelerator.wait_for_everyone()
     return NpyRows(list(files))
 
@@ -181,10 +180,3 @@ def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accele
 def _as_dataset(clips: TrainingClips) -> Dataset:
     """Clips by index."""
     return clips if isinstance(clips, Dataset) else Dataset.from_list(list(clips), features=clips.features)
-
-
-def _write(scores: np.ndarray, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, scores)
-    put_in_place(temporary, path)

@@ -1,7 +1,6 @@
 """Classes in their order, and the labels of many clips as flat arrays. Knows no ontology, no audio and no data sets."""
 
 import csv
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from psla_hf.files import digest
 
 __all__ = ["ClipLabels", "Vocabulary", "rows_of_ids", "stretches"]
 
@@ -70,7 +71,7 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """SHA-256 of the mids and names in their order: equal for equal vocabularies only."""
         lines = "\n".join(f"{mid}\t{name}" for mid, name in zip(self.mids, self.names, strict=True))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return digest(lines)
 
     @cached_property
     def index(self) -> Mapping[str, int]:

@@ -1,6 +1,5 @@
 """Samples from shards that are read in order, by the sampler's law and resumable. Knows no models and no recipes."""
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from psla_hf.data.shards import ShardIndex
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .augmentation import Augmentation
@@ -51,13 +51,12 @@ class PlannedClips:
         if len(planner.hot) == 0:
             return cls(index, planner)
         logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
-        known_by = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
         hot = Dataset.from_generator(
             _fetch,
             features=index.features,
             cache_dir=cache_dir,
             gen_kwargs={"index": index, "rows": planner.hot.tolist()},
-            fingerprint=known_by,
+            fingerprint=digest(repr((index.version, planner.hot.tolist()))),
         )
         return cls(index, planner, hot)
 

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from psla_hf.data.schema import class_names
 from psla_hf.data.training_clips import TrainingClips, fingerprint
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
-from psla_hf.files import check_identity, to_json, write_complete, write_json
+from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
 from psla_hf.loading.samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
 from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -375,12 +375,9 @@ class Trainer:
     def _save_model(self, folder: Path) -> None:
         """Write model and extractor as `from_pretrained` reads them."""
         if self.accelerator.is_main_process:
-
-            def write(place: Path) -> None:
+            with atomic_files(folder) as place:
                 self._unwrapped().save_pretrained(place)
                 self.extractor.save_pretrained(place)
-
-            write_complete(folder, write)
         self.accelerator.wait_for_everyone()
 
     def _write_log(self) -> None:
@@ -388,7 +385,8 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         lines = "".join(to_json(row) + "\n" for row in self.state.rows)
-        write_complete(self.output_dir, lambda place: (place / METRICS_FILE).write_text(lines, encoding="utf-8"))
+        with atomic_file(self.output_dir / METRICS_FILE) as temporary:
+            temporary.write_text(lines, encoding="utf-8")
 
     def _all(self, good: bool) -> bool:
         """Whether it is true in every process."""
