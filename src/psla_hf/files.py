@@ -40,7 +40,7 @@ def digest(*parts: str | bytes | np.ndarray | Path) -> str:
                 while block := file.read(2**20):
                     sha.update(block)
         elif isinstance(part, np.ndarray):
-            sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+            sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         else:
             sha.update(part.encode() if isinstance(part, str) else part)
     return sha.hexdigest()

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -17,7 +16,7 @@ from psla_hf.data.schema import check_class_order, vocabulary_of
 from psla_hf.data.training_clips import TrainingClips, clip_ids
 from psla_hf.evaluation import batch_probabilities
 from psla_hf.files import atomic_file, check_identity, digest, write_json
-from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 
@@ -130,16 +129,16 @@ class _Scorer:
         data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
         parts = []
         for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
-            batch = send_to_device(batch, self.accelerator.device)
+            batch = batch.to(self.accelerator.device)
             with self.accelerator.autocast():
                 probabilities = batch_probabilities(self.model, self.extractor, batch)
             scores = probabilities.cpu().numpy().astype(np.float16)
-            silent = np.isin(batch["ids"], batch["redrawn"])
+            silent = np.isin(batch.ids, batch.redrawn)
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~silent)
             if len(wrong):
                 raise ValueError(
                     f"Expected finite scores of clips that decode, those of {len(wrong)} of {len(scores)} are not, "
-                    f"such as {', '.join(batch['ids'][clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
+                    f"such as {', '.join(batch.ids[clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
                     "and is its precision enough?"
                 )
             scores[silent] = np.nan
@@ -155,7 +154,7 @@ class _Clips(TaggingDataset):
         super().__init__(clips, maker)
         self.skip = skip
 
-    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # only by index
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # only by index
         clip = self.clips[index]
         try:
             return self.maker.clip(clip)

@@ -1,13 +1,16 @@
 """Mixup, masks and their like as functions of tensors and of random draws passed in. Knows no data sets."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+
+if TYPE_CHECKING:
+    from .samples import Batch
 
 __all__ = ["Augmentation", "Draws", "mask_spectrograms", "mix_frequency_styles", "mix_labels", "mix_waveforms"]
 
@@ -98,18 +101,19 @@ class Augmentation:
             waveform = np.roll(waveform, int(draws.roll * len(waveform)))
         return waveform
 
-    def spectrograms(self, batch: dict[str, Any], extractor: PslaFeatureExtractor) -> Tensor:
+    def spectrograms(self, batch: "Batch", extractor: PslaFeatureExtractor) -> Tensor:
         """Unnormalized log-mel `[B, frames, F]` of a batch from `samples.collate`, restyled and masked."""
-        log_mel = extractor.log_mel(batch["waveforms"], batch["lengths"].tolist())
-        if "style" in batch:
-            rows, lengths = batch["style"]["rows"], batch["style"]["lengths"]
-            style = extractor.log_mel(batch["style"]["waveforms"], lengths.tolist())
+        log_mel = extractor.log_mel(batch.waveforms, batch.lengths.tolist())
+        if batch.style is not None:
+            rows, lengths = batch.style.rows, batch.style.lengths
+            style = extractor.log_mel(batch.style.waveforms, lengths.tolist())
             frames, style_frames = (
                 torch.tensor([extractor.num_frames(length) for length in samples.tolist()])
-                for samples in (batch["lengths"][rows], lengths)
+                for samples in (batch.lengths[rows], lengths)
             )
-            log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch["style"]["weights"])
-        return mask_spectrograms(log_mel, batch["mask_draws"], self.frequency_mask, self.time_mask)
+            log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch.style.weights)
+        assert batch.mask_draws is not None  # of training samples
+        return mask_spectrograms(log_mel, batch.mask_draws, self.frequency_mask, self.time_mask)
 
 
 def mix_waveforms(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
