@@ -61,7 +61,7 @@ def relation_matrices(
         Two sparse boolean `[K, K]`, a row per proposing label.
 
     Raises:
-        ValueError: A type is unknown or there is none, a class is not in the ontology, or one comes twice.
+        ValueError: A type is unknown or there is none, a class is not in the ontology, or one is duplicated.
     """
     relations = {"I": ontology.child_relation, "II": ontology.ancestor_relation}
     if not types or set(types) - relations.keys():

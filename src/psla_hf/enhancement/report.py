@@ -28,7 +28,7 @@ def plot_enhancement(report: Mapping[str, Any]) -> "Figure":
     """Bars of the most changed classes, and all classes as points: added labels against labels before.
 
     Args:
-        report: What `enhancement_report.enhancement_figures` returns.
+        report: What `enhancement_figures` returns.
     """
     from matplotlib.figure import Figure  # here, because matplotlib is optional
 

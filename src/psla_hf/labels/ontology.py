@@ -60,7 +60,7 @@ class Ontology:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no such list, a node is none, an id occurs twice, or the graph is none; see the class.
+            ValueError: It is no such list, a node is none, an id is duplicated, or the graph is none; see the class.
         """
         try:
             nodes = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -194,12 +194,12 @@ class ClipLabels:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
 
-def rows_of_ids(wanted: Sequence[str], there: Sequence[str], what: str) -> np.ndarray:
-    """Where each of some clips is among those that are there: all of them, and no others, in any order.
+def rows_of_ids(wanted: Sequence[str], available: Sequence[str], what: str) -> np.ndarray:
+    """Row of each of some clips in what was made for them: for all of them, and no others, in any order.
 
     Args:
         wanted: Ids of the N clips at hand.
-        there: Ids of what was made for them.
+        available: Ids of what was made for them.
         what: That, for the message, such as `"the label set"`.
 
     Returns:
@@ -208,7 +208,7 @@ def rows_of_ids(wanted: Sequence[str], there: Sequence[str], what: str) -> np.nd
     Raises:
         ValueError: Ids are missing, extra or duplicates; the message counts them and has examples.
     """
-    here, theirs = pa.array(wanted, pa.string()), pa.array(there, pa.string())
+    here, theirs = pa.array(wanted, pa.string()), pa.array(available, pa.string())
     for whose, ids in (("the data", here), (what, theirs)):
         duplicates = len(ids) - len(pc.unique(ids))
         if duplicates:
