@@ -103,7 +103,7 @@ def _prepared(clips: Dataset, folder: Path) -> tuple[Dataset, TaggingStream]:
     prepare(clips, folder, split="all", clips_per_shard=100, clips_per_row_group=CLIPS_PER_ROW_GROUP)
     files = sorted(map(str, (folder / "data").glob("*.parquet")))
     prepared = Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
-    return prepared, TaggingStream.open(files, BATCH, balanced=False, block_groups=4)
+    return prepared, TaggingStream.open(files, _maker(clips), BATCH, balanced=False, block_groups=4)
 
 
 def _maker(clips: Dataset) -> SampleMaker:
@@ -117,7 +117,7 @@ def _shuffled(clips: Dataset) -> DataLoader:
 
 def _batches(loader: DataLoader, extractor: PslaFeatureExtractor) -> Iterator[torch.Tensor]:
     for batch in loader:
-        yield extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
+        yield extractor.normalize(extractor.log_mel(batch.waveforms, batch.lengths.tolist()))
 
 
 def _plain(clips: Dataset, extractor: PslaFeatureExtractor) -> Iterator[torch.Tensor]:

@@ -21,7 +21,7 @@ from psla_hf.enhancement.label_set import write_label_set
 from psla_hf.enhancement.report import enhancement_figures, write_report
 from psla_hf.enhancement.scores import NpyRows, check_unscored, open_scores, saved_teacher
 from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
-from psla_hf.files import check_output, write_folder
+from psla_hf.files import atomic_folder, check_output
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.labels.ontology import Ontology
 from psla_hf.provenance import provenance
@@ -91,12 +91,9 @@ def enhance(
     figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
     settings = {name: getattr(arguments, name) for name in ("dataset", "soft", "skip_sources")}
     report = {**provenance(), **about, **settings, **how, **figures}
-
-    def write(folder: Path) -> None:
+    with atomic_folder(arguments.output, arguments.overwrite) as folder:
         write_label_set(folder, ids, enhancement, vocabulary, arguments.soft)
         write_report(folder, report)
-
-    write_folder(arguments.output, write, arguments.overwrite)
     counts = figures["labels"]
     print_figures(
         figures["relations"], f"{counts['added']:,} labels added to {counts['before']:,} ({counts['percent']:.1f} %)"

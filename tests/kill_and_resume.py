@@ -113,7 +113,7 @@ def outcome(folder: Path) -> dict:
         tensors = load_file(model / "model.safetensors")
         digest = hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
         weights[model.name] = digest.hexdigest()
-    leftovers = [path.name for path in folder.rglob(".unfinished-*")] + [
+    leftovers = [path.name for path in folder.rglob(".*.unfinished-*")] + [
         path.name for path in folder.glob("checkpoints")
     ]
     return {"rows": rows, "results": results["results"], "weights": list(weights.values()), "leftovers": leftovers}

@@ -82,7 +82,7 @@ def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_mo
     extractor = PslaFeatureExtractor(max_length=48)
     scores = score_clips(tiny_model, extractor, clips, accelerator, batch_size=5)
     assert scores.shape == (24, 3)
-    waveform = SampleMaker(3, 16000).clip(clips[17])["waveform"]
+    waveform = SampleMaker(3, 16000).clip(clips[17]).waveform
     features = extractor(waveform, sampling_rate=16000, return_tensors="pt")
     expected = tiny_model(**features).logits.sigmoid().detach().numpy()[0]
     np.testing.assert_allclose(scores[17], expected, atol=1e-5)

@@ -1,13 +1,11 @@
 """Results name where they come from, and nothing that is nobody's business."""
 
-import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import psla_hf
-from psla_hf.files import write_json
 from psla_hf.provenance import provenance
 
 
@@ -31,10 +29,3 @@ def test_a_tree_that_the_package_only_lies_in_is_not_its_commit(tmp_path):
     environment = {"PYTHONPATH": str(place.parent), "PATH": "/usr/bin:/bin:/usr/local/bin"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"
-
-
-def test_infinity_is_written_as_any_reader_takes_it(tmp_path):
-    content = {"d_prime": float("inf"), "worst": -float("inf"), "rows": [{"AUC": 1.0, "d_prime": float("inf")}]}
-    write_json(content, tmp_path / "results.json")
-    text = (tmp_path / "results.json").read_text()
-    assert "Infinity" not in text and json.loads(text) == content

@@ -102,7 +102,7 @@ def _read_with_torchcodec(source: str | Path | bytes, reason: soundfile.Libsndfi
 
         decoded = AudioDecoder(source).get_all_samples()
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        # Not installed, without FFmpeg's libraries (torchcodec then tells at length where it looked), or no audio.
+        # Not installed, without FFmpeg's libraries (torchcodec then lists at length where it looked), or no audio.
         why = str(error).partition("\n")[0]
         raise ValueError(
             f"Could not decode {_name(source)} as wav, flac, ogg or mp3 ({reason.error_string}), nor with "

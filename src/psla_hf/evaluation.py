@@ -1,7 +1,6 @@
 """Scoring clips with a model, and the metrics of audio tagging. Knows nothing of the trainer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from psla_hf.data.schema import check_class_order, class_names
-from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
@@ -89,9 +88,9 @@ def tagging_metrics(
     return metrics
 
 
-def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch: Mapping[str, Any]) -> Tensor:
+def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch: Batch) -> Tensor:
     """A tagger's probabilities, float32 `[B, K]`, for a batch of `samples.collate`, as it is, on its device."""
-    features = extractor.normalize(extractor.log_mel(batch["waveforms"], batch["lengths"].tolist()))
+    features = extractor.normalize(extractor.log_mel(batch.waveforms, batch.lengths.tolist()))
     return model(features).logits.float().sigmoid()
 
 
@@ -99,7 +98,7 @@ def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch
 def predict(
     model: nn.Module,
     extractor: PslaFeatureExtractor,
-    batches: Iterable[dict],
+    batches: Iterable[Batch],
     accelerator: Accelerator,
     before_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
@@ -108,7 +107,7 @@ def predict(
     Args:
         model: A prepared tagger; it is put into eval mode and left there.
         extractor: Its feature extractor.
-        batches: A loader of `data.collate` batches, prepared by `accelerator`.
+        batches: A loader of `samples.collate` batches, prepared by `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
         before_batch: Called before every batch; what it raises ends the evaluation.
 
@@ -121,7 +120,7 @@ def predict(
     for batch in tqdm(batches, "evaluating", unit="batch", leave=False, disable=hidden):
         before_batch()
         scores = batch_probabilities(model, extractor, batch)
-        gathered, wanted = accelerator.gather_for_metrics((scores, batch["labels"]))
+        gathered, wanted = accelerator.gather_for_metrics((scores, batch.labels))
         probabilities.append(gathered.cpu())
         targets.append(wanted.cpu())
     return torch.cat(probabilities), torch.cat(targets)

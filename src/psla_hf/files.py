@@ -1,49 +1,132 @@
-"""Atomic files and folders, and JSON: complete or not there at all. Knows nothing of what they hold."""
+"""Files and folders that are complete or not there at all, JSON, and digests. Knows nothing of what they hold."""
 
 import glob
+import hashlib
 import json
+import math
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 __all__ = [
-    "UNFINISHED",
+    "atomic_file",
+    "atomic_files",
+    "atomic_folder",
     "check_identity",
     "check_output",
-    "put_in_place",
+    "clear_unfinished",
+    "digest",
     "to_json",
-    "write_complete",
-    "write_folder",
     "write_json",
 ]
 
 
-def to_json(content: dict, indent: int | None = None) -> str:
-    """JSON that any reader takes: infinity, such as d' of a faultless ranking, is 1e999, which reads as infinity."""
-    text = json.dumps(content, indent=indent, ensure_ascii=False)
-    return re.sub(r"(?<=: )(-?)Infinity(?=[,}\n])", r"\g<1>1e999", text)
+UNFINISHED = ".{name}.unfinished-"  # then the writing process's number: what it leaves if it is killed
 
 
-def write_json(content: dict, path: str | Path) -> None:
-    """Write JSON, ready to be compared line by line; whenever the file is there, it is complete."""
+def digest(*parts: str | bytes | np.ndarray | Path) -> str:
+    """SHA-256 of texts (as UTF-8), bytes, arrays (their values) and files (their content), one after the other."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                while block := file.read(2**20):
+                    sha.update(block)
+        elif isinstance(part, np.ndarray):
+            sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+        else:
+            sha.update(part.encode() if isinstance(part, str) else part)
+    return sha.hexdigest()
+
+
+def to_json(content: Any, indent: int | None = None) -> str:
+    """JSON as the standard has it: a number that is not finite, such as d' of a faultless ranking, becomes null."""
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON atomically, ready to be compared line by line."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def atomic_file(path: str | Path, folder: Path | None = None) -> Iterator[Path]:
+    """Give the path of a temporary file to write; at the end it is on the disk, and gets the name `path` in one step.
+
+    A process that is killed leaves the temporary file, hidden, which the next one that writes `path` removes.
+
+    Args:
+        path: The file; what is there is replaced. Its folder is made if need be.
+        folder: An existing one for the temporary file, on the same disk; by default the file's own.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
-    put_in_place(temporary, path)
+    folder = folder or path.parent
+    temporary = folder / f"{UNFINISHED.format(name=path.name)}{os.getpid()}"
+    _clear(folder.glob(_pattern(path.name)))
+    try:
+        yield temporary
+        _to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a file its name once it is on the disk: under that name it is complete or not there at all."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+@contextmanager
+def atomic_files(folder: str | Path) -> Iterator[Path]:
+    """Give a temporary folder to write files into; at the end each gets its name in `folder` in one step."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _temporary_folder(folder / "files") as place:
+        yield place
+        _to_disk(place)
+        for path in place.iterdir():
+            path.replace(folder / path.name)
+
+
+@contextmanager
+def atomic_folder(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder to fill; at the end it is on the disk, and takes the name and the place of `folder`.
+
+    A process that is killed leaves the temporary folder, hidden, which the next one removes; killed between taking
+    the old folder away and putting the new one in its place, it leaves both, complete, and the next one first puts the
+    new one there. What another process of this machine is writing stays as it is.
+
+    Raises:
+        FileExistsError: See `check_output`.
+    """
+    folder = Path(folder).absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear(folder.parent.glob(_pattern(folder.name)))
+    check_output(folder, overwrite)
+    with _temporary_folder(folder) as place:
+        fresh, old = place / "new", place / "old"
+        fresh.mkdir()
+        yield fresh
+        _to_disk(fresh)
+        try:
+            if folder.is_dir():
+                folder.rename(old)
+            fresh.rename(folder)
+        finally:
+            if old.is_dir() and not folder.exists():  # before the place is removed with what is in it
+                old.rename(folder)
 
 
 def check_output(folder: str | Path, overwrite: bool) -> None:
@@ -57,57 +140,46 @@ def check_output(folder: str | Path, overwrite: bool) -> None:
         raise FileExistsError(f"{folder} is there and not empty. Choose another folder, or allow overwriting it.")
 
 
-def write_folder(folder: str | Path, write: Callable[[Path], object], overwrite: bool = False) -> None:
-    """Let `write` fill a folder beside this one, then give it this one's name: it is complete or not there at all.
-
-    A process that is killed leaves the unfinished folder, hidden, which the next one removes; killed between taking
-    the old folder away and putting the new one in its place, it leaves both, complete, and the next one first puts the
-    new one there. What another process of this machine is writing stays as it is.
-
-    Raises:
-        FileExistsError: See `check_output`.
-    """
-    folder = Path(folder).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{folder.name}.unfinished-"
-    _finish_leftovers(folder, prefix)
-    check_output(folder, overwrite)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{prefix}{os.getpid()}-") as place:
-        fresh, old = Path(place) / "new", Path(place) / "old"
-        fresh.mkdir()
-        write(fresh)
-        try:
-            if folder.is_dir():
-                folder.rename(old)
-            fresh.rename(folder)
-        finally:
-            if old.is_dir() and not folder.exists():  # before the place is removed with what is in it
-                old.rename(folder)
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of writing atomically into a folder, at any depth."""
+    _clear(folder.rglob(UNFINISHED.format(name="*") + "*"))
 
 
-def _finish_leftovers(folder: Path, prefix: str) -> None:
-    """Remove what killed processes left of writing this folder, once what they took away is replaced."""
-    for leftover in folder.parent.glob(f"{glob.escape(prefix)}*"):
-        writer = leftover.name.removeprefix(prefix).partition("-")[0]
-        if writer.isdecimal() and int(writer) != os.getpid() and psutil.pid_exists(int(writer)):
+def _pattern(name: str) -> str:
+    return glob.escape(UNFINISHED.format(name=name)) + "*"
+
+
+@contextmanager
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside this one that is removed at the end."""
+    prefix = f"{UNFINISHED.format(name=folder.name)}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as place:
+        yield Path(place)
+
+
+def _clear(leftovers: Iterable[Path]) -> None:
+    """Remove what killed processes left, once what they took away is replaced."""
+    for leftover in list(leftovers):
+        name, _, writer = leftover.name.removeprefix(".").rpartition(".unfinished-")
+        number = writer.partition("-")[0]
+        if number.isdecimal() and int(number) != os.getpid() and psutil.pid_exists(int(number)):
             continue
-        if (leftover / "old").is_dir() and not folder.exists():
+        if not leftover.is_dir():
+            leftover.unlink(missing_ok=True)
+            continue
+        folder, fresh, old = leftover.with_name(name), leftover / "new", leftover / "old"
+        if old.is_dir() and not folder.exists():
             # The old one is only taken away when the new one is complete.
-            fresh = leftover / "new"
-            (fresh if fresh.is_dir() else leftover / "old").rename(folder)
+            (fresh if fresh.is_dir() else old).rename(folder)
         shutil.rmtree(leftover)
 
 
-UNFINISHED = ".unfinished-"  # what a run leaves that is killed while it writes
-
-
-def write_complete(folder: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder elsewhere on the same disk, then move each file to its name in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as place:
-        write(Path(place))
-        for path in Path(place).iterdir():
-            path.replace(folder / path.name)
+def _to_disk(path: Path) -> None:
+    """Have the file, or all files of the folder, on the disk."""
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb+") as stream:
+                os.fsync(stream.fileno())
 
 
 def check_identity(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

@@ -175,13 +175,13 @@ def test_killed_in_the_middle_and_started_again_the_bytes_are_those_of_an_uninte
     run.join(60)
     assert run.exitcode == -signal.SIGXFSZ
     finished = {path: path.stat().st_mtime_ns for path in sorted((out / "data").iterdir())}
-    assert len(finished) == 9 and len(list(out.rglob("*.tmp"))) == 1 and not (out / "manifest.json").exists()
+    assert len(finished) == 9 and len(list(out.rglob(".*.unfinished-*"))) == 1 and not (out / "manifest.json").exists()
 
     prepare(clips, out, **ONE_CLIP_A_SHARD)
     prepare(clips, tmp_path / "uninterrupted", **ONE_CLIP_A_SHARD)
     assert contents(out) == contents(tmp_path / "uninterrupted")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished  # not made again
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".*.unfinished-*"))
 
 
 def test_killed_between_a_shard_and_its_record_the_shard_is_made_again(clips, tmp_path):

@@ -10,7 +10,7 @@ from psla_hf.data.toy import make_scenes, scene_ontology
 from psla_hf.data.training_clips import clip_ids, clip_labels
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.label_set import LabelSet, write_label_set
-from psla_hf.files import write_folder
+from psla_hf.files import atomic_folder
 
 
 @pytest.fixture
@@ -96,7 +96,8 @@ def test_clips_to_train_on_get_the_labels_of_a_set_made_for_them(shards, tmp_pat
         scores = np.tile(np.linspace(0, 1, len(order))[:, None], len(vocabulary))  # the later ones get labels
         made = enhance_clip_labels(labels, scores, ontology, vocabulary.mids)
         chosen = [ids[row] for row in order]
-        write_folder(tmp_path / name, lambda place: write_label_set(place, chosen, made, vocabulary))
+        with atomic_folder(tmp_path / name) as place:
+            write_label_set(place, chosen, made, vocabulary)
         return str(tmp_path / name)
 
     data = load_run_data("audioset_full", shards, streaming=streaming, labels=save("all", shuffled), quiet=True)

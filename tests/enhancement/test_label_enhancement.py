@@ -1,5 +1,7 @@
 """Algorithm 2 adds what the original adds, and nothing else; in memory or from a file, whatever the chunks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,46 @@ def test_chunks_change_nothing(random_case, monkeypatch):
     for field in ("clips", "classes", "scores", "kinds", "thresholds"):
         np.testing.assert_array_equal(getattr(whole, field), getattr(pieces, field))
     np.testing.assert_array_equal(whole.proposed_by.values, pieces.proposed_by.values)
+
+
+def papers_loop(targets, scores, ontology, ids, types, iterations) -> dict[tuple[int, int], tuple[int, list[int]]]:
+    """Algorithm 2 with means as thresholds: by clip and added class, the types and the labels that propose it."""
+    relations = {
+        1: lambda k, j: "I" in types and ids[j] in ontology.children[ids[k]],
+        2: lambda k, j: "II" in types and ids[j] in ontology.ancestors(ids[k]),
+    }
+    every, added = range(len(ids)), {}
+    means = {k: scores[targets[:, k], k].mean() for k in every if targets[:, k].any()}
+    for clip, own in enumerate(targets):
+        labels = {k for k in every if own[k]}
+        for _ in range(iterations):
+            new = {}
+            for j in means.keys() - labels:
+                bits = {k: sum(bit for bit, relates in relations.items() if relates(k, j)) for k in sorted(labels)}
+                proposers = [k for k in bits if bits[k]]
+                if proposers and scores[clip, j] > means[j]:
+                    new[clip, j] = (int(np.bitwise_or.reduce([bits[k] for k in proposers])), proposers)
+            added |= new
+            labels |= {j for _, j in new}
+    return dict(sorted(added.items()))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_it_is_the_papers_loop_over_clips_and_labels(seed):
+    rng = np.random.default_rng(seed)
+    classes, clips = rng.integers(2, 14), rng.integers(1, 40)
+    ids = [f"class {k}" for k in range(classes)]
+    children = {ids[k]: tuple(ids[j] for j in range(k + 1, classes) if rng.random() < 0.3) for k in range(classes)}
+    targets, scores = rng.random((clips, classes)) < rng.random(), rng.random((clips, classes))
+    types, rounds = [("I",), ("II",), ("I", "II")][seed % 3], 1 + seed % 4
+    ontology, labels = Ontology(children, {}), ClipLabels.from_multi_hot(targets)
+    result = enhance_clip_labels(labels, scores, ontology, ids, types=types, iterations=rounds)
+    expected = papers_loop(targets, scores, ontology, ids, types, rounds)
+    assert list(zip(result.clips.tolist(), result.classes.tolist(), strict=True)) == list(expected)
+    assert result.kinds.tolist() == [kinds for kinds, _ in expected.values()]
+    proposers = [result.proposed_by.values[a:b].tolist() for a, b in pairwise(result.proposed_by.offsets)]
+    assert proposers == [proposers for _, proposers in expected.values()]
+    np.testing.assert_array_equal(result.scores, scores[result.clips, result.classes].astype(np.float32))
 
 
 def test_every_added_label_has_its_reasons(random_case):
@@ -134,7 +176,7 @@ def test_thresholds_count_a_repeated_label_once_and_need_a_score_for_each():
         (
             Vocabulary(("Dog", "Cow"), ("dog", "/m/cow")),
             {},
-            r"1 of 2 are not: Cow \(/m/cow\)\. Its ids .*--skip-sources",
+            r"1 of 2 are not: Cow \(/m/cow\)\. Its ids .*without_relations",
         ),
         (Vocabulary(("dog", "cat")), {}, "relates none of the 2"),
         (Vocabulary(("sound", "dog")), {"types": ["I"]}, "by type I, it relates none"),

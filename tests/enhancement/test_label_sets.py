@@ -12,7 +12,7 @@ from psla_hf import Ontology
 from psla_hf.data.schema import labels_of, tagging_features, targets_of
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.label_set import LabelSet, write_label_set
-from psla_hf.files import write_folder
+from psla_hf.files import atomic_folder
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from tests import fake_hub
 
@@ -35,7 +35,8 @@ def soft(request) -> bool:
 def write(folder, soft):
     """A label set of the five clips."""
     enhancement = enhance_clip_labels(LABELS, SCORES, ONTOLOGY, VOCABULARY.mids)
-    write_folder(folder, lambda place: write_label_set(place, IDS, enhancement, VOCABULARY, soft))
+    with atomic_folder(folder) as place:
+        write_label_set(place, IDS, enhancement, VOCABULARY, soft)
     return folder
 
 
@@ -149,61 +150,3 @@ def test_the_hub_gives_what_the_folders_give(tmp_path, hub):
     assert "pick one among" in done.stdout
     assert "me/parts has ['test', 'train']" in done.stdout
     assert "neither a folder me/typo nor a repository me/typo" in done.stdout
-
-
-def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
-    def fail(place):
-        (place / "half").write_text("a")
-        raise OSError("the disk is full")
-
-    (tmp_path / "set").mkdir()
-    write_folder(tmp_path / "set", lambda place: (place / "first").write_text("1"))
-    with pytest.raises(FileExistsError, match="not empty"):
-        write_folder(tmp_path / "set", lambda place: None)
-    with pytest.raises(OSError, match="disk is full"):
-        write_folder(tmp_path / "set", fail, overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["set", "first"]
-    (tmp_path / ".set.unfinished-killed").mkdir()
-    write_folder(tmp_path / "set", lambda place: (place / "second").write_text("2"), overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["set", "second"]
-
-
-@pytest.mark.parametrize(("left", "restored"), [(["old", "new"], "new"), (["old"], "old")])
-def test_a_kill_between_the_two_renames_loses_nothing(tmp_path, left, restored):
-    place = tmp_path / f".set.unfinished-{dead_process()}-x"
-    for name in left:
-        (place / name).mkdir(parents=True)
-        (place / name / "file").write_text(name)
-    with pytest.raises(FileExistsError, match="not empty"):
-        write_folder(tmp_path / "set", lambda place: None)
-    assert (tmp_path / "set" / "file").read_text() == restored
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
-
-
-def test_what_another_process_is_writing_stays(tmp_path):
-    running = subprocess.Popen(["sleep", "60"])
-    try:
-        place = tmp_path / f".set.unfinished-{running.pid}-x"
-        (place / "new").mkdir(parents=True)
-        write_folder(tmp_path / "set", lambda place: (place / "file").write_text(""))
-        assert (place / "new").is_dir() and (tmp_path / "set" / "file").is_file()
-    finally:
-        running.kill()
-        running.wait()
-
-
-def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path):
-    def vanish(place):
-        place.rmdir()
-
-    write_folder(tmp_path / "set", lambda place: (place / "first").write_text("1"))
-    with pytest.raises(FileNotFoundError):
-        write_folder(tmp_path / "set", vanish, overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["set", "first"]
-
-
-def dead_process() -> int:
-    """The number of a process that is no more."""
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    return ended.pid

@@ -112,7 +112,7 @@ def test_a_folder_knows_its_classes_and_its_teacher(tmp_path):
 def test_clips_without_scores_are_allowed_or_not_but_never_all():
     check_unscored(np.array([], int), IDS, allowed=False)
     check_unscored(np.array([2, 4]), IDS, allowed=True)
-    with pytest.raises(ValueError, match=r"2 of 10 clips have none .*clip 2, clip 4.* --on-error skip"):
+    with pytest.raises(ValueError, match=r"2 of 10 clips have none .*clip 2, clip 4.* on_error='skip'"):
         check_unscored(np.array([2, 4]), IDS, allowed=False)
     with pytest.raises(ValueError, match="10 of 10 clips have none"):
         check_unscored(np.arange(10), IDS, allowed=True)

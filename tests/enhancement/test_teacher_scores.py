@@ -54,7 +54,8 @@ def test_what_is_finished_is_kept_and_the_rest_is_as_in_one_run(score, tmp_path)
     marked = np.full((7, 3), 0.25, np.float16)
     np.save(first.files[0], marked)  # a finished chunk, to be known again
     first.files[2].unlink()
-    shutil.copy(first.files[1], first.files[2].with_suffix(".tmp"))  # a kill in the middle of writing
+    unfinished = f".{first.files[2].name}.unfinished-killed"
+    shutil.copy(first.files[1], first.files[2].with_name(unfinished))  # a kill in the middle of writing
     again = score()[0:24]
     np.testing.assert_array_equal(again[:7], marked)
     np.testing.assert_array_equal(again[7:], whole[7:])

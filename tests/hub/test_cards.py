@@ -245,7 +245,7 @@ def test_a_figure_that_was_not_measured_is_an_error(copy, figure):
 def test_a_faultless_ranking_has_no_finite_d_prime(copy):
     folder, path = copy
     measured = results(folder)["results"]
-    change(path, results=measured | {"averaged": measured["averaged"] | {"AUC": 1.0, "d_prime": float("inf")}})
+    change(path, results=measured | {"averaged": measured["averaged"] | {"AUC": 1.0, "d_prime": None}})
     card = model_card(folder)
     assert row(card, "**averaged weights**")[1:] == ["1.0000", "∞"]
     assert {result.metric_type for result in card.data.eval_results} == {"mAP", "roc_auc"}

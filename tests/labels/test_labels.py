@@ -6,7 +6,7 @@ import pytest
 
 from psla_hf import Ontology
 from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids, stretches
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
 
 TREE = {"sound": ("animal", "music"), "animal": ("dog", "cat"), "dog": ("bark",), "cat": (), "bark": (), "music": ()}
 
@@ -93,11 +93,6 @@ def test_multi_hot_and_back():
     labels = ClipLabels.from_lists([[0, 2], [], [1]], 3)
     again = ClipLabels.from_multi_hot(labels.multi_hot())
     assert (again.values.tolist(), again.offsets.tolist()) == (labels.values.tolist(), labels.offsets.tolist())
-
-
-def test_stretches_of_the_docstring():
-    assert stretches(np.array([7, 2]), np.array([2, 3])).tolist() == [7, 8, 2, 3, 4]
-    assert stretches(np.array([7, 2]), np.array([0, 0])).tolist() == []
 
 
 def test_ids_are_found_in_any_order():

@@ -1,11 +1,14 @@
 """Mixup keeps PSLA's rules; masks follow torchaudio's law, per clip. The golden mixup is tested with the features."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torchaudio
 
 from psla_hf import PslaFeatureExtractor
 from psla_hf.loading.augmentation import Augmentation, mix_labels, mix_waveforms
+from psla_hf.loading.samples import Batch, StyleBatch
 from psla_hf.loading.spectrograms import augmented_log_mel, mask_spectrograms, mix_frequency_styles
 
 
@@ -97,14 +100,11 @@ def test_a_restyled_clip_has_the_mixed_statistics_and_padding_stays():
 def test_only_the_rows_that_ask_for_it_are_restyled():
     extractor = PslaFeatureExtractor(max_length=98)
     waves = 0.1 * torch.randn(3, 16000)
-    batch = {"waveforms": waves, "lengths": torch.tensor([16000] * 3), "mask_draws": torch.rand(3, 4)}
+    nobody: list[str] = []
+    lengths = torch.tensor([16000] * 3)
+    batch = Batch(waves, lengths, torch.zeros(3, 1), ["a", "b", "c"], nobody, nobody, nobody, torch.rand(3, 4))
     plain = augmented_log_mel(batch, extractor, Augmentation())
-    batch["style"] = {
-        "rows": torch.tensor([1]),
-        "waveforms": torch.randn(1, 8000),
-        "lengths": torch.tensor([8000]),
-        "weights": torch.tensor([0.2]),
-    }
-    restyled = augmented_log_mel(batch, extractor, Augmentation())
+    style = StyleBatch(torch.tensor([1]), torch.randn(1, 8000), torch.tensor([8000]), torch.tensor([0.2]))
+    restyled = augmented_log_mel(replace(batch, style=style), extractor, Augmentation())
     assert torch.equal(plain[[0, 2]], restyled[[0, 2]])
     assert restyled[1].mean() > plain[1].mean() + 1  # the other clip is twenty decibels louder

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
-from psla_hf.loading.sampler import ClassCounts, EpochSampler, ProcessBatches, balanced_weights
+from psla_hf.labels.vocabulary import ClipLabels
+from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
 
 # 40 clips of a long tail: class 0 in all, class 1 in ten, class 2 in two.
 LABELS = ClipLabels.from_lists([[0] + [1] * (i < 10) + [2] * (i < 2) for i in range(40)], 3)
@@ -56,24 +56,6 @@ def test_every_sample_has_a_seed_of_its_own():
 def test_weights_of_another_data_set_are_refused():
     with pytest.raises(ValueError, match="39 of them, got 40"):
         EpochSampler(39, 0, balanced_weights(LABELS))
-
-
-def test_a_part_is_weighted_by_the_counts_of_the_whole():
-    part = ClipLabels.from_lists([[0], [0, 1]], 3)
-    np.testing.assert_allclose(balanced_weights(part, LABELS.class_counts()), [1 / 40, 1 / 40 + 1 / 10])
-
-
-def test_counts_are_saved_with_their_classes_and_refused_for_others(tmp_path):
-    vocabulary = Vocabulary(("common", "rare", "rarest"))
-    ClassCounts.of(LABELS, vocabulary).save(tmp_path / "counts.json")
-    counts = ClassCounts.load(tmp_path / "counts.json", vocabulary)
-    assert counts.clips == 40 and counts.counts == {"common": 40, "rare": 10, "rarest": 2}
-    np.testing.assert_array_equal(counts.as_array(), LABELS.class_counts())
-    with pytest.raises(ValueError, match="another list of classes"):
-        ClassCounts.load(tmp_path / "counts.json", Vocabulary(("rare", "common", "rarest")))
-    (tmp_path / "counts.json").write_text('{"weights": [1]}')
-    with pytest.raises(ValueError, match="Expected class counts in"):
-        ClassCounts.load(tmp_path / "counts.json", vocabulary)
 
 
 @pytest.mark.parametrize("weights", [None, balanced_weights(LABELS)], ids=["permutation", "balanced"])

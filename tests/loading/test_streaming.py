@@ -15,7 +15,7 @@ from psla_hf.data.shards import ShardedClips, ShardIndex
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.augmentation import Augmentation
-from psla_hf.loading.samples import SampleMaker, collate
+from psla_hf.loading.samples import Batch, SampleMaker, collate
 from psla_hf.loading.stream import TaggingStream
 from psla_hf.loading.stream_plan import StreamPlanner
 
@@ -104,22 +104,21 @@ def shards(tmp_path_factory) -> list[str]:
 def open_stream(shards, cache, readers=2, hot_limit=6, rank=0, num_processes=1, **policy) -> TaggingStream:
     return TaggingStream.open(
         shards,
+        SampleMaker(len(SCENE_CLASSES), augmentation=AUGMENTATION, **policy),
         4,
         seed=7,
-        augmentation=AUGMENTATION,
         num_workers=readers // num_processes,
         rank=rank,
         num_processes=num_processes,
         block_groups=4,
         hot_limit=hot_limit,
         cache_dir=str(cache),
-        **policy,
     )
 
 
-def same(one: dict, other: dict) -> bool:
-    return one["ids"] == other["ids"] and all(
-        torch.equal(one[key], other[key]) for key in ("waveforms", "labels", "mask_draws")
+def same(one: Batch, other: Batch) -> bool:
+    return one.ids == other.ids and all(
+        torch.equal(getattr(one, key), getattr(other, key)) for key in ("waveforms", "labels", "mask_draws")
     )
 
 
@@ -129,7 +128,7 @@ def test_a_resumed_stream_replays_exactly(shards, tmp_path, workers):
     loader = torch.utils.data.DataLoader(stream, 4, collate_fn=collate, num_workers=workers)
     stream.seek(2)
     whole = list(loader)
-    assert sum(len(batch["ids"]) for batch in whole) == len(stream) == 120
+    assert sum(len(batch.ids) for batch in whole) == len(stream) == 120
     for begin in (1, 6, 17, 29):
         stream.seek(2, begin)
         assert all(same(*pair) for pair in zip(list(loader), whole[begin:], strict=True))
@@ -141,20 +140,20 @@ def test_workers_that_live_on_see_the_next_epoch(shards, tmp_path):
     epochs = []
     for epoch in (0, 1, 0):
         stream.seek(epoch)
-        epochs.append([name for batch in loader for name in batch["ids"]])
+        epochs.append([name for batch in loader for name in batch.ids])
     assert epochs[0] == epochs[2] != epochs[1]
 
 
 def test_processes_share_the_epoch(shards, tmp_path):
     together = list(open_stream(shards, tmp_path, readers=2))
     parts = [list(open_stream(shards, tmp_path, readers=2, rank=rank, num_processes=2)) for rank in range(2)]
-    assert [s["id"] for s in together] == [s["id"] for part in parts for s in part]
+    assert [s.id for s in together] == [s.id for part in parts for s in part]
     assert len(parts[0]) == len(parts[1])
 
 
 def test_hot_clips_change_the_order_but_not_the_clips(shards, tmp_path):
     with_hot, without = (open_stream(shards, tmp_path, hot_limit=limit) for limit in (20, 0))
-    ids = [[sample["id"] for sample in stream] for stream in (with_hot, without)]
+    ids = [[sample.id for sample in stream] for stream in (with_hot, without)]
     # Mixed samples carry the first clip's id, so that the multiset of ids is the epoch's.
     assert sorted(ids[0]) == sorted(ids[1]) and ids[0] != ids[1]
 
@@ -182,29 +181,21 @@ def test_a_broken_clip_in_a_stream_is_replaced_from_its_block_and_replayed(shard
         rows = Dataset.from_list(table, features=tagging_features(Vocabulary(SCENE_CLASSES)))
         rows.to_parquet(str(folder / path.name), batch_size=8)
     files = sorted(map(str, folder.iterdir()))
-    stream = open_stream(files, tmp_path, on_error="redraw", tolerated_share=1.0)
+    stream = open_stream(files, tmp_path, on_error="redraw")
     stream.seek(1)
-    whole = [(sample["id"], sample["redrawn"]) for sample in stream]
+    whole = [(sample.id, sample.redrawn) for sample in stream]
     broken = {"scene-1-00000", "scene-1-00040", "scene-1-00080"}
     assert {name for _, redrawn in whole for name in redrawn} <= broken
     assert any(redrawn for _, redrawn in whole) and not broken & {name for name, _ in whole}
     stream.seek(1, 13)
-    assert [(sample["id"], sample["redrawn"]) for sample in stream] == whole[13 * 4 :]
-
-
-def test_readers_are_the_shards_of_a_datasets_iterable(shards, tmp_path):
-    stream = open_stream(shards, tmp_path)
-    rows = stream.clips.as_iterable_dataset(epoch=5)
-    assert rows.num_shards == 2
-    stream.seek(5)
-    assert [row["id"] for row in rows] == [sample["id"] for sample in stream]
+    assert [(sample.id, sample.redrawn) for sample in stream] == whole[13 * 4 :]
 
 
 def test_a_stream_survives_pickling(shards, tmp_path):
     stream = open_stream(shards, tmp_path)
     stream.seek(1)
     copy = pickle.loads(pickle.dumps(stream))
-    assert [s["id"] for s in copy] == [s["id"] for s in stream]
+    assert [s.id for s in copy] == [s.id for s in stream]
 
 
 def test_settings_that_do_not_divide_are_refused(shards, tmp_path):
@@ -213,6 +204,8 @@ def test_settings_that_do_not_divide_are_refused(shards, tmp_path):
         TaggingStream(stream.clips, stream.maker, 7)
     with pytest.raises(ValueError, match="partner rates"):
         TaggingStream(stream.clips, SampleMaker(len(SCENE_CLASSES), 16000), 4)
+    with pytest.raises(ValueError, match="shards of 3 classes, got"):
+        TaggingStream(stream.clips, SampleMaker(3, augmentation=AUGMENTATION), 4)
     with pytest.raises(ValueError, match="multiple of 3 workers"):
         list(torch.utils.data.DataLoader(stream, 4, collate_fn=collate, num_workers=3))
 
@@ -223,11 +216,13 @@ def test_soft_labels_reach_the_samples_of_hot_clips_too(shards, tmp_path):
     numbers = np.arange(len(index.labels), dtype=np.float32)
     labels = ClipLabels.from_lists([[0]] * len(numbers), index.labels.num_classes)
     relabelled = index.with_labels(labels, numbers / len(numbers))
-    stream = TaggingStream.open(relabelled, 4, hot_limit=20, block_groups=4, cache_dir=str(tmp_path))
+    stream = TaggingStream.open(
+        relabelled, SampleMaker(labels.num_classes), 4, hot_limit=20, block_groups=4, cache_dir=str(tmp_path)
+    )
     ids = ShardedClips.of(index).column("id")
     samples = list(stream)
     assert len(stream.clips.planner.hot) > 0
     for sample in samples:
-        assert ids[round(float(sample["labels"][0]) * len(numbers))] == sample["id"]
-    labels_of_hot = {clip["id"] for clip in stream.clips.hot} & {sample["id"] for sample in samples}
+        assert ids[round(float(sample.labels[0]) * len(numbers))] == sample.id
+    labels_of_hot = {clip["id"] for clip in stream.clips.hot} & {sample.id for sample in samples}
     assert labels_of_hot

@@ -51,11 +51,11 @@ def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, caplog, damage):
 
 def test_what_was_being_written_is_no_checkpoint_and_is_cleared_away(tmp_path):
     before = save(tmp_path, 1)
-    (tmp_path / ".unfinished-step-0002").mkdir()
-    (tmp_path / ".unfinished-step-0002" / "state.pt").write_bytes(b"half")
+    (tmp_path / ".step-0002.unfinished-killed" / "new").mkdir(parents=True)
+    (tmp_path / ".step-0002.unfinished-killed" / "new" / "state.pt").write_bytes(b"half")
     assert latest_checkpoint(tmp_path) == before
     save(tmp_path, 2)
-    assert not list(tmp_path.glob(".unfinished*"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_same_place_is_saved_again(tmp_path):

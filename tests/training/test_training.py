@@ -162,6 +162,8 @@ def test_a_broken_clip_stops_a_run_unless_it_may_be_redrawn_and_then_it_is_count
     results = run(RECIPE, (broken, scenes[1]), tmp_path / "redraw", accelerator, on_error="redraw", tolerated_share=0.1)
     assert sum(row["redrawn"] for row in results["epochs"]) > 0
     assert {row["short"] for row in results["epochs"]} == {0}
+    with pytest.raises(ValueError, match=r"did not decode in \d+ samples, more than the tolerated share of 0\.0%"):
+        run(RECIPE, (broken, scenes[1]), tmp_path / "none", accelerator, on_error="redraw", tolerated_share=0.0)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):
@@ -176,8 +178,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
 def test_a_broken_clip_that_was_mixed_in_is_named_too(scenes, tmp_path, accelerator, monkeypatch):
     trainer = Trainer(RECIPE.replace(mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
     batch = next(trainer.epochs.batches(1))
-    partners = set(batch["mixed_in"]) - set(batch["ids"])
-    assert len(batch["mixed_in"]) == len(batch["ids"]) == RECIPE.input.batch_size and partners
+    partners = set(batch.mixed_in) - set(batch.ids)
+    assert len(batch.mixed_in) == len(batch.ids) == RECIPE.input.batch_size and partners
     with torch.no_grad():
         trainer.model.pooling.scores.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=partners.pop()):

@@ -16,7 +16,7 @@ from psla_hf.data.schema import class_names, targets_of
 from psla_hf.data.training_clips import fingerprint
 from psla_hf.enhancement.scores import open_scores
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
-from psla_hf.files import write_complete, write_json
+from psla_hf.files import atomic_files, write_json
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
@@ -314,15 +314,12 @@ def open_output(
 def save_aggregate(outcome: Aggregate, folder: Path, accelerator: Accelerator) -> dict[str, Any]:
     """Write the model, if there is one, with its extractor and the result file; the content of that is returned."""
     content, tagger = outcome.content, outcome.tagger
-
-    def write(place: Path) -> None:
-        if tagger is not None:
-            tagger.model.save_pretrained(place)
-            tagger.extractor.save_pretrained(place)
-        write_json(content, place / RESULTS_FILE)
-
     if accelerator.is_main_process:
-        write_complete(folder, write)
+        with atomic_files(folder) as place:
+            if tagger is not None:
+                tagger.model.save_pretrained(place)
+                tagger.extractor.save_pretrained(place)
+            write_json(content, place / RESULTS_FILE)
     accelerator.wait_for_everyone()
     return content
 
@@ -339,13 +336,10 @@ def save_scores(outcome: Aggregate, ids: Sequence[str], folder: str | Path) -> l
         The `.npy` files, numbered in the order of the members.
     """
     names = [f"{number:02d}-{name.replace('/', '_')}" for number, name in enumerate(outcome.scores, start=1)]
-
-    def write(place: Path) -> None:
+    with atomic_files(folder) as place:
         for name, scores in zip(names, outcome.scores.values(), strict=True):
             np.save(place / f"{name}.npy", scores)
             (place / f"{name}.ids.txt").write_text("".join(f"{clip}\n" for clip in ids), encoding="utf-8")
-
-    write_complete(Path(folder), write)
     return [Path(folder) / f"{name}.npy" for name in names]
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from datasets import Dataset
 from huggingface_hub.utils.sha import sha_fileobj
 
 from psla_hf.audio import is_cut_short, read_audio
-from psla_hf.files import put_in_place, write_json
+from psla_hf.files import atomic_file, write_json
 
 from .shards import ShardedClips
 
@@ -90,21 +89,20 @@ def make_shard(job: ShardJob) -> dict:
     account = _Account()
     rows = _prepared_rows(job, account)
     schema = job.clips.features.arrow_schema  # with the features as datasets stores and reads them
-    temporary = job.record.with_suffix(f".{os.getpid()}.tmp")
-    with pq.ParquetWriter(temporary, schema, compression=COMPRESSION, use_dictionary=DICTIONARIES) as writer:
-        while row_group := list(islice(rows, job.clips_per_row_group)):
-            writer.write_table(pa.Table.from_pylist(row_group, schema=schema))
-    metadata = pq.read_metadata(temporary)
-    record = {
-        "inputs": job.inputs,
-        "file": job.shard,
-        "rows": metadata.num_rows,
-        "row_groups": metadata.num_row_groups,
-        "bytes": temporary.stat().st_size,
-        "sha256": _sha256(temporary),
-        **vars(account),
-    }
-    put_in_place(temporary, job.folder / job.shard)
+    with atomic_file(job.folder / job.shard, job.record.parent) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression=COMPRESSION, use_dictionary=DICTIONARIES) as writer:
+            while row_group := list(islice(rows, job.clips_per_row_group)):
+                writer.write_table(pa.Table.from_pylist(row_group, schema=schema))
+        metadata = pq.read_metadata(temporary)
+        record = {
+            "inputs": job.inputs,
+            "file": job.shard,
+            "rows": metadata.num_rows,
+            "row_groups": metadata.num_row_groups,
+            "bytes": temporary.stat().st_size,
+            "sha256": _sha256(temporary),
+            **vars(account),
+        }
     write_json(record, job.record)
     return record
 

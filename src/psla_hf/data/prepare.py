@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features
 from tqdm.auto import tqdm
 
-from psla_hf.files import write_json
+from psla_hf.files import clear_unfinished, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .flac_shards import ShardJob, is_unchanged, make_shard, read_json
@@ -91,7 +91,7 @@ def prepare(
     vocabulary, ids = _checked(clips)
     inputs = _fingerprint(clips, ids, vocabulary, settings)
     _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
-    _clear_unfinished(output_dir, split)
+    _make_folders(output_dir)
     records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop")
     return _finish(output_dir, settings, records, inputs, vocabulary, ids)
 
@@ -209,12 +209,11 @@ def _refuse_other_content(
         )
 
 
-def _clear_unfinished(output_dir: Path, split: str) -> None:
+def _make_folders(output_dir: Path) -> None:
     """Make the folders, and delete what a run that was killed was about to write."""
     for folder in (DATA, PROGRESS):
         (output_dir / folder).mkdir(parents=True, exist_ok=True)
-    for path in [*(output_dir / PROGRESS).glob(f"{split}-*.tmp"), *output_dir.glob(f"{MANIFEST}.*.tmp")]:
-        path.unlink()
+    clear_unfinished(output_dir)
 
 
 def _shards(output_dir: Path, pattern: str) -> list[str]:

@@ -1,19 +1,19 @@
 """Label enhancement on arrays (PSLA, Algorithm 2). Knows nothing of files, models or data set names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from psla_hf.labels.ontology import Ontology
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, stretches
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 __all__ = [
     "RELATION_NAMES",
     "Enhancement",
     "RelationType",
-    "Relations",
     "ScoreRows",
     "Threshold",
     "check_enhancement",
@@ -22,6 +22,7 @@ __all__ = [
     "class_thresholds",
     "enhance_clip_labels",
     "enhance_labels",
+    "relation_matrices",
     "threshold_name",
 ]
 
@@ -30,15 +31,13 @@ Threshold = Literal["mean", "median"] | float
 
 RelationType = Literal["I", "II"]
 
-BITS: dict[str, int] = {"I": 1, "II": 2}
-
 RELATION_NAMES = {1: "I", 2: "II", 3: "I+II"}
 
 CHUNK_CLIPS = 8192  # of 527 float16 scores: 9 MB
 
 
 class ScoreRows(Protocol):
-    """Scores `[N, K]` that are read a stretch of rows at a time: an array, or a file that is larger than memory."""
+    """Scores `[N, K]` that are read a span of rows at a time: an array, or a file that is larger than memory."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,42 +47,27 @@ class ScoreRows(Protocol):
         """Some consecutive rows `[n, K]`."""
 
 
-@dataclass(frozen=True)
-class Relations:
-    """Which classes a label proposes, for K classes.
+def relation_matrices(
+    ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")
+) -> tuple[csr_array, csr_array]:
+    """Which classes a label proposes by type I, its direct children, and by type II, all its ancestors.
 
-    Label k proposes the classes `classes[starts[k]:starts[k] + lengths[k]]`, by the relations (bits: 1 for type I, 2
-    for type II) at the same places of `kinds`.
+    Args:
+        ontology: The graph.
+        ids: The ontology's id of each class, in index order.
+        types: `("I",)`, `("II",)` or both; the matrix of a type that is not among them is empty.
+
+    Returns:
+        Two sparse boolean `[K, K]`, a row per proposing label.
+
+    Raises:
+        ValueError: A type is unknown or there is none, a class is not in the ontology, or one is duplicated.
     """
-
-    starts: np.ndarray
-    lengths: np.ndarray
-    classes: np.ndarray
-    kinds: np.ndarray
-
-    @classmethod
-    def of(cls, ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")) -> "Relations":
-        """The relations of some types between classes.
-
-        Type I relates a class to its direct children, type II to all its ancestors.
-
-        Args:
-            ontology: The graph.
-            ids: The ontology's id of each class, in index order.
-            types: `("I",)`, `("II",)` or both.
-
-        Raises:
-            ValueError: A type is unknown or there is none, a class is not in the ontology, or one comes twice.
-        """
-        if not types or set(types) - BITS.keys():
-            raise ValueError(f"Expected types from {sorted(BITS)}, got {list(types)}.")
-        kinds = np.zeros((len(ids), len(ids)), dtype=np.uint8)
-        for kind, relation in (("I", ontology.child_relation), ("II", ontology.ancestor_relation)):
-            if kind in types:
-                kinds += BITS[kind] * relation(ids).astype(np.uint8)
-        labels, classes = np.nonzero(kinds)
-        lengths = np.bincount(labels, minlength=len(ids))
-        return cls(np.cumsum(lengths) - lengths, lengths, classes.astype(np.int32), kinds[labels, classes])
+    relations = {"I": ontology.child_relation, "II": ontology.ancestor_relation}
+    if not types or set(types) - relations.keys():
+        raise ValueError(f"Expected types from {sorted(relations)}, got {list(types)}.")
+    first, second = (csr_array(relation(ids) & (name in types)) for name, relation in relations.items())
+    return first, second
 
 
 @dataclass(frozen=True)
@@ -141,7 +125,7 @@ def check_enhancement(
     """
     _check_iterations(iterations)
     ontology.check_classes(vocabulary)
-    if not len(Relations.of(ontology, vocabulary.mids, types).classes):
+    if not any(relation.nnz for relation in relation_matrices(ontology, vocabulary.mids, types)):
         raise ValueError(
             f"Expected an ontology that relates classes of the data by type {' or '.join(types)}, it relates none of "
             f"the {len(vocabulary)}. Take one in which some of them are above others, or other types."
@@ -155,11 +139,11 @@ def check_threshold(threshold: Threshold) -> None:
         ValueError: It is neither `"mean"`, `"median"` nor a percentile.
     """
     if isinstance(threshold, str):
-        good = threshold in ("mean", "median")
+        is_valid = threshold in ("mean", "median")
     else:
         is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-        good = is_number and 0 <= threshold <= 100
-    if not good:
+        is_valid = is_number and 0 <= threshold <= 100
+    if not is_valid:
         raise ValueError(f"Expected as threshold 'mean', 'median' or a percentile from 0 to 100, got {threshold!r}.")
 
 
@@ -220,20 +204,23 @@ def enhance_clip_labels(
     if labels.num_classes != len(ids):
         raise ValueError(f"Expected the ids of {labels.num_classes} classes, got {len(ids)}.")
     _check_iterations(iterations)
-    relations = Relations.of(ontology, ids, types)
+    relations = relation_matrices(ontology, ids, types)
     original = labels.each_once()
     own, unscored = _labelled_scores(original, scores, allow_unscored)
     thresholds = _statistics(original, own, threshold)
-    nothing = ClipLabels(np.empty(0, np.int32), np.zeros(1, np.int64), labels.num_classes)
+    nothing = csr_array((0, labels.num_classes), dtype=bool)
     empty = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.uint8)
-    result = Enhancement(original, thresholds, *empty, nothing, unscored)
-    for _ in range(iterations):
-        rounds = [result, *_one_round(result, scores, relations)]
-        before = len(result)
-        result = _merged(rounds)
-        if len(result) == before:
-            break
-    return result
+    parts = [_Added(*empty, ClipLabels.from_matrix(nothing))]
+    for numbers, rows in _chunks(scores):
+        present = original.take(numbers).matrix()
+        for _ in range(iterations):
+            added = _one_round(present, rows, thresholds, relations)
+            if len(added.clips) == 0:
+                break
+            parts.append(added._replace(clips=numbers[added.clips]))
+            new = csr_array((np.ones(len(added.clips), bool), (added.clips, added.classes)), shape=present.shape)
+            present = present + new
+    return Enhancement(original, thresholds, *_merged(parts), unscored)
 
 
 def enhance_labels(
@@ -303,6 +290,16 @@ def check_probabilities(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
+class _Added(NamedTuple):
+    """Added labels, as `Enhancement` has them."""
+
+    clips: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    kinds: np.ndarray
+    proposed_by: ClipLabels
+
+
 def _check_shape(labels: ClipLabels, scores: ScoreRows) -> None:
     expected = (len(labels), labels.num_classes)
     if tuple(scores.shape) != expected:
@@ -354,47 +351,27 @@ def _statistics(labels: ClipLabels, own: np.ndarray, threshold: Threshold) -> np
     return thresholds
 
 
-def _one_round(so_far: Enhancement, scores: ScoreRows, relations: Relations) -> Iterator[Enhancement]:
-    """What the labels so far propose and the teacher agrees to, a chunk of clips at a time."""
-    num_classes = so_far.original.num_classes
-    labels = so_far.enhanced()
-    for clips, rows in _chunks(scores):
-        own = labels.take(clips)
-        lengths = relations.lengths[own.values]
-        places = stretches(relations.starts[own.values], lengths)
-        clip, classes = np.repeat(own.clip_of_value(), lengths), relations.classes[places]
-        there = np.zeros((len(clips), num_classes), bool)
-        there[own.clip_of_value(), own.values] = True
-        score = rows[clip, classes]
-        kept = (score > so_far.thresholds[classes]) & ~there[clip, classes]
-        proposals = np.flatnonzero(kept)
-        # Proposals of the same label side by side.
-        proposals = proposals[np.argsort(clip[proposals] * num_classes + classes[proposals], kind="stable")]
-        key = clip[proposals] * num_classes + classes[proposals]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        chosen = proposals[first]
-        kinds = relations.kinds[places[proposals]]
-        proposers = np.repeat(own.values, lengths)[proposals]
-        yield replace(
-            so_far,
-            clips=clips[clip[chosen]],
-            classes=classes[chosen],
-            scores=score[chosen].astype(np.float32),
-            kinds=np.bitwise_or.reduceat(kinds, first) if len(first) else kinds,
-            proposed_by=ClipLabels(proposers, np.append(first, len(proposals)), num_classes),
-        )
+def _one_round(
+    present: csr_array, scores: np.ndarray, thresholds: np.ndarray, relations: tuple[csr_array, csr_array]
+) -> _Added:
+    """What the labels `present`, boolean `[n, K]`, propose and the teacher agrees to."""
+    by_child, by_ancestor = ((present @ relation).astype(np.uint8) for relation in relations)
+    kinds = by_child + 2 * by_ancestor
+    kinds.sort_indices()
+    clips, classes = np.repeat(np.arange(len(scores)), np.diff(kinds.indptr)), kinds.indices
+    score = scores[clips, classes]
+    kept = (score > thresholds[classes]) & ~present.toarray()[clips, classes]
+    clips, classes = clips[kept], classes[kept]
+    proposed_by = present[clips].multiply((relations[0] + relations[1]).T.tocsr()[classes]).tocsr()
+    proposed_by.sort_indices()
+    labels = ClipLabels.from_matrix(proposed_by)
+    return _Added(clips, classes.astype(np.int32), score[kept].astype(np.float32), kinds.data[kept], labels)
 
 
-def _merged(parts: Sequence[Enhancement]) -> Enhancement:
+def _merged(parts: Sequence[_Added]) -> _Added:
     """The added labels of all parts, by clip and class."""
-    clips = np.concatenate([part.clips for part in parts])
-    classes = np.concatenate([part.classes for part in parts])
+    *columns, proposed_by = zip(*parts, strict=True)
+    clips, classes, scores, kinds = map(np.concatenate, columns)
     order = np.lexsort((classes, clips))
-    return replace(
-        parts[0],
-        clips=clips[order],
-        classes=classes[order],
-        scores=np.concatenate([part.scores for part in parts])[order],
-        kinds=np.concatenate([part.kinds for part in parts])[order],
-        proposed_by=ClipLabels.concatenate([part.proposed_by for part in parts]).take(order),
-    )
+    together = ClipLabels.concatenate(proposed_by).take(order)
+    return _Added(clips[order], classes[order], scores[order], kinds[order], together)

@@ -16,7 +16,7 @@ from psla_hf.data.schema import labels_of, vocabulary_of, with_labels
 from psla_hf.data.shards import ShardedClips
 from psla_hf.data.training_clips import TrainingClips, clip_ids
 from psla_hf.files import write_json
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids, stretches
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
 
 from .algorithm import RELATION_NAMES, Enhancement, check_probabilities
 
@@ -67,7 +67,7 @@ def label_set_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
 def write_label_set(
     folder: str | Path, ids: Sequence[str], enhancement: Enhancement, vocabulary: Vocabulary, soft: bool = False
 ) -> None:
-    """Write labels, classes and class counts into an existing folder; see `write_folder`.
+    """Write labels, classes and class counts into an existing folder; see `files.atomic_folder`.
 
     Args:
         folder: For `labels.parquet` (`label_set_features`), `vocabulary.csv` and `class_counts.json`.
@@ -229,7 +229,7 @@ class LabelSet:
         labels = self.enhanced.take(rows)
         if self.values is None:
             return labels, None
-        return labels, self.values[stretches(self.enhanced.offsets[rows], np.diff(labels.offsets))]
+        return labels, self.enhanced.matrix(self.values)[rows].data
 
     def apply(self, clips: Dataset) -> Dataset:
         """The same clips with enhanced labels; where they are soft, with a column `label_values`.

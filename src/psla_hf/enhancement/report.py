@@ -28,7 +28,7 @@ def plot_enhancement(report: Mapping[str, Any]) -> "Figure":
     """Bars of the most changed classes, and all classes as points: added labels against labels before.
 
     Args:
-        report: What `enhancement_report.enhancement_figures` returns.
+        report: What `enhancement_figures` returns.
     """
     from matplotlib.figure import Figure  # here, because matplotlib is optional
 
@@ -137,7 +137,7 @@ def parent_child_figures(labels: ClipLabels, vocabulary: Vocabulary, ontology: O
         `parent` and `child` that both are classes, how many clips have the one, the other, and the `child_only`.
     """
     children = ontology.with_all_relations().child_relation(vocabulary.mids)
-    has = _as_matrix(labels)
+    has = labels.matrix().astype(np.int64)
     parents = csr_array(children.T.astype(np.int64))
     implied = (has @ parents).astype(bool).astype(np.int64)  # [N, K]: a label of the clip has this parent
     missing = implied - implied.multiply(has)
@@ -252,12 +252,6 @@ def _examples(
         }
         for place in best.tolist()
     ]
-
-
-def _as_matrix(labels: ClipLabels) -> csr_array:
-    """0/1 labels `[N, K]`, sparse."""
-    ones = np.ones(len(labels.values), np.int64)
-    return csr_array((ones, labels.values, labels.offsets), shape=(len(labels), labels.num_classes))
 
 
 def _most_changed(classes: Sequence[Mapping[str, Any]]) -> list[str]:

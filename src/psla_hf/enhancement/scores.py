@@ -1,6 +1,5 @@
 """A teacher's saved scores, whatever file they are in, read some rows at a time. Knows no models and no audio."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import rows_of_ids
 
 __all__ = ["IDENTITY", "NpyRows", "check_unscored", "chunk_files", "ids_fingerprint", "open_scores", "saved_teacher"]
@@ -60,7 +60,7 @@ class NpyRows:
 
 def ids_fingerprint(ids: Sequence[str]) -> str:
     """SHA-256 of ids in their order."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return digest("\n".join(ids))
 
 
 def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path, range]:
@@ -74,8 +74,8 @@ def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path
 def saved_teacher(path: str | Path) -> tuple[str | None, str | None]:
     """Name and fingerprint of the teacher whose scores were saved, as far as they say so; only folders of scores do."""
     about = Path(path) / IDENTITY
-    noted = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
-    return noted.get("name of the teacher"), noted.get("teacher")
+    record = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    return record.get("name of the teacher"), record.get("teacher")
 
 
 def check_unscored(unscored: np.ndarray, ids: Sequence[str], allowed: bool) -> None:
@@ -93,7 +93,7 @@ def check_unscored(unscored: np.ndarray, ids: Sequence[str], allowed: bool) -> N
         raise ValueError(
             f"Expected scores, {len(unscored)} of {len(ids)} clips have none (NaN), such as "
             f"{', '.join(ids[clip] for clip in unscored[:3])}. "
-            + ("Is anything of the teacher left?" if allowed else "Go on without them with --on-error skip.")
+            + ("Is anything of the teacher left?" if allowed else "Score with on_error='skip' to go on without them.")
         )
 
 
@@ -109,7 +109,7 @@ def open_scores(
     - `.parquet`: the columns `id` and `scores` (K numbers each), in the order of the clips;
     - `.csv`: as the original writes them: no header, a line per clip in the order of the clips, K numbers separated by
       commas;
-    - a folder of `teacher_scores.score_training_clips`, which knows its clips and classes.
+    - a folder of `teacher.score_training_clips`, which knows its clips and classes.
 
     Args:
         path: The file or folder.
@@ -157,10 +157,10 @@ def _check_identity(folder: Path, ids: Sequence[str], vocabulary: str | None) ->
     about = folder / IDENTITY
     if not about.is_file():
         return
-    noted = json.loads(about.read_text(encoding="utf-8"))
-    if noted.get("clips") != ids_fingerprint(ids):
+    record = json.loads(about.read_text(encoding="utf-8"))
+    if record.get("clips") != ids_fingerprint(ids):
         raise ValueError(f"Expected scores of the data's {len(ids)} clips in their order in {folder}, got others'.")
-    if vocabulary is not None and noted.get("vocabulary", vocabulary) != vocabulary:
+    if vocabulary is not None and record.get("vocabulary", vocabulary) != vocabulary:
         raise ValueError(f"Expected scores for the data's classes in their order in {folder}, got those for others.")
 
 

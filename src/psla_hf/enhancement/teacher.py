@@ -1,6 +1,5 @@
 """A teacher's scores of training clips: in chunks, by many processes, resumable. Knows no labels and no ontology."""
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -17,8 +15,8 @@ from tqdm.auto import tqdm
 from psla_hf.data.schema import check_class_order, vocabulary_of
 from psla_hf.data.training_clips import TrainingClips, clip_ids
 from psla_hf.evaluation import batch_probabilities
-from psla_hf.files import check_identity, put_in_place, write_json
-from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.files import atomic_file, check_identity, digest, write_json
+from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 
@@ -32,11 +30,10 @@ logger = logging.getLogger(__name__)
 
 def teacher_fingerprint(model: PslaForAudioClassification, extractor: PslaFeatureExtractor) -> str:
     """SHA-256 of a tagger's weights and of what its feature extractor does."""
-    digest = hashlib.sha256(extractor.to_json_string().encode())
+    parts: list[str | np.ndarray] = [extractor.to_json_string()]
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+        parts += [name, tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()]
+    return digest(*parts)
 
 
 def score_training_clips(
@@ -99,7 +96,8 @@ def score_training_clips(
     with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
         for file in mine:
             scores = scorer.scores(_as_dataset(clips.select(files[file])), len(vocabulary), progress)
-            _write(scores, file)
+            with atomic_file(file) as temporary, temporary.open("wb") as stream:
+                np.save(stream, scores)
     accelerator.wait_for_everyone()
     return NpyRows(list(files))
 
@@ -131,16 +129,16 @@ class _Scorer:
         data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
         parts = []
         for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
-            batch = send_to_device(batch, self.accelerator.device)
+            batch = batch.to(self.accelerator.device)
             with self.accelerator.autocast():
                 probabilities = batch_probabilities(self.model, self.extractor, batch)
             scores = probabilities.cpu().numpy().astype(np.float16)
-            silent = np.isin(batch["ids"], batch["redrawn"])
+            silent = np.isin(batch.ids, batch.redrawn)
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~silent)
             if len(wrong):
                 raise ValueError(
                     f"Expected finite scores of clips that decode, those of {len(wrong)} of {len(scores)} are not, "
-                    f"such as {', '.join(batch['ids'][clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
+                    f"such as {', '.join(batch.ids[clip] for clip in wrong[:3])}. Are the teacher's weights finite, "
                     "and is its precision enough?"
                 )
             scores[silent] = np.nan
@@ -156,7 +154,7 @@ class _Clips(TaggingDataset):
         super().__init__(clips, maker)
         self.skip = skip
 
-    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # only by index
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # only by index
         clip = self.clips[index]
         try:
             return self.maker.clip(clip)
@@ -181,10 +179,3 @@ def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accele
 def _as_dataset(clips: TrainingClips) -> Dataset:
     """Clips by index."""
     return clips if isinstance(clips, Dataset) else Dataset.from_list(list(clips), features=clips.features)
-
-
-def _write(scores: np.ndarray, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, scores)
-    put_in_place(temporary, path)

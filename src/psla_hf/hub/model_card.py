@@ -321,12 +321,14 @@ def _parts(trainings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
-    """A figure that was measured.
+    """A figure that was measured; d' of a faultless ranking, null in JSON, is infinite.
 
     Raises:
         ValueError: It is missing, or not a number.
     """
-    value = row.get(metric)
+    value = row.get(metric, math.nan)
+    if value is None and metric == "d_prime":
+        return math.inf
     if value is None or math.isnan(value):
         raise ValueError(f"Expected a measured figure as {metric} of {name} in the results, got {value}.")
     return value

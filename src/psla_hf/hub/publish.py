@@ -11,7 +11,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from psla_hf.enhancement.label_set import LABELS_FILE
-from psla_hf.files import write_complete
+from psla_hf.files import atomic_file
 from psla_hf.models.configuration_psla import REMOTE_CODE
 from psla_hf.training.run_folder import CARD_FILE, CONFIG_FILE, EXTRACTOR_FILE, RESULTS_FILE
 
@@ -86,7 +86,8 @@ def push_model(
     folder = Path(folder)
     files = model_files(folder)
     card = model_card(folder, repo_id, license)
-    write_complete(folder, lambda place: card.save(place / CARD_FILE))
+    with atomic_file(folder / CARD_FILE) as temporary:
+        card.save(temporary)
     files |= {CARD_FILE: folder / CARD_FILE, RESULTS_FILE: results_file(folder)}
     if dry_run:
         return Publication.of(repo_id, files)

@@ -60,7 +60,7 @@ class Ontology:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no such list, a node is none, an id occurs twice, or the graph is none; see the class.
+            ValueError: It is no such list, a node is none, an id is duplicated, or the graph is none; see the class.
         """
         try:
             nodes = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -74,8 +74,8 @@ class Ontology:
             )
         ids = Counter(node["id"] for node in nodes)
         if len(ids) < len(nodes):
-            twice = [node for node, times in ids.items() if times > 1]
-            raise ValueError(f"Expected every id once in {path}, these occur more often: {twice[:5]}.")
+            duplicates = [node for node, times in ids.items() if times > 1]
+            raise ValueError(f"Expected every id once in {path}, these occur more often: {duplicates[:5]}.")
         return cls(
             children={node["id"]: tuple(node.get("child_ids", ())) for node in nodes},
             names={node["id"]: node.get("name", node["id"]) for node in nodes},
@@ -106,7 +106,7 @@ class Ontology:
             raise ValueError(
                 f"Expected the data's classes in the ontology, {len(missing)} of {len(vocabulary)} are not: {named}. "
                 "Its ids have to be the mids, in brackets here, where the data have mids. Add the classes to its file, "
-                "or let them propose nothing (--skip-sources)."
+                "or let them propose nothing (Ontology.without_relations)."
             )
 
     def parents(self, node: str) -> set[str]:
@@ -115,14 +115,14 @@ class Ontology:
 
     def ancestors(self, node: str) -> set[str]:
         """Ids of all classes above this one, direct parents included."""
-        found: set[str] = set()
+        ancestors: set[str] = set()
         waiting = self.parents(node)
         while waiting:
             parent = waiting.pop()
-            if parent not in found:
-                found.add(parent)
+            if parent not in ancestors:
+                ancestors.add(parent)
                 waiting |= self.parents(parent)
-        return found
+        return ancestors
 
     def depth(self, node: str) -> int:
         """Steps of the longest way down to this class from one that has no parents; abstract classes count."""

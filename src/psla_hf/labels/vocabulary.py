@@ -1,7 +1,6 @@
 """Classes in their order, and the labels of many clips as flat arrays. Knows no ontology, no audio and no data sets."""
 
 import csv
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_array
 
-__all__ = ["ClipLabels", "Vocabulary", "rows_of_ids", "stretches"]
+from psla_hf.files import digest
+
+__all__ = ["ClipLabels", "Vocabulary", "rows_of_ids"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class Vocabulary:
         if not self.names or len(self.names) != len(self.mids):
             raise ValueError(f"Expected one mid per class name, got {len(self.names)} names and {len(self.mids)} mids.")
         for what, values in (("names", self.names), ("mids", self.mids)):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
+            duplicates = sorted({value for value in values if values.count(value) > 1})
+            if duplicates:
                 raise ValueError(
-                    f"Expected every class's {what} to be unique, these occur more than once: {twice[:5]}."
+                    f"Expected every class's {what} to be unique, these occur more than once: {duplicates[:5]}."
                 )
 
     @classmethod
@@ -70,7 +72,7 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """SHA-256 of the mids and names in their order: equal for equal vocabularies only."""
         lines = "\n".join(f"{mid}\t{name}" for mid, name in zip(self.mids, self.names, strict=True))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return digest(lines)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -142,9 +144,12 @@ class ClipLabels:
     @classmethod
     def from_multi_hot(cls, targets: np.ndarray) -> "ClipLabels":
         """From 0/1 targets `[N, K]`, the inverse of `multi_hot`."""
-        clips, classes = np.nonzero(targets)
-        offsets = np.searchsorted(clips, np.arange(len(targets) + 1))
-        return cls(classes.astype(np.int32), offsets.astype(np.int64), targets.shape[1])
+        return cls.from_matrix(csr_array(targets != 0))
+
+    @classmethod
+    def from_matrix(cls, matrix: csr_array) -> "ClipLabels":
+        """From a sparse matrix `[N, K]`: what it stores are the labels; the inverse of `matrix`."""
+        return cls(matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64), matrix.shape[1])
 
     @classmethod
     def concatenate(cls, parts: Sequence["ClipLabels"]) -> "ClipLabels":
@@ -157,10 +162,7 @@ class ClipLabels:
 
     def take(self, clips: np.ndarray) -> "ClipLabels":
         """Some of the clips, by number, in this order; one may come more than once."""
-        lengths = np.diff(self.offsets)[clips]
-        places = stretches(self.offsets[clips], lengths)
-        offsets = np.concatenate([[0], lengths]).cumsum(dtype=np.int64)
-        return ClipLabels(self.values[places], offsets, self.num_classes)
+        return self.from_matrix(self.matrix()[clips])
 
     def each_once(self) -> "ClipLabels":
         """The same clips, the classes of each in index order and without repetitions."""
@@ -180,40 +182,37 @@ class ClipLabels:
 
     def multi_hot(self) -> np.ndarray:
         """Float32 targets `[N, K]`: `[[0, 2], [1]]` with K = 3 gives `[[1, 0, 1], [0, 1, 0]]`."""
-        targets = np.zeros((len(self), self.num_classes), dtype=np.float32)
-        targets[self.clip_of_value(), self.values] = 1
-        return targets
+        return self.matrix().toarray().astype(np.float32)
+
+    def matrix(self, values: np.ndarray | None = None) -> csr_array:
+        """Sparse `[N, K]`: true where a clip has a class; or `values`, one for each of `self.values`."""
+        data = np.ones(len(self.values), bool) if values is None else values
+        return csr_array((data, self.values, self.offsets), shape=(len(self), self.num_classes))
 
     def clip_of_value(self) -> np.ndarray:
         """Number of the clip that each of `values` belongs to, int64."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
 
-def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Numbers of some stretches one after the other: starts `[7, 2]`, lengths `[2, 3]` give `[7, 8, 2, 3, 4]`."""
-    ends = np.cumsum(lengths)
-    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-
-
-def rows_of_ids(wanted: Sequence[str], there: Sequence[str], what: str) -> np.ndarray:
-    """Where each of some clips is among those that are there: all of them, and no others, in any order.
+def rows_of_ids(wanted: Sequence[str], available: Sequence[str], what: str) -> np.ndarray:
+    """Row of each of some clips in what was made for them: for all of them, and no others, in any order.
 
     Args:
         wanted: Ids of the N clips at hand.
-        there: Ids of what was made for them.
+        available: Ids of what was made for them.
         what: That, for the message, such as `"the label set"`.
 
     Returns:
         Int64 row numbers `[N]`.
 
     Raises:
-        ValueError: Ids are missing, extra or there twice; the message counts them and has examples.
+        ValueError: Ids are missing, extra or duplicates; the message counts them and has examples.
     """
-    here, theirs = pa.array(wanted, pa.string()), pa.array(there, pa.string())
+    here, theirs = pa.array(wanted, pa.string()), pa.array(available, pa.string())
     for whose, ids in (("the data", here), (what, theirs)):
-        twice = len(ids) - len(pc.unique(ids))
-        if twice:
-            raise ValueError(f"Expected every id once in {whose}, {twice} of {len(ids)} are repetitions.")
+        duplicates = len(ids) - len(pc.unique(ids))
+        if duplicates:
+            raise ValueError(f"Expected every id once in {whose}, {duplicates} of {len(ids)} are repetitions.")
     rows = pc.index_in(here, value_set=theirs)
     missing, extra = here.filter(pc.is_null(rows)), theirs.filter(pc.invert(pc.is_in(theirs, value_set=here)))
     if len(missing) or len(extra):

@@ -1,71 +1,18 @@
 """Which clip comes next: balanced weights and an exact, resumable order. Knows no audio and no models."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from psla_hf.files import write_json
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.labels.vocabulary import ClipLabels
 
-__all__ = ["ClassCounts", "EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """How many clips have each class, tied to the classes they were counted for.
-
-    Attributes:
-        vocabulary: Fingerprint of the classes and their order.
-        clips: Clips that were counted.
-        counts: Clips with each class, by display name, in index order.
-    """
-
-    vocabulary: str
-    clips: int
-    counts: dict[str, int]
-
-    @classmethod
-    def of(cls, labels: ClipLabels, vocabulary: Vocabulary) -> "ClassCounts":
-        """Count the labels of some clips."""
-        counts = dict(zip(vocabulary.names, labels.class_counts().tolist(), strict=True))
-        return cls(vocabulary.fingerprint, len(labels), counts)
-
-    @classmethod
-    def load(cls, path: str | Path, vocabulary: Vocabulary) -> "ClassCounts":
-        """Read counts that `save` wrote.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: They are no class counts, or those of another vocabulary or of another order of its classes.
-        """
-        try:
-            counts = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"Expected class counts in {path}, as ClassCounts.save writes them ({error}).") from error
-        if counts.vocabulary != vocabulary.fingerprint:
-            raise ValueError(
-                f"The class counts in {path} are those of another list of classes ({len(counts.counts)} of them, "
-                f"fingerprint {counts.vocabulary[:12]}) than the data's ({len(vocabulary)}, "
-                f"{vocabulary.fingerprint[:12]}). Count again from the labels: ClassCounts.of(labels, vocabulary)."
-            )
-        return counts
-
-    def save(self, path: str | Path) -> None:
-        """Write the counts as JSON."""
-        write_json(asdict(self), path)
-
-    def as_array(self) -> np.ndarray:
-        """The counts in index order, int64 `[K]`."""
-        return np.array(list(self.counts.values()))
+__all__ = ["EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
 
 
-def balanced_weights(labels: ClipLabels, class_counts: np.ndarray | None = None) -> np.ndarray:
+def balanced_weights(labels: ClipLabels) -> np.ndarray:
     """PSLA's sampling weight of each clip: the sum over its classes of 1 / (clips with that class).
 
     For example with three clips labelled {a}, {a} and {a, b}, class a has 3 clips and b has 1, so the weights are
@@ -73,7 +20,6 @@ def balanced_weights(labels: ClipLabels, class_counts: np.ndarray | None = None)
 
     Args:
         labels: Of N clips.
-        class_counts: `[K]`, if not these clips' own: those of the whole set that they are a part of.
 
     Returns:
         Float64 weights `[N]`.
@@ -81,10 +27,9 @@ def balanced_weights(labels: ClipLabels, class_counts: np.ndarray | None = None)
     Raises:
         ValueError: No clip has a label.
     """
-    counts = labels.class_counts() if class_counts is None else class_counts
     if len(labels.values) == 0:
         raise ValueError("Expected at least one labelled clip: balanced sampling has nothing to draw from.")
-    return labels.sum_over_classes(1.0 / np.maximum(counts, 1))
+    return labels.sum_over_classes(1.0 / np.maximum(labels.class_counts(), 1))
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -1,20 +1,34 @@
 """Encoded clips become decoded samples and batches, augmented on the way. Knows no sources and no models."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch import Tensor
 
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.data.schema import vocabulary_of
 
-from .augmentation import Augmentation, mix_labels, mix_waveforms
+from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
 
-__all__ = ["FIRST_DRAWS", "OnError", "SampleMaker", "TaggingDataset", "collate"]
+__all__ = [
+    "Batch",
+    "EncodedClip",
+    "OnError",
+    "Partners",
+    "Sample",
+    "SampleMaker",
+    "StyleBatch",
+    "TaggingDataset",
+    "collate",
+    "redraw_generator",
+]
 
 
 OnError = Literal["raise", "redraw"]
@@ -23,128 +37,203 @@ MOST_REDRAWS = 20  # in a row: then it is not the clips
 
 SHORTEST = 400  # samples, the front end's shortest clip
 
-FIRST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
-
 logger = logging.getLogger(__name__)
 
 
+EncodedClip = dict[str, Any]  # in the schema of `data.schema.tagging_features`
+
+
+class Partners(NamedTuple):
+    """Further clips that a training sample takes something from, in the order of `Augmentation.partner_rates`.
+
+    Attributes:
+        mixup: The clip that is mixed into it, if any.
+        style: The clip whose frequency response it takes over a part of, if any.
+    """
+
+    mixup: EncodedClip | None = None
+    style: EncodedClip | None = None
+
+
+@dataclass
+class Sample:
+    """A decoded clip, or a training sample that was made of one or more.
+
+    Attributes:
+        id: The clip's.
+        waveform: Float32 `[T]`.
+        labels: Float32 `[K]`: 0 and 1, or a clip's `label_values`, or those of a mixture.
+        short: Whether a file ended before its headers say.
+        redrawn: Ids of clips that did not decode and were replaced.
+        mixed_in: Ids of the partners.
+        mask_draws: Of a training sample: `Draws.mask`, float32 `[4]`.
+        style: Waveform of the clip whose frequency response it is to take over a part of, float32 `[T']`.
+        style_weight: Share of its own frequency response that it keeps.
+    """
+
+    id: str
+    waveform: np.ndarray
+    labels: np.ndarray
+    short: bool = False
+    redrawn: list[str] = field(default_factory=list)
+    mixed_in: list[str] = field(default_factory=list)
+    mask_draws: np.ndarray | None = None
+    style: np.ndarray | None = None
+    style_weight: float = 1.0
+
+    def add_partner(self, partner: "Sample") -> None:
+        """Record which clip a partner is, and what was odd about it."""
+        self.mixed_in += [partner.id]
+        self.short |= partner.short
+        self.redrawn += partner.redrawn
+
+
+Tensors = TypeVar("Tensors", bound="_Tensors")
+
+
+class _Tensors:
+    """A data class some of whose fields are tensors, or data classes of the same kind."""
+
+    def to(self: Tensors, device: str | int | torch.device, non_blocking: bool = False) -> Tensors:
+        """The same with its tensors on a device."""
+        return self._each(lambda tensors: tensors.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self: Tensors) -> Tensors:
+        """The same with its tensors in page-locked memory, which is copied to a GPU faster."""
+        return self._each(lambda tensors: tensors.pin_memory())
+
+    def _each(self: Tensors, change: Callable[[Any], Any]) -> Tensors:
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor | _Tensors)}
+        return replace(self, **{name: change(value) for name, value in tensors.items()})  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class StyleBatch(_Tensors):
+    """The clips whose frequency response S samples of a batch take over a part of.
+
+    Attributes:
+        rows: Which samples of the batch, int64 `[S]`.
+        waveforms: Float32 `[S, T']`, zero-padded to the longest.
+        lengths: True numbers of samples, int64 `[S]`.
+        weights: Share of its own frequency response that each sample keeps `[S]`.
+    """
+
+    rows: Tensor
+    waveforms: Tensor
+    lengths: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Batch(_Tensors):
+    """Samples of different length together.
+
+    Attributes:
+        waveforms: Float32 `[B, T]`, zero-padded to the longest.
+        lengths: True numbers of samples, int64 `[B]`.
+        labels: Float32 `[B, K]`.
+        ids: The clips', B.
+        short: Ids of those that are cut short.
+        redrawn: Ids of clips that did not decode.
+        mixed_in: Ids of the clips mixed into these.
+        mask_draws: Of training samples, float32 `[B, 4]`.
+        style: Where the frequency response of some is to change.
+    """
+
+    waveforms: Tensor
+    lengths: Tensor
+    labels: Tensor
+    ids: list[str]
+    short: list[str]
+    redrawn: list[str]
+    mixed_in: list[str]
+    mask_draws: Tensor | None = None
+    style: StyleBatch | None = None
+
+
+@dataclass(frozen=True)
 class SampleMaker:
     """Makes samples of encoded clips, and decides what happens to those that do not decode.
 
-    A sample has `id`, `waveform` float32 `[T]` and `labels` float32 `[K]`, 0 and 1 or a clip's `label_values`; `short`,
-    whether the file ended before its headers say; and `redrawn`, the ids of clips that did not decode and were
-    replaced. A training sample also has `mask_draws` `[4]` and, if its frequency response is to change, `style`: a
-    second waveform and a weight.
-
-    Args:
+    Attributes:
         num_classes: K.
         sampling_rate: Rate of the waveforms in Hz.
         augmentation: Of training samples.
-        on_error: `"raise"` stops at the first clip that does not decode; `"redraw"` logs its id and draws another.
-        tolerated_share: With `"redraw"`, stop when more than this share of the draws (of at least 1,000) has failed.
+        on_error: `"raise"` stops at the first clip that does not decode; `"redraw"` logs its id and draws another, but
+            stops at so many in a row that it is not the clips. How many are too many of a run, the `Trainer` decides.
+
+    Raises:
+        ValueError: `on_error` is neither of the two.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        sampling_rate: int,
-        augmentation: Augmentation | None = None,
-        on_error: OnError = "raise",
-        tolerated_share: float = 0.01,
-    ):
-        if on_error not in ("raise", "redraw"):
-            raise ValueError(f"Expected on_error 'raise' or 'redraw', got {on_error!r}.")
-        self.num_classes = num_classes
-        self.sampling_rate = sampling_rate
-        self.augmentation = augmentation or Augmentation()
-        self.on_error = on_error
-        self.tolerated_share = tolerated_share
-        self._draws = self._failures = 0
+    num_classes: int
+    sampling_rate: int = 16000
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    on_error: OnError = "raise"
 
-    def clip(self, clip: dict[str, Any]) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        """Refuse a misspelt choice before anything is read."""
+        if self.on_error not in ("raise", "redraw"):
+            raise ValueError(f"Expected on_error 'raise' or 'redraw', got {self.on_error!r}.")
+
+    def clip(self, clip: EncodedClip) -> Sample:
         """The clip itself, decoded. One that does not decode is an error here, whatever the policy.
 
         Raises:
             ValueError: It does not decode.
         """
-        return self._sample(clip, *self._decode(clip))
+        waveform, short = self._decode(clip)
+        return Sample(clip["id"], waveform, self._multi_hot(clip), short)
 
-    def silence(self, clip: dict[str, Any]) -> dict[str, Any]:
+    def silence(self, clip: EncodedClip) -> Sample:
         """A sample in place of a clip that does not decode: a short silence, which `redrawn` names."""
-        return {**self._sample(clip, np.zeros(SHORTEST, np.float32), short=False), "redrawn": [clip["id"]]}
-
-    def _sample(self, clip: dict[str, Any], waveform: np.ndarray, short: bool) -> dict[str, Any]:
-        return {
-            "id": clip["id"],
-            "waveform": waveform,
-            "labels": self._multi_hot(clip),
-            "short": short,
-            "redrawn": [],
-            "mixed_in": [],
-        }
+        return Sample(clip["id"], np.zeros(SHORTEST, np.float32), self._multi_hot(clip), redrawn=[clip["id"]])
 
     def training_sample(
-        self,
-        clip: dict[str, Any],
-        seed: int,
-        second: Callable[[int, float], dict[str, Any]],
-        another: Callable[[np.random.Generator], dict[str, Any]],
-        needs: tuple[bool, bool] | None = None,
-    ) -> dict[str, Any]:
-        """One sample, augmented; everything random in it follows from the seed.
+        self, clip: EncodedClip, draws: Draws, partners: Partners, another: Callable[[], EncodedClip]
+    ) -> Sample:
+        """One sample, augmented.
 
         Args:
             clip: In the schema.
-            seed: The sample's own.
-            second: Gets the second clip that mixup (0) or MixStyle (1) asks for, by its place in [0, 1).
+            draws: All the randomness, but whether there are partners, and which.
+            partners: Those.
             another: Draws a clip in place of one that does not decode.
-            needs: Whether there are second clips for mixup and for MixStyle, where that was decided elsewhere.
+
+        Raises:
+            ValueError: A clip does not decode, and none is to be drawn again; or too many in a row do not.
         """
-        draws = self.augmentation.draw(seed)
-        mix, restyle = needs or (draws.mix, draws.restyle)
-        rng = np.random.default_rng([seed, 1])
-        sample = self._clip_or_another(clip, rng, another)
-        if mix:
-            partner = self._clip_or_another(second(0, draws.partner), rng, another)
-            sample["waveform"] = mix_waveforms(sample["waveform"], partner["waveform"], draws.mix_weight)
-            sample["labels"] = mix_labels(sample["labels"], partner["labels"], draws.mix_weight)
-            _take_notes(sample, partner)
-        sample["waveform"] = self.augmentation.change_waveform(sample["waveform"], draws)
-        if restyle:
-            style = self._clip_or_another(second(1, draws.style), rng, another)
-            sample["style"] = (style["waveform"], draws.style_weight)
-            _take_notes(sample, style)
-        sample["mask_draws"] = draws.mask
+        sample = self._clip_or_another(clip, another)
+        if partners.mixup is not None:
+            partner = self._clip_or_another(partners.mixup, another)
+            sample.waveform = mix_waveforms(sample.waveform, partner.waveform, draws.mix_weight)
+            sample.labels = mix_labels(sample.labels, partner.labels, draws.mix_weight)
+            sample.add_partner(partner)
+        sample.waveform = self.augmentation.change_waveform(sample.waveform, draws)
+        if partners.style is not None:
+            partner = self._clip_or_another(partners.style, another)
+            sample.style, sample.style_weight = partner.waveform, draws.style_weight
+            sample.add_partner(partner)
+        sample.mask_draws = draws.mask
         return sample
 
-    def _clip_or_another(
-        self,
-        clip: dict[str, Any],
-        rng: np.random.Generator,
-        another: Callable[[np.random.Generator], dict[str, Any]],
-    ) -> dict[str, Any]:
+    def _clip_or_another(self, clip: EncodedClip, another: Callable[[], EncodedClip]) -> Sample:
         """The clip decoded, or by policy another one."""
         failed: list[str] = []
         while True:
-            self._draws += 1
             try:
                 sample = self.clip(clip)
-                break
             except ValueError as error:
                 failed.append(clip["id"])
-                self._failures += 1
                 if self.on_error == "raise" or len(failed) > MOST_REDRAWS:
                     raise
-                if self._failures > self.tolerated_share * max(self._draws, FIRST_DRAWS):
-                    raise ValueError(
-                        f"{self._failures} of {self._draws} clips drawn did not decode, more than the tolerated share "
-                        f"of {self.tolerated_share:.1%} (of at least {FIRST_DRAWS} draws). The last one: {error}"
-                    ) from error
                 logger.warning("Drew another clip: %s", error)
-                clip = another(rng)
-        return {**sample, "redrawn": failed}
+                clip = another()
+            else:
+                sample.redrawn = failed
+                return sample
 
-    def _decode(self, clip: dict[str, Any]) -> tuple[np.ndarray, bool]:
+    def _decode(self, clip: EncodedClip) -> tuple[np.ndarray, bool]:
         """Waveform, and whether the file is cut short."""
         path, data = clip["audio"]["path"], clip["audio"]["bytes"]
         try:
@@ -156,7 +245,7 @@ class SampleMaker:
         except (OSError, ValueError) as error:
             raise ValueError(f"Clip {clip['id']!r} ({path}): {error}") from error
 
-    def _multi_hot(self, clip: dict[str, Any]) -> np.ndarray:
+    def _multi_hot(self, clip: EncodedClip) -> np.ndarray:
         labels = np.zeros(self.num_classes, dtype=np.float32)
         values = clip.get("label_values")
         labels[clip["labels"]] = 1 if values is None else values
@@ -185,54 +274,52 @@ class TaggingDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         if not isinstance(key, tuple):
             return self.maker.clip(self.clips[key])
         index, seed = key
-        return self.maker.training_sample(
-            self.clips[index], seed, lambda kind, place: self.clips[int(place * len(self))], self._another
+        draws = self.maker.augmentation.draw(seed)
+        partners = Partners(
+            mixup=self.clips[int(draws.partner * len(self))] if draws.mix else None,
+            style=self.clips[int(draws.style * len(self))] if draws.restyle else None,
         )
+        another = partial(self._another, redraw_generator(seed))
+        return self.maker.training_sample(self.clips[index], draws, partners, another)
 
-    def _another(self, rng: np.random.Generator) -> dict[str, Any]:
+    def _another(self, rng: np.random.Generator) -> EncodedClip:
         place = rng.random()
         index = place * len(self) if self._law is None else np.searchsorted(self._law, place, side="right")
         return self.clips[min(int(index), len(self) - 1)]
 
 
-def _take_notes(sample: dict[str, Any], second: dict[str, Any]) -> None:
-    """Which the second clip is, and what was odd about it, is told with the sample."""
-    sample["mixed_in"] = [*sample["mixed_in"], second["id"]]
-    sample["short"] |= second["short"]
-    sample["redrawn"] = sample["redrawn"] + second["redrawn"]
+def redraw_generator(seed: int) -> np.random.Generator:
+    """What draws clips in place of those of a sample that do not decode, by the sample's seed."""
+    return np.random.default_rng([seed, 1])
 
 
-def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make samples of different length a batch.
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Make samples of different length a batch."""
+    waveforms, lengths = _pad([sample.waveform for sample in samples])
+    masks = [sample.mask_draws for sample in samples if sample.mask_draws is not None]
+    return Batch(
+        waveforms,
+        lengths,
+        labels=torch.from_numpy(np.stack([sample.labels for sample in samples]).astype(np.float32)),
+        ids=[sample.id for sample in samples],
+        short=[sample.id for sample in samples if sample.short],
+        redrawn=[name for sample in samples for name in sample.redrawn],
+        mixed_in=[name for sample in samples for name in sample.mixed_in],
+        mask_draws=torch.from_numpy(np.stack(masks)) if masks else None,
+        style=_styles(samples),
+    )
 
-    Returns:
-        `waveforms` float32 `[B, T]`, zero-padded to the longest; `lengths` `[B]`, the true numbers of samples; `labels`
-        float32 `[B, K]`; `ids`; `mixed_in`, those of the clips mixed into these; `short`, the ids of samples that are
-        cut short; `redrawn`, those of clips that did not decode. For training samples also `mask_draws` `[B, 4]`, and,
-        where some are to be restyled, `style` with their `rows` in the batch, `waveforms`, `lengths` and `weights`.
-    """
-    waveforms, lengths = _pad([sample["waveform"] for sample in samples])
-    batch: dict[str, Any] = {
-        "waveforms": waveforms,
-        "lengths": lengths,
-        "labels": torch.from_numpy(np.stack([sample["labels"] for sample in samples]).astype(np.float32)),
-        "ids": [sample["id"] for sample in samples],
-        "short": [sample["id"] for sample in samples if sample["short"]],
-        "redrawn": [name for sample in samples for name in sample["redrawn"]],
-        "mixed_in": [name for sample in samples for name in sample["mixed_in"]],
-    }
-    if "mask_draws" in samples[0]:
-        batch["mask_draws"] = torch.from_numpy(np.stack([sample["mask_draws"] for sample in samples]))
-    rows = [row for row, sample in enumerate(samples) if "style" in sample]
-    if rows:
-        waveforms, lengths = _pad([samples[row]["style"][0] for row in rows])
-        weights = torch.tensor([samples[row]["style"][1] for row in rows])
-        batch["style"] = {"rows": torch.tensor(rows), "waveforms": waveforms, "lengths": lengths, "weights": weights}
-    return batch
+
+def _styles(samples: Sequence[Sample]) -> StyleBatch | None:
+    styles = {row: sample.style for row, sample in enumerate(samples) if sample.style is not None}
+    if not styles:
+        return None
+    weights = torch.tensor([samples[row].style_weight for row in styles])
+    return StyleBatch(torch.tensor(list(styles)), *_pad(list(styles.values())), weights)
 
 
 def _pad(waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,29 +1,29 @@
 """Augmentations of spectrograms, as functions of tensors and of random draws passed in. Knows no data sets."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 
 from .augmentation import Augmentation
+from .samples import Batch
 
 __all__ = ["augmented_log_mel", "mask_spectrograms", "mix_frequency_styles"]
 
 
-def augmented_log_mel(batch: dict[str, Any], extractor: PslaFeatureExtractor, augmentation: Augmentation) -> Tensor:
-    """Unnormalized log-mel `[B, frames, F]` of a batch from `samples.collate`, restyled and masked."""
-    log_mel = extractor.log_mel(batch["waveforms"], batch["lengths"].tolist())
-    if "style" in batch:
-        rows, lengths = batch["style"]["rows"], batch["style"]["lengths"]
-        style = extractor.log_mel(batch["style"]["waveforms"], lengths.tolist())
+def augmented_log_mel(batch: Batch, extractor: PslaFeatureExtractor, augmentation: Augmentation) -> Tensor:
+    """Unnormalized log-mel `[B, frames, F]` of a batch of training samples, restyled and masked."""
+    log_mel = extractor.log_mel(batch.waveforms, batch.lengths.tolist())
+    if batch.style is not None:
+        rows, lengths = batch.style.rows, batch.style.lengths
+        style = extractor.log_mel(batch.style.waveforms, lengths.tolist())
         frames, style_frames = (
             torch.tensor([extractor.num_frames(length) for length in samples.tolist()])
-            for samples in (batch["lengths"][rows], lengths)
+            for samples in (batch.lengths[rows], lengths)
         )
-        log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch["style"]["weights"])
-    return mask_spectrograms(log_mel, batch["mask_draws"], augmentation.frequency_mask, augmentation.time_mask)
+        log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch.style.weights)
+    assert batch.mask_draws is not None  # of training samples
+    return mask_spectrograms(log_mel, batch.mask_draws, augmentation.frequency_mask, augmentation.time_mask)
 
 
 def mix_frequency_styles(

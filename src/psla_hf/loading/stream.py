@@ -1,28 +1,49 @@
 """Samples from shards that are read in order, by the sampler's law and resumable. Knows no models and no recipes."""
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import Dataset
 
 from psla_hf.data.shards import ShardIndex
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
 
-from .augmentation import Augmentation
 from .sampler import balanced_weights
-from .samples import OnError, SampleMaker
+from .samples import EncodedClip, Partners, Sample, SampleMaker, redraw_generator
 from .stream_plan import StreamPlanner
 
 __all__ = ["PlannedClips", "TaggingStream"]
 
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip whose turn it is.
+
+    Attributes:
+        clip: In the schema.
+        seed: The sample's own.
+        partners: As planned.
+        kept: What is in memory, by number.
+        block: Numbers of the clips drawn for the block, which share the read.
+    """
+
+    clip: EncodedClip
+    seed: int
+    partners: Partners
+    kept: dict[int, EncodedClip]
+    block: np.ndarray
+
+    def another(self, rng: np.random.Generator) -> EncodedClip:
+        """One of the clips drawn for the block."""
+        return self.kept[rng.choice(self.block)]
 
 
 @dataclass(frozen=True)
@@ -51,23 +72,17 @@ class PlannedClips:
         if len(planner.hot) == 0:
             return cls(index, planner)
         logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
-        known_by = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
         hot = Dataset.from_generator(
             _fetch,
             features=index.features,
             cache_dir=cache_dir,
             gen_kwargs={"index": index, "rows": planner.hot.tolist()},
-            fingerprint=known_by,
+            fingerprint=digest(repr((index.version, planner.hot.tolist()))),
         )
         return cls(index, planner, hot)
 
-    def read(self, epoch: int, reader: int, start: int = 0) -> Iterator[dict[str, Any]]:
-        """A reader's clips of an epoch from its `start`-th on.
-
-        Yields:
-            `clip` in the schema; its `seed`; `partners`, for each kind a clip or none; `block`, to draw another clip
-            from those that share the read.
-        """
+    def read(self, epoch: int, reader: int, start: int = 0) -> Iterator[PlannedClip]:
+        """A reader's clips of an epoch from its `start`-th on."""
         plan = self.planner.plan(epoch, reader)
         # From the beginning of the block, so that a resumed run has in memory what the uninterrupted one had.
         begin = int(np.searchsorted(plan.blocks, plan.blocks[start])) if start < len(plan) else len(plan)
@@ -77,7 +92,7 @@ class PlannedClips:
         last_block = np.zeros(len(rows), plan.blocks.dtype)
         np.maximum.at(last_block, inverse, blocks)
         last_block[np.isin(rows, self.planner.hot)] = -1  # read again from the disk: they would fill the memory
-        kept: dict[int, dict[str, Any]] = {}
+        kept: dict[int, EncodedClip] = {}
         block = None
         for position in range(begin, len(plan)):
             if plan.blocks[position] != block:
@@ -88,14 +103,10 @@ class PlannedClips:
                 needed = np.concatenate([block_rows, plan.partners[:, inside].ravel()])
                 self._read_groups(needed, rows[last_block >= block], kept)
             if position >= start:
-                yield {
-                    "clip": kept[plan.rows[position]],
-                    "seed": int(plan.seeds[position]),
-                    "partners": [kept.get(row) for row in plan.partners[:, position].tolist()],
-                    "block": _Drawn(kept, block_rows),
-                }
+                partners = Partners(*map(kept.get, plan.partners[:, position].tolist()))
+                yield PlannedClip(kept[plan.rows[position]], int(plan.seeds[position]), partners, kept, block_rows)
 
-    def _read_groups(self, needed: np.ndarray, later: np.ndarray, kept: dict[int, dict[str, Any]]) -> None:
+    def _read_groups(self, needed: np.ndarray, later: np.ndarray, kept: dict[int, EncodedClip]) -> None:
         """Add what is needed now; of the row groups that are read for it, also what will be needed later."""
         missing = np.array([row for row in np.unique(needed).tolist() if row >= 0 and row not in kept], np.int64)
         is_hot = np.isin(missing, self.planner.hot)
@@ -108,38 +119,14 @@ class PlannedClips:
             wanted = wanted[~np.isin(wanted, self.planner.hot)]
             kept.update(zip(wanted.tolist(), self.index.read(group, wanted - begin), strict=True))
 
-    def as_iterable_dataset(self, epoch: int = 0) -> IterableDataset:
-        """One epoch in the schema, each reader a shard, for whatever takes a `datasets.IterableDataset`."""
-        return IterableDataset.from_generator(
-            partial(_clips_of_readers, self),
-            features=self.index.features,
-            gen_kwargs={"readers": list(range(self.planner.num_readers)), "epoch": epoch},
-        )
 
-
-class _Drawn:
-    """The clips drawn for a block, to draw another from."""
-
-    def __init__(self, kept: dict[int, dict[str, Any]], rows: np.ndarray):
-        self._kept, self._rows = kept, rows
-
-    def __call__(self, rng: np.random.Generator) -> dict[str, Any]:
-        return self._kept[rng.choice(self._rows)]
-
-
-def _fetch(index: ShardIndex, rows: list[int]) -> Iterator[dict[str, Any]]:
+def _fetch(index: ShardIndex, rows: list[int]) -> Iterator[EncodedClip]:
     """Some clips, in the order of their numbers."""
     starts = index.group_starts
     wanted = np.array(rows)
     groups = np.searchsorted(starts, wanted, side="right") - 1
     for group in np.unique(groups).tolist():
         yield from index.read(group, wanted[groups == group] - starts[group])
-
-
-def _clips_of_readers(clips: PlannedClips, readers: list[int], epoch: int) -> Iterator[dict[str, Any]]:
-    for reader in readers:
-        for drawn in clips.read(epoch, reader):
-            yield drawn["clip"]
 
 
 class TaggingStream(torch.utils.data.IterableDataset):
@@ -167,6 +154,8 @@ class TaggingStream(torch.utils.data.IterableDataset):
                 f"times batch size, got {planner.num_readers} readers, {planner.num_draws} clips and batches of "
                 f"{batch_size}. Set multiple_of of the planner to a multiple of {planner.num_readers * batch_size}."
             )
+        if maker.num_classes != len(clips.index.vocabulary):
+            raise ValueError(f"Expected shards of {maker.num_classes} classes, got {len(clips.index.vocabulary)}.")
         if maker.augmentation.partner_rates != planner.partner_rates:
             raise ValueError(
                 f"Expected a plan with the augmentation's partner rates {maker.augmentation.partner_rates}, got "
@@ -181,44 +170,40 @@ class TaggingStream(torch.utils.data.IterableDataset):
     def open(
         cls,
         shards: Sequence[str] | ShardIndex,
+        maker: SampleMaker,
         batch_size: int,
         *,
         seed: int = 0,
         balanced: bool = True,
-        augmentation: Augmentation | None = None,
-        vocabulary: Vocabulary | None = None,
         num_workers: int = 0,
         rank: int = 0,
         num_processes: int = 1,
-        sampling_rate: int = 16000,
-        on_error: OnError = "raise",
-        tolerated_share: float = 0.01,
         accumulation: int = 1,
         block_groups: int = 64,
         hot_limit: int = 16384,
         cache_dir: str | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> "TaggingStream":
         """A stream of parquet shards, with one reader for each worker of each process.
 
         Args:
             shards: Paths or addresses, see `remote.find_files`; or what has been opened of them.
+            maker: What makes samples of their clips.
             batch_size: Of one process.
             seed: Of order and augmentation.
             balanced: Draw by PSLA's law; else every clip comes once.
-            augmentation: Of the samples.
-            vocabulary: The classes, where the shards do not carry them and have not been opened.
             num_workers: Of the `DataLoader` in each process.
             rank: Number of this process.
             num_processes: How many there are.
-            sampling_rate: Of the waveforms in Hz.
-            on_error: What to do with a clip that does not decode, see `SampleMaker`.
-            tolerated_share: Of draws that may fail then.
             accumulation: Batches whose gradients make one update: an epoch is a whole number of updates.
             block_groups: Row groups that are mixed with each other: so many are in memory, per reader.
             hot_limit: How many of the clips that are drawn most often are kept on the local disk.
             cache_dir: Where; by default the cache of `datasets`.
+            vocabulary: The classes, where the shards do not carry them and have not been opened.
+
+        Raises:
+            ValueError: The shards have other classes than the maker; or numbers do not divide evenly.
         """
-        augmentation = augmentation or Augmentation()
         index = shards if isinstance(shards, ShardIndex) else ShardIndex.open(shards, vocabulary)
         readers = max(1, num_workers) * num_processes
         planner = StreamPlanner(
@@ -227,11 +212,10 @@ class TaggingStream(torch.utils.data.IterableDataset):
             balanced_weights(index.labels) if balanced else None,
             num_readers=readers,
             multiple_of=readers * batch_size * accumulation,
-            partner_rates=augmentation.partner_rates,
+            partner_rates=maker.augmentation.partner_rates,
             block_groups=block_groups,
             hot_limit=hot_limit,
         )
-        maker = SampleMaker(len(index.vocabulary), sampling_rate, augmentation, on_error, tolerated_share)
         return cls(PlannedClips.open(index, planner, cache_dir), maker, batch_size, rank, num_processes)
 
     def __len__(self) -> int:
@@ -242,7 +226,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
         """Let the next iteration begin at this batch of this epoch."""
         self._place[0], self._place[1] = epoch, batch
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Sample]:
         info = torch.utils.data.get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         if len(self.readers) % workers:
@@ -260,12 +244,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
                 yield from map(self._sample, self.clips.read(epoch, reader, done))
             done = max(0, done - each)
 
-    def _sample(self, drawn: dict[str, Any]) -> dict[str, Any]:
-        partners = drawn["partners"]
-        return self.maker.training_sample(
-            drawn["clip"],
-            drawn["seed"],
-            second=lambda kind, place: partners[kind],
-            another=drawn["block"],
-            needs=tuple(partner is not None for partner in partners),  # type: ignore[arg-type]
-        )
+    def _sample(self, planned: PlannedClip) -> Sample:
+        draws = self.maker.augmentation.draw(planned.seed)
+        another = partial(planned.another, redraw_generator(planned.seed))
+        return self.maker.training_sample(planned.clip, draws, planned.partners, another)

@@ -35,7 +35,7 @@ class StreamPlanner:
     """Plans an epoch over row groups that are each read once, such that the epoch follows the sampler's law exactly.
 
     With weights, the numbers of copies of all clips are drawn at once, n ~ Multinomial(draws, weights), which is the
-    count vector of as many independent draws; without, every clip comes once, and some twice to fill the last batches.
+    count vector of as many independent draws; without, every clip comes once, and some again to fill the last batches.
     Only the order is less than perfectly random. The row groups are permuted; the readers share the copies in that
     order, equally, so that the epoch's clips are the same for any number of readers; a reader takes `block_groups`
     row groups at a time and permutes the copies inside. What would come many times within a block, the *hot* clips
@@ -46,7 +46,7 @@ class StreamPlanner:
     Args:
         group_sizes: Clips in each row group `[G]`; clips are numbered through.
         seed: Base seed.
-        weights: `[N]` not negative, see `sampling.balanced_weights`; `None` for every clip once.
+        weights: `[N]` not negative, see `sampler.balanced_weights`; `None` for every clip once.
         num_readers: R, how many share an epoch.
         multiple_of: An epoch is the number of clips rounded up to a multiple of this; itself a multiple of R, usually
             readers times batch size, so that all readers yield equally many full batches.

@@ -1,5 +1,6 @@
 """Results and tags as tables, for a terminal or in Markdown. Knows nothing of how they came about."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "markdown_folds",
     "markdown_origin",
     "markdown_results",
+    "metric_text",
     "print_added_labels",
     "print_epoch",
     "print_figures",
@@ -47,9 +49,14 @@ RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "c
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
 
+def metric_text(figure: float | None) -> str:
+    """A metric with four digits; d' of a faultless ranking is infinite, which JSON holds as null."""
+    return "∞" if figure is None or figure == math.inf else f"{figure:.4f}"
+
+
 def print_epoch(row: Mapping[str, float]) -> None:
     """An epoch's metrics on one line."""
-    metrics = "  ".join(f"{metric} {row[metric]:.4f}" for metric in METRICS if metric in row)
+    metrics = "  ".join(f"{metric} {metric_text(row[metric])}" for metric in METRICS if metric in row)
     speed = f"{row['seconds']:.0f} s, {row['clips_per_second']:.1f} clips/s, {row['waiting']:.0%} waiting for data"
     print(f"epoch {row['epoch']:>3}  loss {row['loss']:.4f}  {metrics}  ({speed})", flush=True)
 
@@ -62,7 +69,7 @@ def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_col
     for metric in shown:
         table.add_column(metric, justify="right")
     for name, metrics in rows.items():
-        table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in shown))
+        table.add_row(name, *(metric_text(metrics[metric]) if metric in metrics else "" for metric in shown))
     _print(title, table)
     left_out = max((int(metrics.get("classes_left_out", 0)) for metrics in rows.values()), default=0)
     if left_out:

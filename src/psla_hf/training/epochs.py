@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from psla_hf.data.schema import labels_of
 from psla_hf.data.training_clips import TrainingClips
 from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
-from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.stream import TaggingStream
 
 from .recipes import Recipe
@@ -47,15 +47,13 @@ def open_epochs(
         return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)
     stream = TaggingStream.open(
         clips.index,
+        maker,
         recipe.clips_per_step(processes),
         seed=seed,
         balanced=recipe.input.balanced_sampling,
-        augmentation=recipe.augmentation,
         num_workers=num_workers,
         rank=rank,
         num_processes=processes,
-        on_error=maker.on_error,
-        tolerated_share=maker.tolerated_share,
         accumulation=recipe.input.gradient_accumulation,
     )
     return StreamedEpochs(stream, num_workers)
@@ -89,7 +87,7 @@ class IndexedEpochs:
         batches = ProcessBatches(sampler, batch_size, rank, num_processes)
         self._loader = _loader(clips, num_workers, batch_sampler=batches)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
         self._sampler.set_epoch(epoch, start * self._batch_size)
         return iter(self._loader)
@@ -109,7 +107,7 @@ class StreamedEpochs:
         self._stream = stream
         self._loader = _loader(stream, num_workers, batch_size=stream.batch_size)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
         self._stream.seek(epoch, start)
         return iter(self._loader)

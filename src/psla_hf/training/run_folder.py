@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from psla_hf.files import UNFINISHED
+from psla_hf.files import clear_unfinished
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
 
 __all__ = [
@@ -80,10 +80,7 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
         raise FileExistsError(f"{folder} is not empty. {way_out}, or allow overwriting it.")
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.rglob(f"{UNFINISHED}*"):
-            shutil.rmtree(leftover)
-        for leftover in folder.glob(f"{RESULTS_FILE}.*.tmp"):
-            leftover.unlink()
+        clear_unfinished(folder)
         if overwrite and not resume:
             for file in [path for pattern in FILES for path in folder.glob(pattern)]:
                 file.unlink()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,19 +10,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from huggingface_hub.utils.sha import sha_fileobj
 from torch import nn
 from torch.optim import Optimizer
 
-from psla_hf.files import check_identity
+from psla_hf.files import atomic_folder, check_identity, clear_unfinished, digest, write_json
 from psla_hf.models.averaging import RunningMean
 
 __all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
-CONTENTS = "contents.json"  # written last: names every other file with its size and hash
-
-UNFINISHED = ".unfinished-"
+CONTENTS = "contents.json"  # names every other file with its size and digest
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +37,11 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
         The checkpoint's folder.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
-    unfinished = folder / f"{UNFINISHED}{name}"
-    unfinished.mkdir()
-    contents = {}
-    for file, content in files.items():
-        with (unfinished / file).open("wb") as stream:
-            torch.save(content, stream)
-            _to_disk(stream)
-        contents[file] = _described(unfinished / file)
-    with (unfinished / CONTENTS).open("w", encoding="utf-8") as stream:
-        json.dump(contents, stream, indent=2)
-        _to_disk(stream)
-    if (folder / name).exists():  # saved again after a resume from before it
-        shutil.rmtree(folder / name)
-    unfinished.rename(folder / name)
+    clear_unfinished(folder)
+    with atomic_folder(folder / name, overwrite=True) as place:  # there already after a resume from before it
+        for file, content in files.items():
+            torch.save(content, place / file)
+        write_json({file: _described(place / file) for file in files}, place / CONTENTS)
     others = [checkpoint for checkpoint in _checkpoints(folder) if checkpoint.name != name]
     for old in others[: max(0, len(others) + 1 - keep)]:
         shutil.rmtree(old)
@@ -92,7 +76,7 @@ def _checkpoints(folder: Path) -> list[Path]:
     """Complete or damaged, but not unfinished ones; oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _damage(checkpoint: Path) -> str | None:
@@ -108,13 +92,7 @@ def _damage(checkpoint: Path) -> str | None:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        return {"bytes": path.stat().st_size, "sha256": sha_fileobj(stream).hex()}
-
-
-def _to_disk(stream: Any) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
+    return {"bytes": path.stat().st_size, "sha256": digest(path)}
 
 
 STATE = "state.pt"

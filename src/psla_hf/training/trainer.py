@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 from psla_hf.data.schema import class_names
 from psla_hf.data.training_clips import TrainingClips, fingerprint
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
-from psla_hf.files import check_identity, to_json, write_complete, write_json
-from psla_hf.loading.samples import FIRST_DRAWS, OnError, SampleMaker, TaggingDataset, collate
+from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
+from psla_hf.loading.samples import Batch, OnError, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -37,6 +37,9 @@ from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder
 from .state import Place, RunState, Totals
 
 __all__ = ["RunInterruptedError", "Trainer"]
+
+
+FIRST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
 
 
 class RunInterruptedError(RuntimeError):
@@ -95,7 +98,7 @@ class Trainer:
         self._check(train_clips, test_clips, validation_clips)
         self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
         self.extractor = PslaFeatureExtractor(max_length=recipe.input.max_length)
-        maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, on_error, tolerated_share)
+        maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, on_error)
         self.epochs = open_epochs(recipe, train_clips, maker, accelerator, seed=seed, num_workers=num_workers)
         self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.input.gradient_accumulation
         self.test_clips, self.validation_clips = test_clips, validation_clips
@@ -182,7 +185,7 @@ class Trainer:
         with bar:
             for number, batch in enumerate(batches, start=place.batch + 1):
                 self.state.totals.waiting += time.perf_counter() - last
-                updated = self._step(send_to_device(batch, self.accelerator.device), number)
+                updated = self._step(batch.to(self.accelerator.device), number)
                 self.state.totals.seconds += time.perf_counter() - last
                 last = time.perf_counter()
                 self.state.place = Place(place.epoch, number)
@@ -192,19 +195,19 @@ class Trainer:
                 if updated:
                     self._between_updates(number // recipe.input.gradient_accumulation)
 
-    def _step(self, batch: dict, number: int) -> bool:
+    def _step(self, batch: Batch, number: int) -> bool:
         """Add a batch's gradients; update if it completes one."""
         recipe, accelerator = self.recipe, self.accelerator
         complete = number % recipe.input.gradient_accumulation == 0
         log_mel = augmented_log_mel(batch, self.extractor, recipe.augmentation)
         with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
-                loss = self.model(self.extractor.normalize(log_mel), labels=batch["labels"]).loss
+                loss = self.model(self.extractor.normalize(log_mel), labels=batch.labels).loss
             self._check_finite(loss, batch, number)
             accelerator.backward(loss / recipe.input.gradient_accumulation)
         self.state.totals.loss += loss.item()
-        self.state.totals.redrawn += len(batch["redrawn"])
-        self.state.totals.short += len(batch["short"])
+        self.state.totals.redrawn += len(batch.redrawn)
+        self.state.totals.short += len(batch.short)
         self._check_redrawn(number)
         if complete:
             if recipe.optimizer.gradient_clipping:
@@ -220,12 +223,12 @@ class Trainer:
             self.optimizer.zero_grad()
         return complete
 
-    def _check_finite(self, loss: Tensor, batch: dict, number: int) -> None:
+    def _check_finite(self, loss: Tensor, batch: Batch, number: int) -> None:
         """Stop all processes, with the state saved, when the loss of one is not finite."""
         finite = bool(torch.isfinite(loss))
         if self._all(finite):
             return
-        mine = [] if finite else [*batch["ids"], *batch["mixed_in"]]
+        mine = [] if finite else [*batch.ids, *batch.mixed_in]
         ids = [clip for of_process in gather_object([mine]) for clip in of_process]
         if self.accelerator.is_main_process:
             shutil.rmtree(self.output_dir / "failed", ignore_errors=True)
@@ -331,7 +334,7 @@ class Trainer:
     def _seen_in_training(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
         for batch in self.epochs.batches(epoch):
-            on_device = send_to_device(batch, self.accelerator.device)
+            on_device = batch.to(self.accelerator.device)
             yield self.extractor.normalize(augmented_log_mel(on_device, self.extractor, self.recipe.augmentation))
 
     def _described(self, results: dict) -> dict:
@@ -382,12 +385,9 @@ class Trainer:
     def _save_model(self, folder: Path) -> None:
         """Write model and extractor as `from_pretrained` reads them."""
         if self.accelerator.is_main_process:
-
-            def write(place: Path) -> None:
+            with atomic_files(folder) as place:
                 self._unwrapped().save_pretrained(place)
                 self.extractor.save_pretrained(place)
-
-            write_complete(folder, write)
         self.accelerator.wait_for_everyone()
 
     def _write_log(self) -> None:
@@ -395,7 +395,8 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         lines = "".join(to_json(row) + "\n" for row in self.state.rows)
-        write_complete(self.output_dir, lambda place: (place / METRICS_FILE).write_text(lines, encoding="utf-8"))
+        with atomic_file(self.output_dir / METRICS_FILE) as temporary:
+            temporary.write_text(lines, encoding="utf-8")
 
     def _all(self, good: bool) -> bool:
         """Whether it is true in every process."""
