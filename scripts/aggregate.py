@@ -10,6 +10,7 @@ the members and what they become are scored on the data set's test part.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -76,12 +77,18 @@ def load_clips(arguments: argparse.Namespace, quiet: bool, part: str = "test") -
     return clips
 
 
+def facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Which data were tested on."""
+    folds = {"fold": arguments.fold, "subset": arguments.subset} if arguments.dataset == "esc" else {}
+    return {"dataset": arguments.dataset, **folds}
+
+
 def aggregate(arguments: argparse.Namespace, accelerator: Accelerator) -> None:
     """Make the model and its results, write both, print the table."""
     members = find_members(arguments.members)
     clips = load_clips(arguments, quiet=not accelerator.is_main_process)
     folder = aggregation.open_output(arguments.output_dir, members, accelerator, arguments.overwrite)
-    scorer = None if clips is None else aggregation.Scorer(clips, accelerator, arguments.batch_size)
+    scorer = None if clips is None else aggregation.Scorer(clips, accelerator, arguments.batch_size, facts(arguments))
     make = make_average if arguments.way == "average" else make_ensemble
     outcome = make(arguments, members, scorer, accelerator)
     content = aggregation.save_aggregate(outcome, folder, accelerator)
@@ -107,7 +114,8 @@ def make_average(
         raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
     chosen_on = load_clips(arguments, quiet=not accelerator.is_main_process, part=arguments.greedy)
     assert chosen_on is not None  # there is a scorer, hence data
-    return aggregation.greedy_average(members, aggregation.Scorer(chosen_on, accelerator, arguments.batch_size), scorer)
+    chooser = aggregation.Scorer(chosen_on, accelerator, arguments.batch_size, facts(arguments))
+    return aggregation.greedy_average(members, chooser, scorer)
 
 
 def make_ensemble(
@@ -129,7 +137,7 @@ def draw_curves(arguments: argparse.Namespace, accelerator: Accelerator) -> None
     epochs = {run: kept_epochs(run) for run in arguments.runs}
     clips = load_clips(arguments, not accelerator.is_main_process)
     assert clips is not None  # the parser asks for data
-    scorer = aggregation.Scorer(clips, accelerator, arguments.batch_size)
+    scorer = aggregation.Scorer(clips, accelerator, arguments.batch_size, facts(arguments))
     for run, members in epochs.items():
         rows = aggregation.averaging_curve(members, scorer)
         if not accelerator.is_main_process:

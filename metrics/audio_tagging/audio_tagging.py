@@ -10,12 +10,29 @@ import pyarrow as pa
 
 from psla_hf.evaluation import class_metrics, tagging_metrics
 
-__all__ = ["TaggingMetric"]
+__all__ = ["AudioTagging"]
 
 
-DESCRIPTION = "Mean average precision, mean AUC, d' and, where every clip has exactly one label, accuracy."
+_CITATION = """\
+@article{gong2021psla,
+  title = {{PSLA}: Improving Audio Tagging With Pretraining, Sampling, Labeling, and Aggregation},
+  author = {Gong, Yuan and Chung, Yu-An and Glass, James},
+  journal = {IEEE/ACM Transactions on Audio, Speech, and Language Processing},
+  volume = {29},
+  pages = {3292--3306},
+  year = {2021},
+  doi = {10.1109/TASLP.2021.3120633},
+  eprint = {2102.01243},
+  archivePrefix = {arXiv}
+}
+"""
 
-INPUTS = """
+_DESCRIPTION = """\
+Mean average precision, mean AUC, d' and, where every clip has exactly one label, accuracy: the metrics of audio tagging
+on AudioSet, FSD50K and ESC-50.
+"""
+
+_KWARGS_DESCRIPTION = """
 Args:
     predictions: Scores `[N, K]`; any that rank clips per class will do.
     references: 0/1 labels `[N, K]`.
@@ -27,17 +44,24 @@ Returns:
     classes_left_out: Number of classes without positive or without negative clips: there is nothing to rank.
     left_out: Their indices.
     per_class: `AP` and `AUC` of each of the K classes; none for those left out.
+
+Examples:
+    >>> metric = evaluate.load("metrics/audio_tagging")
+    >>> results = metric.compute(predictions=[[0.9, 0.1], [0.7, 0.6], [0.8, 0.2]], references=[[1, 0], [0, 1], [0, 0]])
+    >>> results["mAP"], results["AUC"]
+    (1.0, 1.0)
 """
 
 
-class TaggingMetric(evaluate.Metric):
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class AudioTagging(evaluate.Metric):
     """Collects scores and labels, batch by batch or from several processes, and computes all metrics at once."""
 
     def _info(self) -> evaluate.MetricInfo:
         info = evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
             # float64, so that no two scores become equal that were not.
             features=datasets.Features(
                 {
@@ -45,6 +69,7 @@ class TaggingMetric(evaluate.Metric):
                     "references": datasets.List(datasets.Value("float32")),
                 }
             ),
+            reference_urls=["https://arxiv.org/abs/2102.01243"],
         )
         # The constructor takes a format for plain values only. Without one every score and label becomes a Python
         # object: 21 million of them for 20,000 clips of 527 classes.

@@ -13,10 +13,10 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from psla_hf.aggregation.aggregate import ensemble, save_aggregate
 from psla_hf.aggregation.members import find_members
 from psla_hf.data.toy import SCENE_CLASSES
-from psla_hf.hub.model_card import TEMPLATES, data_set, model_card, render
+from psla_hf.hub.model_card import TEMPLATES, data_set, markdown_text, model_card, render
 from psla_hf.training.recipes import TARGETS
 from tests import published
-from tests.published import ABOUT, change
+from tests.published import ABOUT, LOAD, change
 
 run, together = published.run, published.together
 
@@ -125,7 +125,7 @@ def test_what_the_results_lack_is_an_error(copy, missing, how):
 @pytest.mark.parametrize("part", ["source", "splits", "hours", "missing", "notes"])
 def test_what_a_load_of_the_data_lacks_is_an_error(copy, part):
     folder, path = copy
-    change(path, data={"esc": {name: value for name, value in ABOUT["esc"].items() if name != part}})
+    change(path, data={**ABOUT, "parts": {"train": {name: value for name, value in LOAD.items() if name != part}}})
     with pytest.raises(ValueError, match=f"missing: {part}"):
         model_card(folder)
 
@@ -158,7 +158,8 @@ def test_streamed_clips_have_a_row_and_perhaps_no_known_length(copy):
     folder, path = copy
     found = {"splits": {"train": 9}, "listed": 9, "found": 9, "hours": None, "notes": [], "missing": 0, "unreadable": 0}
     streamed = found | {"source": "AudioSet balanced_train, unbalanced_train (streamed)"}
-    change(path, data={"eval": found | {"source": "AudioSet eval (2 shards)"}, "train": streamed})
+    parts = {"train": streamed, "test": found | {"source": "AudioSet eval (2 shards)"}}
+    change(path, data={"dataset": "audioset_full", "parts": parts})
     card = model_card(folder)
     assert card.data.eval_results[0].dataset_name == "AudioSet"
     assert row(card, streamed["source"]) == ["train 9", "9", "9", "0", "0", "unknown"]
@@ -187,12 +188,9 @@ def test_streamed_clips_have_a_row_and_perhaps_no_known_length(copy):
 )
 def test_numbers_of_epochs_and_times_are_those_of_the_run(copy, recipe, seconds, said):
     folder, path = copy
-    schedule, aggregation = {"epochs": recipe["epochs"]}, {"average_last": recipe["average_last"], "report": "last5"}
-    settings = results(folder)["recipe"]
-    settings = settings | {
-        "schedule": settings["schedule"] | schedule,
-        "aggregation": settings["aggregation"] | aggregation,
-    }
+    changes = recipe | {"report": "last5"}
+    groups = results(folder)["recipe"].items()
+    settings = {group: {name: changes.get(name, value) for name, value in named.items()} for group, named in groups}
     change(path, recipe=settings, epochs=[{"seconds": of_epoch} for of_epoch in seconds])
     for words in (*said, "evaluation not counted"):
         assert words in one_line(model_card(folder)), words
@@ -221,7 +219,7 @@ def test_an_ensemble_that_was_not_tested_has_no_card(run, accelerator, tmp_path)
     members = find_members([str(run), str(run / "last_epoch")])
     content = save_aggregate(ensemble(members), tmp_path / "both", accelerator)
     assert content["model"] and content["members"][0]["results"] is None
-    change(tmp_path / "both" / "results.json", clips={"test": 20}, classes=list(SCENE_CLASSES))
+    change(tmp_path / "both" / "results.json", clips={"test": 20}, classes=list(SCENE_CLASSES), data=ABOUT)
     with pytest.raises(ValueError, match="Aggregate with data"):
         model_card(tmp_path / "both")
 
@@ -231,6 +229,15 @@ def test_a_run_that_does_not_say_where_it_began_has_no_card(copy):
     change(path, "imagenet_weights")
     with pytest.raises(ValueError, match="imagenet_weights"):
         model_card(folder)
+
+
+def test_a_model_tested_on_other_data_than_its_own_names_them(together, tmp_path):
+    shutil.copytree(together, tmp_path / "both")
+    change(tmp_path / "both" / "results.json", data={"dataset": "fsd50k", "parts": {"test": LOAD}})
+    card = model_card(tmp_path / "both")
+    assert "On 20 clips of FSD50K that it was not trained on; " in one_line(card)
+    assert card.data.eval_results[0].dataset_name == "FSD50K" and card.data.datasets == ["ashraq/esc50"]
+    assert "models for ESC-10 as one" in one_line(card) and "piczak2015esc" in card.text
 
 
 @pytest.mark.parametrize("figure", [None, float("nan")])
@@ -251,19 +258,18 @@ def test_a_faultless_ranking_has_no_finite_d_prime(copy):
     assert {result.metric_type for result in card.data.eval_results} == {"mAP", "roc_auc"}
 
 
-def test_the_fold_is_the_commands_and_members_held_it_out_too(run, together, tmp_path):
-    command = "train.py --recipe esc10 --data-dir esc10 --fold 3 --output-dir runs/esc10"
+def test_the_fold_is_the_recorded_one_and_members_held_it_out_too(run, together, tmp_path):
+    third = {**ABOUT, "fold": 3}
     shutil.copytree(run, tmp_path / "run")
-    change(tmp_path / "run" / "results.json", command=command)
+    change(tmp_path / "run" / "results.json", data=third, command="train.py --fold 2")  # words decide nothing
     card = model_card(tmp_path / "run")
     assert "fold 3" in card.text and {result.dataset_split for result in card.data.eval_results} == {"fold 3"}
 
     shutil.copytree(together, tmp_path / "both")
     path = tmp_path / "both" / "results.json"
-    runs = [training | {"command": command} for training in results(together)["runs"]]
-    change(path, runs=runs, command="aggregate.py ensemble a b --data-dir esc10 --fold 3")
+    change(path, runs=[training | {"data": third} for training in results(together)["runs"]], data=third)
     assert "fold 3" in model_card(tmp_path / "both").text
-    change(path, command="aggregate.py ensemble a b --data-dir esc10")  # tests on fold 1
+    change(path, data=ABOUT)  # tests on fold 1
     with pytest.raises(ValueError, match=r"on fold 1, .* \['3'\]"):
         model_card(tmp_path / "both")
 
@@ -282,26 +288,22 @@ def test_members_of_unknown_origin_have_no_card(together, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sources", "name"),
+    ("dataset", "sources", "name"),
     [
-        (["esc10"], "ESC-10"),
-        (["esc50, classes that AudioSet has"], "ESC-50"),
-        (["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"], "AudioSet (balanced)"),
-        (["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
-        (["AudioSet eval (y)", "AudioSet balanced_train, unbalanced_train (streamed)"], "AudioSet"),
-        (["audioset_full"], "AudioSet"),
-        (["FSD50K train", "FSD50K eval"], "FSD50K"),
-        (["birds.csv", "birds.csv"], "birds.csv"),
+        ("esc", ["esc10"], "ESC-10"),
+        ("esc", ["esc50, classes that AudioSet has"], "ESC-50"),
+        ("audioset_balanced", ["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"], "AudioSet (balanced)"),
+        ("audioset_full", ["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
+        ("audioset_full", ["AudioSet eval (y)", "AudioSet balanced_train, unbalanced_train (streamed)"], "AudioSet"),
+        ("audioset_full", [], "AudioSet"),
+        ("fsd50k", ["FSD50K train", "FSD50K eval"], "FSD50K"),
+        ("own", ["birds.csv", "birds.csv"], "birds.csv"),
+        ("own", ["audioset of mine"], "audioset of mine"),
     ],
 )
-def test_the_data_set_is_known_by_what_its_loads_say(sources, name):
-    assert data_set(sources).name == name
-
-
-@pytest.mark.parametrize("sources", [["AudioSet eval (y.csv)"], ["FSD50K val", "FSD50K eval"], []])
-def test_what_is_only_tested_on_is_no_data_set_to_be_trained_on(sources):
-    with pytest.raises(ValueError, match="what the training clips were loaded from"):
-        data_set(sources)
+def test_the_data_set_is_the_recorded_one(dataset, sources, name):
+    facts = {"dataset": dataset, "parts": {str(number): {"source": source} for number, source in enumerate(sources)}}
+    assert data_set(facts).name == name
 
 
 @pytest.mark.parametrize("key", ["esc10", "esc50", "audioset_balanced", "audioset_full", "fsd50k", "own"])
@@ -314,3 +316,26 @@ def test_every_data_set_has_its_terms_and_limits(key):
 def test_a_template_without_a_value_is_an_error():
     with pytest.raises(ValueError, match="'card_data' is undefined"):
         render("single.md.jinja", {})
+
+
+HOSTILE = "a|b<script>`*x*[y](z)\n# c"
+LITERAL = r"a\|b&lt;script&gt;\`\*x\*\[y\](z) # c"
+
+
+def test_what_users_named_is_shown_as_they_named_it(copy):
+    """A class, a source and a note with Markdown and HTML in them are text, and tables keep their columns."""
+    folder, path = copy
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"]["0"] = HOSTILE
+    (folder / "config.json").write_text(json.dumps(config | {"label2id": None}))
+    classes = [HOSTILE, *results(folder)["classes"][1:]]
+    load = {**LOAD, "source": HOSTILE, "notes": [HOSTILE]}
+    change(path, classes=classes, data={"dataset": "own", "parts": {"train": load}})
+    card = model_card(folder, "user/esc10").text
+    assert f"The classes are {LITERAL}, " in " ".join(card.split())
+    assert "<script>" not in card and "\n# c" not in card
+    tables = re.findall(r"(?:^\|.*\|\n)+", card, re.MULTILINE)
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
+    assert sum(LITERAL in table for table in tables) == 2  # the classes and the loads of the data
+    assert markdown_text(HOSTILE) == LITERAL

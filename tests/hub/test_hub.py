@@ -245,11 +245,12 @@ def test_label_sets_are_configurations_with_a_card(label_sets, hub, api):
 
 def test_a_label_set_made_from_another_one_is_of_the_loads_data(label_sets):
     figures = {"name": "mean", "clips": 2, "labels_before": 2, "labels_after": 3, "soft": False}
-    found = {"train": {"source": "AudioSet balanced_train, unbalanced_train (streamed)"}, "label_set": figures}
-    change(label_sets["mean"] / "report.json", data=found, commit=None)
+    parts = {"train": {"source": "AudioSet balanced_train, unbalanced_train (streamed)"}}
+    facts = {"dataset": "audioset_full", "parts": parts, "label_set": figures}
+    change(label_sets["mean"] / "report.json", data=facts, commit=None)
     card = label_card({"mean": label_sets["mean"]}, "user/labels", "cc-by-4.0").text
     assert "Labels for AudioSet, with" in card and "not from a git tree" in card
-    change(label_sets["mean"] / "report.json", data={"train": {}})
+    change(label_sets["mean"] / "report.json", data={"dataset": "audioset_full", "parts": {"train": {}}})
     with pytest.raises(ValueError, match="missing: source"):
         label_card(label_sets, "user/labels", "cc-by-4.0")
 

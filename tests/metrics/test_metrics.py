@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import metrics.audio_tagging.audio_tagging as audio_tagging
-from metrics.audio_tagging.audio_tagging import TaggingMetric
-from psla_hf.evaluation import class_metrics, tagging_metrics
+from metrics.audio_tagging.audio_tagging import AudioTagging
+from metrics.audio_tagging.tests import test_cases as CASES
+from psla_hf import AudioTagger
+from psla_hf.data.load import load_esc
+from psla_hf.data.schema import targets_of
+from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.random((50, 4))
@@ -20,8 +25,8 @@ TARGETS = np.concatenate([RNG.random((50, 2)) < 0.4, np.zeros((50, 1)), np.ones(
 
 
 @pytest.fixture
-def metric(tmp_path) -> TaggingMetric:
-    return TaggingMetric(cache_dir=str(tmp_path))
+def metric(tmp_path) -> AudioTagging:
+    return AudioTagging(cache_dir=str(tmp_path))
 
 
 def test_it_gives_the_same_figures_as_the_functions_and_names_the_classes_left_out(metric):
@@ -30,6 +35,27 @@ def test_it_gives_the_same_figures_as_the_functions_and_names_the_classes_left_o
         "left_out": [2, 3],
         "per_class": class_metrics(SCORES, TARGETS),
     }
+
+
+def test_its_figures_are_those_that_the_evaluate_command_computes(metric, saved_model, esc_folder, accelerator):
+    tagger, clips = AudioTagger.from_pretrained(saved_model), load_esc(esc_folder, 1, quiet=True)["test"]
+    scores, targets = score_clips(tagger.model, tagger.extractor, clips, accelerator), targets_of(clips)
+    figures = metric.compute(predictions=scores, references=targets)
+    expected = tagging_metrics(scores, targets)
+    assert {"mAP", "AUC", "d_prime", "accuracy"} < set(expected)
+    assert {name: figures[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_its_own_cases_hold(metric, case):
+    figures = metric.compute(predictions=case["predictions"], references=case["references"])
+    assert {name: figures[name] for name in case["result"]} == pytest.approx(case["result"])
+
+
+def test_its_card_has_the_head_that_the_hub_reads():
+    head, text = (Path(audio_tagging.__file__).parent / "README.md").read_text().split("---\n")[1:3]
+    assert {"title", "sdk", "app_file", "tags"} <= set(yaml.safe_load(head))
+    assert all(f"`{name}`" in text or f"**{name}**" in text for name in ("mAP", "AUC", "d_prime", "per_class"))
 
 
 def test_batches_are_as_good_as_all_at_once_whatever_they_are_made_of(metric):

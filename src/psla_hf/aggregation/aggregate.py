@@ -47,10 +47,13 @@ class Scorer:
         clips: Schema of `schema.tagging_features`.
         accelerator: Where to run.
         batch_size: Clips at a time.
+        data: Facts of the clips for the result file, as a run records them: `dataset`, `fold`, `parts`.
     """
 
-    def __init__(self, clips: Dataset, accelerator: Accelerator, batch_size: int = 16):
-        self.clips, self.accelerator, self.batch_size = clips, accelerator, batch_size
+    def __init__(
+        self, clips: Dataset, accelerator: Accelerator, batch_size: int = 16, data: Mapping[str, Any] | None = None
+    ):
+        self.clips, self.accelerator, self.batch_size, self.data = clips, accelerator, batch_size, data
         self.targets = targets_of(clips)
         self.label_names = class_names(clips)
 
@@ -73,8 +76,9 @@ class Scorer:
         return tagging_metrics(self.scores(tagger), self.targets)["mAP"]
 
     def described(self) -> dict[str, Any]:
-        """What was scored on, for a result file."""
+        """The facts of the clips that a result file records."""
         return {
+            "data": self.data,
             "clips": {"test": len(self.clips)},
             "clips_fingerprint": fingerprint(self.clips),
             "classes": self.label_names,
@@ -104,32 +108,32 @@ class Aggregate:
     about: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, scores: np.ndarray, targets: np.ndarray) -> None:
-        """Note what a member scored."""
+        """Record a member's scores and metrics."""
         self.scores[name] = scores
         self.members[name] = tagging_metrics(scores, targets)
 
-    def judge(self, scores: np.ndarray, targets: np.ndarray) -> None:
-        """Note what the members together scored."""
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> None:
+        """Record the metrics of what the members became."""
         per_class = class_metrics(scores, targets)
         self.metrics = tagging_metrics(scores, targets, per_class)
         self.about["per_class"] = per_class
 
     @property
-    def results(self) -> dict[str, dict[str, float]]:
+    def results(self) -> dict[str, dict[str, Any]]:
         """Figures as in the paper's Table XI, or none: the members' mean and best (by mAP), and what they became."""
         if self.metrics is None:
             return {}
         every = list(self.members.values())
-        mean = {name: float(np.mean([metrics[name] for metrics in every])) for name in every[0]}
+        mean = {name: _mean([metrics[name] for metrics in every]) for name in every[0]}
         best = max(every, key=lambda metrics: metrics["mAP"])
         return {"members_mean": mean, "best_member": best, self.kind: self.metrics}
 
     @property
     def content(self) -> dict[str, Any]:
-        """What a result file holds.
+        """The content of a result file.
 
-        `runs` lists each run once, and a member says the place of its own in that list; `model` says whether one was
-        made.
+        `runs` lists each run once, and a member has the place of its own in that list; `model` says whether one was
+        made; `data` are those that it was tested on.
         """
         runs: list[dict[str, Any]] = []
         members = []
@@ -138,11 +142,15 @@ class Aggregate:
                 runs.append(run)
             place = None if run is None else runs.index(run)
             members.append({"name": name, "run": place, "results": self.members.get(name)})
-        data = runs[0].get("data") if runs else None
-        shared = {"data": data} if data is not None and all(run.get("data") == data for run in runs) else {}
         made = self.tagger is not None
         head = {**provenance(), "kind": self.kind, "model": made, "members": members, "runs": runs}
-        return {**head, **shared, **self.about, "results": self.results}
+        return {**head, **self.about, "results": self.results}
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    """The mean of members' figures; none if one of them is not finite, as d' of a faultless ranking."""
+    finite = [figure for figure in figures if figure is not None]
+    return float(np.mean(finite)) if len(finite) == len(figures) else None
 
 
 def average(members: Sequence[Member], scorer: Scorer | None = None) -> Aggregate:
@@ -168,7 +176,7 @@ def average(members: Sequence[Member], scorer: Scorer | None = None) -> Aggregat
     outcome.tagger.model.load_state_dict(weights)
     if scorer is not None:
         outcome.about |= scorer.described()
-        outcome.judge(scorer.scores(outcome.tagger), scorer.targets)
+        outcome.measure(scorer.scores(outcome.tagger), scorer.targets)
     return outcome
 
 
@@ -259,7 +267,7 @@ def ensemble_of_scores(scores: Mapping[str, np.ndarray], targets: np.ndarray) ->
             )
         outcome.add(name, of_member, targets)
         mean.update({"scores": torch.from_numpy(of_member).float()})
-    outcome.judge(mean.result()["scores"].numpy(), targets)
+    outcome.measure(mean.result()["scores"].numpy(), targets)
     return outcome
 
 

@@ -14,7 +14,7 @@ from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_F
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.reports.tables import markdown_origin
 
-from .model_card import OF_AN_ORIGIN, check_tells, data_set, loads, render
+from .model_card import OF_AN_ORIGIN, check_complete, data_set, loads, markdown_text, render
 from .repository import Repository
 
 __all__ = ["LABEL_SET_FILES", "label_card", "label_set_files", "push", "size_category", "write_card"]
@@ -114,7 +114,7 @@ def _body(manifest: dict, pretty_name: str, license: str) -> str:
     splits = manifest["splits"]
     num_classes = len(manifest["vocabulary"]["names"])
     rate = manifest["sampling_rate"]
-    return f"""# {pretty_name}
+    return f"""# {markdown_text(pretty_name)}
 
 {_num_clips(splits)} clips of sound with {num_classes} classes, as {rate} Hz mono FLAC in parquet files.
 
@@ -155,7 +155,7 @@ def _num_clips(splits: dict) -> int:
 
 def _split_rows(splits: dict) -> str:
     return "\n".join(
-        f"| {split} | {_cell(section['source'])} | {section['clips']} | {section['hours']:.2f} | "
+        f"| {split} | {markdown_text(section['source'])} | {section['clips']} | {section['hours']:.2f} | "
         f"{section['clipped']} | {len(section['cut_short'])} | {len(section['dropped'])} |"
         for split, section in splits.items()
     )
@@ -164,20 +164,18 @@ def _split_rows(splits: dict) -> str:
 def _class_rows(manifest: dict) -> str:
     names, mids = manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"]
     counts = [section["class_counts"] for section in manifest["splits"].values()]
-    return "\n".join(
-        f"| {k} | {_cell(name)} | {_cell(mid)} | {' | '.join(str(of_split[name]) for of_split in counts)} |"
+    rows = (
+        (str(k), markdown_text(name), markdown_text(mid), *(str(of_split[name]) for of_split in counts))
         for k, (name, mid) in enumerate(zip(names, mids, strict=True))
     )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _dropped(splits: dict) -> str:
     """A section on the clips left out, where there are any."""
-    lines = [f"- {split}: {', '.join(section['dropped'])}" for split, section in splits.items() if section["dropped"]]
+    dropped = {split: section["dropped"] for split, section in splits.items() if section["dropped"]}
+    lines = [f"- {split}: {markdown_text(', '.join(clips))}" for split, clips in dropped.items()]
     return "\n## Dropped clips\n\n" + "\n".join(lines) + "\n" if lines else ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 REPORT_FILE = "report.json"
@@ -213,14 +211,16 @@ class Configuration:
         """
         labels = LabelSet.open(folder)
         report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-        check_tells(report, OF_A_LABEL_SET, folder / REPORT_FILE)
-        for part in loads(report.get("data", {})):
-            check_tells(part, ("source",), folder / REPORT_FILE)
+        check_complete(report, OF_A_LABEL_SET, folder / REPORT_FILE)
+        if "data" in report:
+            check_complete(report, ("data.dataset", "data.parts"), folder / REPORT_FILE)
+            for part in loads(report["data"]):
+                check_complete(part, ("source",), folder / REPORT_FILE)
         before, after = labels.original.class_counts(), labels.enhanced.class_counts()
-        noted = json.loads((folder / COUNTS_FILE).read_text(encoding="utf-8"))
+        recorded = json.loads((folder / COUNTS_FILE).read_text(encoding="utf-8"))
         counted = {"original": before.tolist(), "enhanced": after.tolist(), "classes": list(labels.vocabulary.names)}
-        if noted != counted:
-            differ = [what for what, counts in counted.items() if noted.get(what) != counts]
+        if recorded != counted:
+            differ = [what for what, counts in counted.items() if recorded.get(what) != counts]
             raise ValueError(
                 f"Expected the counts of {folder / LABELS_FILE} in {COUNTS_FILE}, {' and '.join(differ)} differ. The "
                 "folder was changed after it was made: make it again."
@@ -248,9 +248,7 @@ def label_set_files(folder: str | Path) -> dict[str, Path]:
     folder = Path(folder)
     missing = [name for name in LABEL_SET_FILES if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(
-            f"Expected a label set as scripts/enhance_labels.py writes it in {folder}, missing: {', '.join(missing)}."
-        )
+        raise FileNotFoundError(f"Expected a label set with its report in {folder}, missing: {', '.join(missing)}.")
     return {name: folder / name for name in (*LABEL_SET_FILES, PLOT_FILE) if (folder / name).is_file()}
 
 
@@ -290,8 +288,7 @@ def _values(configs: list[Configuration], repo_id: str, license: str, teacher: s
         )
     if teacher is None and len(teachers) > 1 and None in fingerprints:
         raise ValueError(f"Expected label sets of one teacher, got {sorted(teachers)}. Say what to call it (teacher).")
-    sources = [part["source"] for c in configs for part in loads(c.report.get("data", {}))]
-    known = data_set(sources or datasets)
+    known = data_set(configs[0].report.get("data", configs[0].report))
     card_data = DatasetCardData(
         pretty_name=repo_id.split("/")[-1],
         license=license,

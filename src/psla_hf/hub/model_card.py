@@ -1,10 +1,11 @@
 """Cards of models, from their result files and the templates. Knows no network, and computes no metric."""
 
+import html
 import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,20 @@ from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markd
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
 from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
-__all__ = ["OF_AN_ORIGIN", "DataSet", "check_tells", "data_set", "loads", "model_card", "render", "results_file"]
+__all__ = [
+    "OF_AN_ORIGIN",
+    "DataSet",
+    "check_complete",
+    "data_set",
+    "loads",
+    "markdown_text",
+    "model_card",
+    "render",
+    "results_file",
+]
 
 
 TEMPLATES = jinja2.PackageLoader("psla_hf.hub")
-
-FOLD, WITH_FOLD, DEFAULT_FOLD = re.compile(r"--fold[ =](\d)"), ("train.py", "aggregate.py"), "1"
 
 # What the Hub's tags say of a model, by the template.
 KINDS = {"single": (), "averaged": ("weight-averaging",), "ensemble": ("ensemble",)}
@@ -32,15 +41,13 @@ KINDS = {"single": (), "averaged": ("weight-averaging",), "ensemble": ("ensemble
 # and every member: places in a result file, such as `clips.test`. Those with a question mark may hold none.
 OF_AN_ORIGIN = ("command", "commit?", "psla_hf", "machine.accelerator?", "machine.cpus", "versions.torch")
 
-OF_A_MODEL = (*OF_AN_ORIGIN, "python", "classes", "clips.test", "results")
+OF_A_MODEL = (*OF_AN_ORIGIN, "python", "classes", "clips.test", "data.dataset", "results")
 
-OF_A_TRAINING = ("command", "commit?", "seed", "recipe.model.backbone", "clips.train", "data")
+OF_A_TRAINING = ("command", "commit?", "seed", "recipe.model.backbone", "clips.train", "data.dataset", "data.parts")
 
 OF_A_LOAD = ("source", "splits", "listed", "found", "missing", "unreadable", "hours?", "notes")
 
 OF_A_MEMBER = ("name", "run?", "results?")
-
-LABEL_SET = "label_set"  # what the data of a run have besides loads
 
 TITLES = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d'", "accuracy": "accuracy"}
 
@@ -54,10 +61,10 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True)
 class DataSet:
-    """What is known of a data set.
+    """What cards know of a data set.
 
     Attributes:
-        key: By which the templates know it, and the targets if there are any.
+        key: The templates' and the targets' name for it.
         name: For people.
         hub_id: A copy of it on the Hub.
     """
@@ -67,47 +74,47 @@ class DataSet:
     hub_id: str | None = None
 
 
-# By what a load calls its source, or a label set its data. FSD50K has no copy on the Hub to be relied on.
+# FSD50K has no copy on the Hub to be relied on.
 DATA_SETS = {
-    r"esc10": DataSet("esc10", "ESC-10", "ashraq/esc50"),
-    r"esc50": DataSet("esc50", "ESC-50", "ashraq/esc50"),
-    r"audioset .*\bunbalanced_train|audioset_full": DataSet("audioset_full", "AudioSet", "agkphysics/AudioSet"),
-    r"audioset": DataSet("audioset_balanced", "AudioSet (balanced)", "agkphysics/AudioSet"),
-    r"fsd50k": DataSet("fsd50k", "FSD50K"),
+    known.key: known
+    for known in (
+        DataSet("esc10", "ESC-10", "ashraq/esc50"),
+        DataSet("esc50", "ESC-50", "ashraq/esc50"),
+        DataSet("audioset_balanced", "AudioSet (balanced)", "agkphysics/AudioSet"),
+        DataSet("audioset_full", "AudioSet", "agkphysics/AudioSet"),
+        DataSet("fsd50k", "FSD50K"),
+    )
 }
-
-# Parts that nothing is trained on say nothing of which part something is trained on.
-NOT_TRAINED_ON = re.compile(r"(audioset eval|fsd50k (eval|val))\b", re.IGNORECASE)
 
 
 def model_card(folder: str | Path, repo_id: str | None = None, license: str = "apache-2.0") -> ModelCard:
     """The card of a saved model; all its figures are from `results.json`.
 
     Args:
-        folder: What `scripts/train.py` left (the averaged model, or its `last_epoch`) or `scripts/aggregate.py` made.
+        folder: What a training run left (the averaged model, or its `last_epoch`) or `save_aggregate` wrote.
         repo_id: Where the model is to be found on the Hub, for the examples; by default the folder's name.
         license: Of the weights and the code, as the Hub names it.
 
     Raises:
         FileNotFoundError: There is no results file.
-        ValueError: The results lack something that a card says, have a figure that is none, are of clips that the
-            model was trained on, or are not this model's.
+        ValueError: The results lack something that a card says, have a figure that was not measured, are of clips that
+            the model was trained on, or are not this model's.
     """
     folder = Path(folder)
     values = _values(folder, _results(results_file(folder)))
     repo_id = repo_id or folder.resolve().name
     name = repo_id.split("/")[-1]
-    data, metrics = values["data"], values["metrics"]
+    metrics = values["metrics"]
     card_data = ModelCardData(
         license=license,
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=["audio-tagging", "psla", *KINDS[values["kind"]]],
-        datasets=[data.hub_id] if data.hub_id else None,
+        datasets=list(dict.fromkeys(known.hub_id for known in values["trained_on"] if known.hub_id)) or None,
         metrics=[METRIC_NAMES[metric][0] for metric in metrics],
         base_model=_base_models(values["trainings"]),
         model_name=name,
-        eval_results=_eval_results(data, metrics, values["fold"]),
+        eval_results=_eval_results(values["tested_on"], metrics, values["fold"]),
     )
     values |= {"card_data": card_data.to_yaml(), "name": name, "repo_id": repo_id}
     return ModelCard(render(f"{values['kind']}.md.jinja", values))
@@ -123,32 +130,32 @@ def results_file(folder: str | Path) -> Path:
     path = (folder.parent if folder.name == LAST_EPOCH else folder) / RESULTS_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"Expected the results of the model in {path}: a card has only measured figures. scripts/train.py and "
-            "scripts/aggregate.py write them when they end."
+            f"Expected the results of the model in {path}: a card has only measured figures. A training run writes "
+            "them when it ends, and so does save_aggregate."
         )
     return path
 
 
-def check_tells(content: Mapping[str, Any], what: Iterable[str], path: Path) -> None:
+def check_complete(content: Mapping[str, Any], places: Iterable[str], path: Path) -> None:
     """Refuse a result file that lacks something a card says.
 
     Args:
         content: Of the file, or of a part of it.
-        what: Places such as `seed` or `clips.test`; those with a question mark behind may hold none.
+        places: Such as `seed` or `clips.test`; those with a question mark behind may hold none.
         path: The file's.
 
     Raises:
         ValueError: Something is missing or none; the message names it.
     """
-    missing = [place.removesuffix("?") for place in what if not _tells(content, place)]
+    missing = [place.removesuffix("?") for place in places if not _has(content, place)]
     if missing:
         raise ValueError(
-            f"Expected all that a card says in {path}, missing: {', '.join(missing)}. Make it again with the scripts "
-            "of this version."
+            f"Expected all that a card says in {path}, missing: {', '.join(missing)}. Make the results again with this "
+            "version of psla-hf."
         )
 
 
-def _tells(content: Any, place: str) -> bool:
+def _has(content: Any, place: str) -> bool:
     for name in place.removesuffix("?").split("."):
         if not isinstance(content, Mapping) or name not in content:
             return False
@@ -157,7 +164,7 @@ def _tells(content: Any, place: str) -> bool:
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """A template of `model_cards/`, filled in.
+    """A template of `hub/templates/`, filled in.
 
     Raises:
         ValueError: The template says something that is not among the values: no dash stands for what was not measured.
@@ -165,7 +172,14 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=TEMPLATES, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"duration": _duration, "figure": _figure, "paragraph": _paragraph}
+    environment.filters |= {
+        "code": _code,
+        "duration": _duration,
+        "figure": _figure,
+        "paragraph": _paragraph,
+        "settings": _settings,
+        "text": markdown_text,
+    }
     environment.globals["LAST_EPOCHS"] = LAST_EPOCHS
     try:
         text = environment.get_template(template).render(values)
@@ -174,28 +188,33 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def data_set(sources: Iterable[str]) -> DataSet:
-    """The data set that loads belong to, by what those of clips to train on call their sources.
+def markdown_text(text: str) -> str:
+    """What users named, such as a class, as literal text of Markdown: in a table, in a list or in a sentence."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
-    Raises:
-        ValueError: None is of clips to train on.
+
+def _code(text: str) -> str:
+    """The same in type for code, in a table or not."""
+    fence = "``" if "`" in text else "`"
+    return fence + " ".join(text.split()).replace("|", "\\|") + fence
+
+
+def data_set(data: Mapping[str, Any]) -> DataSet:
+    """The data set that recorded facts name.
+
+    Args:
+        data: Of a result file: `dataset`, and `parts` with the `source` of each.
     """
-    sources = list(dict.fromkeys(sources))
-    training = [source for source in sources if not NOT_TRAINED_ON.match(source)]
-    if not training:
-        raise ValueError(
-            f"Expected results that say what the training clips were loaded from, they have only {sources}. Make them "
-            "again with the scripts of this version."
-        )
-    for pattern, found in DATA_SETS.items():
-        if any(re.match(pattern, source, re.IGNORECASE) for source in training):
-            return found
-    return DataSet("own", ", ".join(training))
+    sources = dict.fromkeys(part["source"] for part in loads(data))
+    key = data["dataset"]
+    if key == "esc":
+        key = "esc10" if "esc10" in sources else "esc50"
+    return DATA_SETS.get(key) or DataSet(key, ", ".join(sources) or key)
 
 
 def loads(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What a result file says of the loads among its data: all but a label set."""
-    return [part for name, part in data.items() if name != LABEL_SET]
+    """What a result file says of the loads of its data."""
+    return list(data.get("parts", {}).values())
 
 
 def _results(path: Path) -> dict[str, Any]:
@@ -207,18 +226,18 @@ def _results(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if not content.get("model", True):
         raise ValueError(
-            f"Expected the results of a model, {path} says that none was made. Aggregate without --no-model and "
-            "--scores, into a folder of its own."
+            f"Expected the results of a model, {path} says that none was made. Aggregate saved models, with "
+            "build=True, into a folder of its own."
         )
-    check_tells(content, OF_A_MODEL, path)
+    check_complete(content, OF_A_MODEL, path)
     for member in content.get("members", []):
-        check_tells(member, OF_A_MEMBER, path)
+        check_complete(member, OF_A_MEMBER, path)
     for training in _trainings(content):
-        check_tells(training, OF_A_TRAINING, path)
+        check_complete(training, OF_A_TRAINING, path)
         for part in loads(training["data"]):
-            check_tells(part, OF_A_LOAD, path)
+            check_complete(part, OF_A_LOAD, path)
     if "per_class" in content:
-        check_tells(content, ("per_class.AP", "per_class.AUC"), path)
+        check_complete(content, ("per_class.AP", "per_class.AUC"), path)
     return content
 
 
@@ -233,7 +252,8 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "ensemble" and joined != len(members):
         raise ValueError(f"Expected an ensemble of the {len(members)} members in the results, it has {joined}.")
     trainings = _trainings(content)
-    data = data_set(part["source"] for training in trainings for part in loads(training["data"]))
+    trained_on = list(dict.fromkeys(data_set(training["data"]) for training in trainings))
+    tested_on = _tested_on(content["data"], trainings)
     names = AGGREGATE_NAMES if members else RESULT_NAMES
     rows = {member["name"]: member["results"] or {} for member in members} | content["results"]
     if own not in rows:
@@ -247,8 +267,10 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "members": members,
         "trainings": trainings,
         "parts": _parts(trainings),
-        "data": data,
-        "fold": _held_out(content, trainings) if data.key.startswith("esc") else None,
+        "trained_on": trained_on,
+        "data_names": " and ".join(markdown_text(known.name) for known in trained_on),
+        "tested_on": tested_on,
+        "fold": content["data"].get("fold"),
         "classes": classes,
         "clips": content["clips"],
         "seconds": _seconds(extractor),
@@ -265,9 +287,14 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "left_out": int(_checked(rows[own], own, "classes_left_out")),
         "per_class": _per_class(content) if own == kind and "per_class" in content else None,
-        "target": TARGETS.get(data.key),
+        "target": TARGETS.get(tested_on.key),
         "origin": markdown_origin(content),
     }
+
+
+def _settings(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A recipe's settings by name, which is unique across their groups."""
+    return {name: value for group in recipe.values() for name, value in group.items()}
 
 
 def _seconds(extractor: PslaFeatureExtractor) -> float | None:
@@ -302,32 +329,33 @@ def _trainings(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if unknown:
         raise ValueError(
             f"Expected members with a {RESULTS_FILE} that says how they were trained, {unknown} have none. Aggregate "
-            "the folders that scripts/train.py wrote."
+            "the folders of training runs."
         )
     if "runs" not in content:
         return [content]
-    found: list[Mapping[str, Any]] = []
+    trainings: list[Mapping[str, Any]] = []
     for run in content["runs"]:
-        found += [training for training in _trainings(run) if training not in found]
-    return found
+        trainings += [training for training in _trainings(run) if training not in trainings]
+    return trainings
 
 
 def _parts(trainings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What the loads of the data found, each once."""
     parts: list[Mapping[str, Any]] = []
-    for training in trainings:
-        parts += [part for part in loads(training["data"]) if part not in parts]
+    for part in (part for training in trainings for part in loads(training["data"])):
+        if part not in parts:
+            parts.append(part)
     return parts
 
 
 def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
-    """A figure that was measured; d' of a faultless ranking, null in JSON, is infinite.
+    """A figure that was measured; none recorded as d' is the infinity of a faultless ranking, which JSON cannot hold.
 
     Raises:
         ValueError: It is missing, or not a number.
     """
-    value = row.get(metric, math.nan)
-    if value is None and metric == "d_prime":
+    value = row.get(metric)
+    if metric == "d_prime" and metric in row and value is None:
         return math.inf
     if value is None or math.isnan(value):
         raise ValueError(f"Expected a measured figure as {metric} of {name} in the results, got {value}.")
@@ -355,36 +383,30 @@ def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(name, [cell(ap), cell(auc)]) for name, ap, auc in zip(content["classes"], *columns, strict=True)]
 
 
-def _held_out(content: Mapping[str, Any], trainings: Iterable[Mapping[str, Any]]) -> str | None:
-    """The fold of ESC that was held out, by the recorded commands; none if they do not say.
+def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]) -> DataSet:
+    """The data set that a model was tested on.
+
+    Args:
+        tested: Facts of the data to test on.
+        trainings: The runs of training behind the model.
 
     Raises:
         ValueError: A member was trained on the clips that this model was tested on.
     """
-    tested = _fold(content["command"])
-    trained = {_fold(training["command"]) for training in trainings}
-    if tested and trained - {tested, None}:
+    alike = [run["data"] for run in trainings if run["data"]["dataset"] == tested["dataset"]]
+    others = {data.get("fold") for data in alike} - {tested.get("fold")}
+    if others:
         raise ValueError(
-            f"Expected a test on clips that no member was trained on: it was on fold {tested}, and the folds that the "
-            f"members held out are {sorted(map(str, trained))}."
+            f"Expected a test on clips that no member was trained on: it was on fold {tested.get('fold')}, and the "
+            f"folds that the members held out are {sorted({str(data.get('fold')) for data in alike})}."
         )
-    return tested
-
-
-def _fold(command: str) -> str | None:
-    """The fold that a command means, in words or by default."""
-    said = FOLD.search(command)
-    return said[1] if said else DEFAULT_FOLD if command.startswith(WITH_FOLD) else None
+    return data_set(alike[0] if alike else tested)
 
 
 def _base_models(trainings: Iterable[Mapping[str, Any]]) -> list[str] | None:
     """The models on the Hub whose weights the trainings began from, where those were timm's."""
-    began = {
-        f"timm/{training['recipe']['model']['backbone']}"
-        for training in trainings
-        if training.get("imagenet_weights") == "timm"
-    }
-    return sorted(began) or None
+    from_timm = (training["recipe"]["model"] for training in trainings if training.get("imagenet_weights") == "timm")
+    return sorted({f"timm/{model['backbone']}" for model in from_timm}) or None
 
 
 def _paragraph(text: str) -> str:
