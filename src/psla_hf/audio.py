@@ -2,41 +2,60 @@
 
 import io
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
 
-__all__ = ["AUDIO_SUFFIXES", "audio_seconds", "is_cut_short", "read_audio", "to_mono_at_rate"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "AudioSource",
+    "audio_seconds",
+    "decode_audio",
+    "is_cut_short",
+    "read_audio",
+    "to_mono_at_rate",
+]
 
+
+AudioSource: TypeAlias = str | Path | bytes | BinaryIO
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm")
 
 SHORT_SECONDS = 0.1  # encoders pad and trim: less than this is no loss
 
 
-def read_audio(source: str | Path | bytes, sampling_rate: int) -> np.ndarray:
-    """Decode an audio file to mono float32 `[T]` in [-1, 1] at `sampling_rate` Hz.
+def read_audio(source: AudioSource, sampling_rate: int) -> np.ndarray:
+    """Decode an audio file to mono float32 `[T]` in [-1, 1] at `sampling_rate` Hz; see `decode_audio`.
+
+    Channels are averaged; resampling is soxr's high quality.
+    """
+    return to_mono_at_rate(*decode_audio(source), sampling_rate)
+
+
+def decode_audio(source: AudioSource) -> tuple[np.ndarray, int]:
+    """Samples float32 `[T, channels]` in [-1, 1] of an audio file, and their rate in Hz.
 
     libsndfile reads wav, flac, ogg and mp3; what it does not read (m4a, webm, …) goes to torchcodec, where that and
-    FFmpeg's libraries are installed. Channels are averaged; resampling is soxr's high quality.
+    FFmpeg's libraries are installed.
 
     Args:
-        source: A path, or the file's bytes.
-        sampling_rate: The rate wanted, in Hz.
+        source: A path, the file's bytes, or a file opened for reading bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is not readable as audio, or it holds no samples.
     """
-    name = _name(source)
+    if not isinstance(source, str | Path | bytes):
+        source = source.read()
     try:
         samples, rate = soundfile.read(_file(source), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         samples, rate = _read_with_torchcodec(source, error)
     if len(samples) == 0:
-        raise ValueError(f"Expected audio, but {name} holds no samples.")
-    return to_mono_at_rate(samples, rate, sampling_rate)
+        raise ValueError(f"Expected audio, but {_name(source)} holds no samples.")
+    return samples, rate
 
 
 def to_mono_at_rate(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:
