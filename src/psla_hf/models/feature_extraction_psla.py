@@ -236,9 +236,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
                     f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Pass "
                     "resample=True, or resample it first."
                 )
-            import soxr  # here, because only audio of another rate needs it
-
-            return torch.from_numpy(soxr.resample(mono.cpu().numpy(), sampling_rate, self.sampling_rate))
+            return torch.from_numpy(resampled(mono.cpu().numpy(), sampling_rate, self.sampling_rate))
         return mono
 
 
@@ -297,6 +295,19 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
     if not torch.isfinite(mono).all():
         raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
     return mono
+
+
+def resampled(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:
+    """Float32 samples `[T]` at another rate in Hz, by soxr's high quality as everywhere in psla_hf.
+
+    Raises:
+        ImportError: soxr is not installed, as may be where only a saved model's own code is.
+    """
+    try:
+        import soxr
+    except ImportError as error:
+        raise ImportError("Resampling needs soxr. Install it (pip install soxr), or resample first.") from error
+    return soxr.resample(samples, rate, wanted_rate)
 
 
 def scale_to_float(samples: Tensor) -> Tensor:
