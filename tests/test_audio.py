@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.audio import audio_seconds, is_cut_short, read_audio, to_mono_at_rate
+from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds, is_cut_short, read_audio, to_mono_at_rate
+from psla_hf.containers import MpegAudio
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
 
@@ -68,3 +69,88 @@ def test_a_flac_file_that_is_cut_does_not_decode():
     data = encoded(TONE, 16000, "FLAC")
     with pytest.raises(ValueError, match="Could not decode"):
         read_audio(data[: len(data) * 2 // 3], 16000)
+
+
+def mp3_without_its_length(data: bytes) -> bytes:
+    """As encoders of variable bit rate leave it that write into a pipe: the frame that tells the length is gone."""
+    return data[MpegAudio(data).frames[0].start :]
+
+
+def wav_never_finished(data: bytes) -> bytes:
+    place = data.index(b"data") + 4
+    return data[:place] + bytes(4) + data[place + 4 :]
+
+
+NOISE = np.random.default_rng(0).normal(0, 0.1, 3 * 16000)
+MP3, OGG, WAV = (encoded(NOISE, 16000, kind) for kind in ("MP3", "OGG", "WAV"))
+MISSTATED = {
+    "joined mp3": (MP3 + MP3, 6),
+    "mp3 without its length": (mp3_without_its_length(MP3), 3),
+    "mp3 behind junk": (bytes(5000) + MP3, 3),
+    "mp3 behind a tag": (b"ID3\x04\x00\x00\x00\x00\x07\x76" + bytes(1014) + MP3, 3),
+    "mp3 before a tag": (MP3 + b"TAG" + bytes(125), 3),
+    "chained ogg": (OGG + OGG + OGG, 9),
+    "unfinished wav": (wav_never_finished(WAV), 3),
+}
+
+
+@pytest.mark.parametrize("case", MISSTATED)
+def test_a_file_is_read_to_its_end_whatever_its_header_says(tmp_path, case):
+    data, seconds = MISSTATED[case]
+    (tmp_path / "sound.bin").write_bytes(data)
+    for source in (data, tmp_path / "sound.bin"):
+        samples = read_audio(source, 16000)
+        assert len(samples) / 16000 == pytest.approx(seconds, abs=0.2)  # encoders pad
+        assert audio_seconds(source) == pytest.approx(len(samples) / 16000, abs=0.1)
+        assert samples.std() == pytest.approx(0.1, rel=0.1)
+    assert not is_cut_short(data, len(samples) / 16000)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "AIFF", "AU", "CAF", "W64"])
+def test_every_suffix_of_libsndfiles_is_one_that_is_looked_for(kind, tmp_path):
+    path = tmp_path / f"sound.{kind.lower()}"
+    path.write_bytes(encoded(NOISE, 16000, kind))
+    assert path.suffix in AUDIO_SUFFIXES and len(read_audio(path, 16000)) == len(NOISE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_that_are_no_sound_are_refused_with_the_files_name(bad, tmp_path):
+    samples = NOISE.astype(np.float32)
+    samples[100] = bad
+    soundfile.write(tmp_path / "bad.wav", samples, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"finite samples.*bad\.wav"):
+        read_audio(tmp_path / "bad.wav", 16000)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2_000_000])
+def test_rates_of_no_sound_are_refused_and_cost_no_memory(rate, tmp_path):
+    soundfile.write(tmp_path / "rate.wav", NOISE, rate)
+    for read in (audio_seconds, lambda path: read_audio(path, 16000)):
+        with pytest.raises(ValueError, match="sampling rate from 1,000 to 1,000,000 Hz"):
+            read(tmp_path / "rate.wav")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("audio/ffmpeg_to_pipe.flac", 5.0),
+        ("audio/joined.mp3", 10.1),
+        ("audio/mp3_lead_zero.mp3", 5.0),
+        ("audio/unfinalised_data0.wav", 5.0),
+        ("audio/x.raw", "Could not decode"),
+        ("hostile/huge1e30.wav", "finite samples"),
+        ("hostile/fuzz-nan-scores.wav", "finite samples"),
+        ("hostile/rate1-32kB.wav", "sampling rate"),
+        ("hostile/flac-claims-2e36.flac", 1.0),
+    ],
+)
+def test_inputs_that_went_wrong(shared, name, outcome):
+    for source in (shared / "cases" / name, (shared / "cases" / name).read_bytes()):
+        if isinstance(outcome, str):
+            with pytest.raises(ValueError, match=outcome):
+                read_audio(source, 16000)
+        else:
+            seconds = len(read_audio(source, 16000)) / 16000
+            assert seconds == pytest.approx(outcome, abs=0.05)
+            assert audio_seconds(source) == pytest.approx(seconds, abs=0.05)

@@ -2,41 +2,76 @@
 
 import io
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
 
-__all__ = ["AUDIO_SUFFIXES", "audio_seconds", "is_cut_short", "read_audio", "to_mono_at_rate"]
+from .containers import MpegAudio, finish_wav, is_truncated, split_ogg
 
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "AudioSource",
+    "audio_seconds",
+    "decode_audio",
+    "is_cut_short",
+    "read_audio",
+    "to_mono_at_rate",
+]
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm")
+AudioSource: TypeAlias = str | Path | bytes | BinaryIO
+
+# What libsndfile reads that holds sound and says at which rate, then what torchcodec reads.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".m4a", ".webm")
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz: outside of these it is a header that lies
+
+LOUDEST = 1e15  # full scale is 1: beyond, the power of a frame is no float32 any more
 
 SHORT_SECONDS = 0.1  # encoders pad and trim: less than this is no loss
 
+BLOCK_FRAMES = 1 << 16
 
-def read_audio(source: str | Path | bytes, sampling_rate: int) -> np.ndarray:
-    """Decode an audio file to mono float32 `[T]` in [-1, 1] at `sampling_rate` Hz.
+UNKNOWN_FRAMES = (1 << 63) - 1  # libsndfile's number where the header has none
 
-    libsndfile reads wav, flac, ogg and mp3; what it does not read (m4a, webm, …) goes to torchcodec, where that and
-    FFmpeg's libraries are installed. Channels are averaged; resampling is soxr's high quality.
+MOST_FRAMES_PER_BYTE = 1000  # silence in FLAC; a header that claims more claims too much
+
+
+def read_audio(source: AudioSource, sampling_rate: int) -> np.ndarray:
+    """Decode an audio file to mono float32 `[T]` in [-1, 1] at `sampling_rate` Hz; see `decode_audio`.
+
+    Channels are averaged; resampling is soxr's high quality.
+    """
+    return to_mono_at_rate(*decode_audio(source), sampling_rate)
+
+
+def decode_audio(source: AudioSource) -> tuple[np.ndarray, int]:
+    """Samples float32 `[T, channels]` in [-1, 1] of an audio file, and their rate in Hz.
+
+    libsndfile reads wav, flac, ogg, mp3, aiff, au and their like; what it does not read (m4a, webm, …) goes to
+    torchcodec, where that and FFmpeg's libraries are installed. The length is what is there, whatever the header says:
+    files written to a pipe, joined or chained files, and recordings that were never finished are read to their end.
 
     Args:
-        source: A path, or the file's bytes.
-        sampling_rate: The rate wanted, in Hz.
+        source: A path, the file's bytes, or a file opened for reading bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not readable as audio, or it holds no samples.
+        ValueError: It is not readable as audio, it holds no samples or such as are not finite, or its sampling rate is
+            no sound's.
     """
-    name = _name(source)
-    try:
-        samples, rate = soundfile.read(_file(source), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        samples, rate = _read_with_torchcodec(source, error)
+    name, data = _name_and_bytes(source)
+    parts, rates = zip(*(_decode_part(part, name) for part in _parts(data, name)), strict=True)
+    if len(set(rates)) > 1 or len({part.shape[1] for part in parts}) > 1:
+        raise ValueError(f"Expected one rate and number of channels in {name}, whose parts have {rates} Hz. Split it.")
+    samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
     if len(samples) == 0:
         raise ValueError(f"Expected audio, but {name} holds no samples.")
-    return to_mono_at_rate(samples, rate, sampling_rate)
+    if not np.abs(samples).max() < LOUDEST:  # nor is NaN
+        worst = "NaN" if np.isnan(samples).any() else f"{np.abs(samples).max():.3g}"
+        raise ValueError(f"Expected finite samples with full scale at 1, {name} has {worst}. Convert it anew.")
+    return samples, rates[0]
 
 
 def to_mono_at_rate(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:
@@ -45,67 +80,119 @@ def to_mono_at_rate(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndar
     return np.asarray(mono if rate == wanted_rate else soxr.resample(mono, rate, wanted_rate), dtype=np.float32)
 
 
-def audio_seconds(source: str | Path | bytes) -> float:
-    """Length in seconds according to the header, without decoding.
+def audio_seconds(source: AudioSource) -> float:
+    """Length in seconds, without decoding where the header can be believed.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is not readable as audio, or it holds no samples.
     """
-    try:
-        info = soundfile.info(_file(source))
-        seconds = info.frames / info.samplerate
-    except soundfile.LibsndfileError as error:
-        samples, rate = _read_with_torchcodec(source, error)
-        seconds = len(samples) / rate
+    name, data = _name_and_bytes(source)
+    seconds = sum(_seconds_of_part(part, name) for part in _parts(data, name))
     if seconds == 0:
-        raise ValueError(f"Expected audio, but {_name(source)} holds no samples.")
+        raise ValueError(f"Expected audio, but {name} holds no samples.")
     return seconds
 
 
 def is_cut_short(data: bytes, decoded_seconds: float) -> bool:
     """Whether a file ends before its own headers say, so that it decoded shorter without an error.
 
-    A wav file announces its size; an Ogg stream marks its last page (RFC 3533); an mp3's first frame may announce its
-    length. A flac file that is cut does not decode at all.
+    A flac file that is cut does not decode at all.
 
     Args:
         data: The file's bytes.
         decoded_seconds: What came out of decoding them.
     """
-    if data[:4] == b"RIFF":
-        announced = int.from_bytes(data[4:8], "little") + 8
-        return len(data) + 1 < announced < 2**32 - 1  # a wav written to a pipe announces nothing, or all of 32 bits
-    if data[:4] == b"OggS":
-        flags, end_of_stream = data.rfind(b"OggS") + 5, 0x04
-        return len(data) <= flags or not data[flags] & end_of_stream
-    return audio_seconds(data) > decoded_seconds + SHORT_SECONDS
+    if data[:4] in (b"RIFF", b"OggS"):
+        return is_truncated(data)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.format != "MP3":
+                return UNKNOWN_FRAMES > file.frames > (decoded_seconds + SHORT_SECONDS) * file.samplerate
+    except soundfile.LibsndfileError:
+        pass
+    return MpegAudio(data).announced_seconds > decoded_seconds + SHORT_SECONDS
 
 
-def _name(source: str | Path | bytes) -> str:
-    return "the audio bytes" if isinstance(source, bytes) else str(source)
+class _Stream(soundfile.SoundFile):
+    """A file that is read from its beginning to its end, whatever length its header claims."""
+
+    def seekable(self) -> bool:
+        """After every read soundfile seeks to where it is, which fails where the length is not known."""
+        return False
 
 
-def _file(source: str | Path | bytes) -> str | Path | io.BytesIO:
-    """What soundfile opens."""
+def _name_and_bytes(source: AudioSource) -> tuple[str, bytes]:
     if isinstance(source, bytes):
-        return io.BytesIO(source)
+        return "the audio bytes", source
+    if not isinstance(source, str | Path):
+        return str(getattr(source, "name", "the opened file")), source.read()
     if not Path(source).is_file():
         raise FileNotFoundError(f"There is no audio file {source}.")
-    return source
+    return str(source), Path(source).read_bytes()
 
 
-def _read_with_torchcodec(source: str | Path | bytes, reason: soundfile.LibsndfileError) -> tuple[np.ndarray, int]:
+def _parts(data: bytes, name: str) -> list[bytes]:
+    """The files that one file consists of, with headers that tell their lengths."""
+    if data[:4] == b"OggS":
+        return split_ogg(data)
+    data = finish_wav(data)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.format != "MP3":
+                return [data]
+            announced = file.frames / file.samplerate
+    except soundfile.LibsndfileError:
+        announced = 0.0
+    mpeg = MpegAudio(data)
+    return [mpeg.with_true_length()] if abs(mpeg.seconds - announced) > SHORT_SECONDS else [data]
+
+
+def _decode_part(data: bytes, name: str) -> tuple[np.ndarray, int]:
+    try:
+        with _Stream(io.BytesIO(data)) as file:
+            _check_rate(file.samplerate, name)
+            blocks = [np.empty((0, file.channels), np.float32)]
+            while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                blocks.append(block)
+            return np.concatenate(blocks), file.samplerate
+    except soundfile.LibsndfileError as error:
+        return _read_with_torchcodec(data, name, error)
+
+
+def _seconds_of_part(data: bytes, name: str) -> float:
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            _check_rate(file.samplerate, name)
+            # A header may claim what it likes; sound takes some bytes, however well it is packed.
+            if file.frames <= len(data) * MOST_FRAMES_PER_BYTE:
+                return file.frames / file.samplerate
+    except soundfile.LibsndfileError:
+        pass
+    samples, rate = _decode_part(data, name)
+    return len(samples) / rate
+
+
+def _check_rate(rate: int, name: str) -> None:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(
+            f"Expected a sampling rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, {name} says {rate:,} Hz. Its "
+            "header is damaged, or it is no sound."
+        )
+
+
+def _read_with_torchcodec(data: bytes, name: str, reason: soundfile.LibsndfileError) -> tuple[np.ndarray, int]:
     """Samples `[T, channels]` and rate of what libsndfile refused for `reason`."""
     try:
         from torchcodec.decoders import AudioDecoder
 
-        decoded = AudioDecoder(source).get_all_samples()
+        decoded = AudioDecoder(data).get_all_samples()
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         # Not installed, without FFmpeg's libraries (torchcodec then lists at length where it looked), or no audio.
         why = str(error).partition("\n")[0]
         raise ValueError(
-            f"Could not decode {_name(source)} as wav, flac, ogg or mp3 ({reason.error_string}), nor with "
+            f"Could not decode {name} as wav, flac, ogg or mp3 ({reason.error_string}), nor with "
             f"torchcodec ({why}). Check the file, or convert it; m4a and the like need torchcodec and FFmpeg."
         ) from error
+    _check_rate(decoded.sample_rate, name)
     return decoded.data.T.numpy(), decoded.sample_rate

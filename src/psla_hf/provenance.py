@@ -19,7 +19,7 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-PACKAGES = ("torch", "torchaudio", "transformers", "datasets", "accelerate", "timm", "numpy", "scikit-learn")
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "timm", "numpy", "scikit-learn", "soundfile", "soxr")
 
 
 def provenance() -> dict:

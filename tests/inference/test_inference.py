@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from transformers.utils.logging import warning_once
 
-from psla_hf import AudioTagger
+from psla_hf import AudioTagger, PslaFeatureExtractor
+from psla_hf.models import feature_extraction_psla
 
 RATE = 16000
 
@@ -49,3 +51,94 @@ def test_what_is_missing_is_said(tagger, tmp_path):
         AudioTagger.from_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no audio file .*gone\.wav"):
         tagger(tmp_path / "gone.wav")
+
+
+SOUND = noise(0.9)
+SAMPLES = {
+    "float64": lambda x: (x.astype(np.float64), RATE),
+    "int16": lambda x: ((x * 32768).round().astype(np.int16), RATE),
+    "int32": lambda x: ((x.astype(np.float64) * 2**31).astype(np.int32), RATE),
+    "tensor": lambda x: (torch.from_numpy(x), RATE),
+    "numbers": lambda x: (x.tolist(), RATE),
+    "row": lambda x: (x[None], RATE),
+    "column": lambda x: (x[:, None], RATE),
+    "tensor row": lambda x: (torch.from_numpy(x)[None], RATE),
+    "channels first": lambda x: (np.stack([x, x]), RATE),
+    "channels last": lambda x: (np.stack([x, x], axis=1), RATE),
+    "sixteen channels": lambda x: (np.repeat(x[:, None], 16, axis=1), RATE),
+    "array in a dictionary": lambda x: ({"array": x, "sampling_rate": RATE},),
+    "as datasets decodes": lambda x: ({"array": x, "path": "gone.wav", "sampling_rate": RATE},),
+    "raw in a dictionary": lambda x: ({"raw": x, "sampling_rate": RATE},),
+}
+FILES = {
+    "path": lambda path: path,
+    "string": str,
+    "bytes": lambda path: path.read_bytes(),
+    "opened": lambda path: path.open("rb"),
+    "path in a dictionary": lambda path: {"path": str(path), "bytes": None},
+    "bytes in a dictionary": lambda path: {"path": None, "bytes": path.read_bytes()},
+}
+
+
+@pytest.mark.parametrize("form", [*SAMPLES, *FILES])
+def test_one_sound_has_one_answer_in_any_form(tagger, tmp_path, form):
+    soundfile.write(tmp_path / "sound.wav", SOUND, RATE, subtype="FLOAT")
+
+    def arguments() -> tuple:
+        return SAMPLES[form](SOUND) if form in SAMPLES else (FILES[form](tmp_path / "sound.wav"),)
+
+    torch.testing.assert_close(tagger.scores(*arguments()), tagger.scores(SOUND, RATE), rtol=0, atol=1e-4)
+    assert [tag["label"] for tag in tagger(*arguments())] == [tag["label"] for tag in tagger(SOUND, RATE)]
+
+
+@pytest.mark.parametrize("form", SAMPLES)
+def test_the_extractor_takes_samples_in_the_same_forms(form):
+    """Of an array `[channels, T]` by itself it makes a batch, as elsewhere in transformers."""
+    extractor = PslaFeatureExtractor(max_length=90)
+    expected = extractor(SOUND, sampling_rate=RATE, return_tensors="np")["input_values"]
+    got = extractor(SAMPLES[form](SOUND)[0], sampling_rate=RATE, return_tensors="np")["input_values"]
+    assert len(got) == (2 if form == "channels first" else 1)
+    for row in got:
+        np.testing.assert_allclose(row, expected[0], atol=1e-3)
+
+
+def test_a_list_of_sounds_has_a_list_of_answers(tagger, tmp_path):
+    soundfile.write(tmp_path / "sound.wav", SOUND, RATE, subtype="FLOAT")
+    one = tagger(SOUND, RATE)
+    for sounds in ([tmp_path / "sound.wav"] * 2, [{"array": SOUND, "sampling_rate": RATE}] * 2, (SOUND, SOUND)):
+        rate = RATE if sounds[0] is SOUND else None
+        assert [[tag["label"] for tag in tags] for tags in tagger(sounds, rate)] == [[t["label"] for t in one]] * 2
+    assert tagger([]) == []
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 4, 2.5, "all"])
+def test_more_tags_than_classes_and_fewer_than_one_are_refused(tagger, top_k):
+    with pytest.raises(ValueError, match="top_k from 1 to 3"):
+        tagger(SOUND, RATE, top_k=top_k)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e30, np.inf, np.nan])
+def test_scores_that_are_no_numbers_are_never_returned(tagger, scale):
+    with pytest.raises(ValueError, match="finite"):
+        tagger((SOUND * np.float32(scale)).astype(np.float32), RATE)
+
+
+def test_channels_that_cancel_each_other_are_warned_of(tagger, monkeypatch):
+    warnings: list[str] = []
+    monkeypatch.setattr(feature_extraction_psla.logger, "warning", warnings.append)
+    warning_once.cache_clear()
+    tagger(np.stack([SOUND, SOUND]), RATE)
+    assert not warnings
+    tagger(np.stack([SOUND, -0.99 * SOUND]), RATE)
+    assert "cancel each other" in warnings[0]
+
+
+def test_dictionaries_that_lack_something_or_contradict_are_refused(tagger):
+    for wrong, message in (
+        ({"array": SOUND}, "sampling_rate"),
+        ({"sampling_rate": RATE, "raw": None}, "array"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tagger(wrong)
+    with pytest.raises(ValueError, match="one sampling rate"):
+        tagger({"array": SOUND, "sampling_rate": RATE}, 44100)

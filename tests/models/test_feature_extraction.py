@@ -7,6 +7,7 @@ import torchaudio
 
 from benchmarks.fidelity import feature_differences_in_mkl_mode
 from psla_hf import PslaFeatureExtractor
+from psla_hf.models.feature_extraction_psla import mel_filters
 
 RATE = 16000
 
@@ -48,6 +49,15 @@ def test_batched_log_mel_equals_kaldi_clip_by_clip():
         # Equal but for the last bit, where a matrix product of other height adds in another order.
         torch.testing.assert_close(row[: len(kaldi)], kaldi, rtol=0, atol=1e-5)
         assert (row[len(kaldi) :] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("bins", "fft_size", "rate"), [(128, 512, 16000), (64, 512, 16000), (40, 256, 8000), (128, 2048, 48000)]
+)
+def test_mel_filters_are_kaldis_to_the_bit(bins, fft_size, rate):
+    kaldis, _ = torchaudio.compliance.kaldi.get_mel_banks(bins, fft_size, rate, 20.0, 0.0, 100.0, -500.0, 1.0)
+    ours = mel_filters(bins, fft_size, rate, torch.device("cpu"))
+    assert torch.equal(ours[:-1].T, kaldis) and not ours[-1].any()
 
 
 def test_a_clip_has_the_same_features_alone_and_in_a_batch():
@@ -116,7 +126,7 @@ def test_a_clip_shorter_than_a_frame_is_padded_to_one():
         ([np.zeros(0, np.float32)], RATE, "without samples"),
         (np.array([0.0, np.nan] * 300, np.float32), RATE, "finite"),
         (np.zeros(500, np.int64), RATE, "int64"),
-        ([np.zeros((20, 500), np.float32)], RATE, "channels"),
+        ([np.zeros((80, 500), np.float32)], RATE, "channels"),
     ],
     ids=["rate", "empty", "empty-clip", "nan", "int64", "shape"],
 )

@@ -1,13 +1,15 @@
 """From an audio file of any length to tags. Knows nothing of training."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from psla_hf.audio import read_audio, to_mono_at_rate
-from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.audio import decode_audio, to_mono_at_rate
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, unpack_sound
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
@@ -15,6 +17,10 @@ __all__ = ["AudioTagger"]
 
 
 WINDOWS_PER_BATCH = 16
+
+FEW = 5  # tags, unless somebody asks for more or fewer
+
+Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[Any]
 
 
 class AudioTagger:
@@ -61,40 +67,55 @@ class AudioTagger:
         )
 
     def __call__(
-        self, audio: str | Path | bytes | np.ndarray, sampling_rate: int | None = None, top_k: int | None = 5
-    ) -> list[dict]:
-        """Tag one clip or recording.
+        self,
+        audio: Sound | Sequence[Sound],
+        sampling_rate: int | None = None,
+        top_k: int | Literal["auto"] | None = "auto",
+    ) -> list[dict] | list[list[dict]]:
+        """Tag one clip or recording, or a list of them.
 
         Args:
-            audio: A path, an audio file's bytes, or a float waveform `[T]` or `[T, channels]`.
-            sampling_rate: Of a waveform, in Hz; it is resampled if the model wants another.
-            top_k: How many tags; `None` for all.
+            audio: One sound, or a list of sounds. A sound is a path, an audio file's bytes, a file opened for reading
+                bytes; samples `[T]`, `[channels, T]` or `[T, channels]` as an array, a tensor or a list of numbers (the
+                longer axis is time; PCM integers are scaled; channels are averaged); or a dictionary as transformers
+                and datasets hand them around: `{"array" or "raw", "sampling_rate"}`, `{"path", "bytes"}`. Every form of
+                one sound gives the same tags.
+            sampling_rate: Of samples that come without it, in Hz; they are resampled if the model wants another.
+            top_k: How many tags, 1 to K; by default five, or all of fewer; `None` for all.
 
         Returns:
-            `{"label", "score"}` by falling score.
+            `{"label", "score"}` by falling score; of a list of sounds one such list for each.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is not readable as audio, or a waveform comes without its sampling rate.
+            ValueError: The file is not readable as audio, samples come without their rate or are not finite, `top_k` is
+                out of range, or the model's scores are not finite.
         """
-        scores = self.scores(audio, sampling_rate).max(dim=0).values
-        best = scores.topk(len(scores) if top_k is None else min(top_k, len(scores)))
+        num_classes = len(self.model.config.label_names)
+        count = {"auto": min(FEW, num_classes), None: num_classes}.get(top_k, top_k)
+        if not isinstance(count, int) or not 1 <= count <= num_classes:
+            raise ValueError(f"Expected top_k from 1 to {num_classes}, the model's classes, or None, got {top_k!r}.")
+        if isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number)):
+            return [self._tags(sound, sampling_rate, count) for sound in audio]
+        return self._tags(audio, sampling_rate, count)
+
+    def _tags(self, sound: Sound, sampling_rate: int | None, count: int) -> list[dict]:
         labels = self.model.config.label_names
+        best = self.scores(sound, sampling_rate).max(dim=0).values.topk(count)
         return [
             {"label": labels[k], "score": score}
             for score, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
 
     @torch.inference_mode()
-    def scores(self, audio: str | Path | bytes | np.ndarray, sampling_rate: int | None = None) -> torch.Tensor:
-        """Probabilities `[windows, K]`, on the CPU; a single window up to `max_length`."""
+    def scores(self, audio: Sound, sampling_rate: int | None = None) -> torch.Tensor:
+        """Probabilities `[windows, K]` of one sound, on the CPU; a single window up to `max_length`.
+
+        Raises:
+            ValueError: They are not finite, or as for tagging.
+        """
         wanted_rate = self.extractor.sampling_rate
-        if isinstance(audio, (str, Path, bytes)):
-            waveform = read_audio(audio, wanted_rate)
-        elif sampling_rate is None:
-            raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
-        else:
-            waveform = to_mono_at_rate(np.asarray(audio), sampling_rate, wanted_rate)
+        waveform = self._waveform(audio, sampling_rate)
         windows = self._windows(waveform)
         probabilities = []
         for start in range(0, len(windows), WINDOWS_PER_BATCH):
@@ -105,7 +126,27 @@ class AudioTagger:
                 device=self.model.device,
             )
             probabilities.append(self.model(**features).logits.sigmoid().cpu())
-        return torch.cat(probabilities)
+        scores = torch.cat(probabilities)
+        if not torch.isfinite(scores).all():
+            raise ValueError(
+                f"Expected finite scores, got NaN: the samples reach {np.abs(waveform).max():.3g}, where 1 is full "
+                "scale. Scale the sound, or look at how it was recorded."
+            )
+        return scores
+
+    def _waveform(self, sound: Sound, sampling_rate: int | None) -> np.ndarray:
+        """One sound in any of its forms as mono float32 `[T]` at the model's rate."""
+        if isinstance(sound, Mapping) and not {"array", "raw"} & set(sound):
+            sound = sound["path"] if sound.get("bytes") is None else sound["bytes"]
+        if hasattr(sound, "get_all_samples"):  # torchcodec's decoder, which datasets' Audio feature gives
+            decoded = sound.get_all_samples()
+            sound, sampling_rate = decoded.data, decoded.sample_rate
+        if isinstance(sound, str | Path | bytes) or hasattr(sound, "read"):
+            sound, sampling_rate = decode_audio(sound)
+        samples, rate = unpack_sound(sound, sampling_rate)
+        if rate is None:
+            raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
+        return to_mono_at_rate(as_mono(samples).cpu().numpy(), rate, self.extractor.sampling_rate)
 
     def _windows(self, waveform: np.ndarray) -> list[np.ndarray]:
         """Full windows one after the other, the last one ending with the audio; or the audio itself if it fits."""

@@ -39,7 +39,7 @@ class LabelNames:
     def label_names(self) -> list[str]:
         """The classes' names, in index order."""
         id2label = getattr(self, "id2label", None) or {}
-        return [str(id2label[k]) for k in sorted(id2label)]
+        return [str(id2label[k]) for k in sorted(id2label, key=int)]  # JSON makes words of numbers
 
 
 @strict

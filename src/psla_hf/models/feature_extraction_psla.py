@@ -1,18 +1,17 @@
 """From waveforms to normalized Kaldi log-mel spectrograms, batched, on any device. Knows no labels and no model."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-import torchaudio
 from torch import Tensor
-from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import TensorType, logging
 
-__all__ = ["PslaFeatureExtractor"]
+__all__ = ["PslaFeatureExtractor", "as_mono", "unpack_sound"]
 
 
 logger = logging.get_logger(__name__)
@@ -28,7 +27,10 @@ LOW_HZ = 20.0
 # A CPU computes few clips at a time: the intermediate arrays of two ten-second clips stay in its cache.
 CPU_CHUNK_CLIPS = 2
 
-MAX_CHANNELS = 8
+MAX_CHANNELS = 64
+
+# The mean of channels in opposite phase is silence: below this share of the loudest channel the mean is suspicious.
+CANCELLED = 0.1
 
 
 @lru_cache(maxsize=16)
@@ -37,9 +39,15 @@ def mel_filters(num_mel_bins: int, fft_size: int, sampling_rate: int, device: to
 
     Cached here and not on the extractor, whose attributes all go into its saved configuration.
     """
-    # 100 and -500 are Kaldi's vocal tract length bounds; a warp factor of 1 leaves them without effect.
-    banks, _ = get_mel_banks(num_mel_bins, fft_size, float(sampling_rate), LOW_HZ, 0.0, 100.0, -500.0, 1.0)
-    return torch.nn.functional.pad(banks, (0, 1)).T.contiguous().to(device)  # the Nyquist bin weighs nothing
+    hz = torch.arange(fft_size // 2) * (sampling_rate / fft_size)  # up to Nyquist, which weighs nothing
+    mels = 1127.0 * torch.log(1.0 + hz / 700.0)  # O'Shaughnessy's scale, as HTK and Kaldi have it
+    lowest, highest = (1127.0 * math.log(1.0 + edge / 700.0) for edge in (LOW_HZ, sampling_rate / 2))
+    width = (highest - lowest) / (num_mel_bins + 1)
+    left, center, right = (lowest + (torch.arange(num_mel_bins) + k) * width for k in range(3))
+    rising = (mels[:, None] - left) / (center - left)
+    falling = (right - mels[:, None]) / (right - center)
+    filters = torch.minimum(rising, falling).clamp_(min=0.0)
+    return torch.nn.functional.pad(filters, (0, 0, 0, 1)).to(device)
 
 
 @lru_cache(maxsize=16)
@@ -168,10 +176,10 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         """Features of one clip or of a list of clips of any lengths.
 
         Args:
-            raw_speech: One clip `[T]` or many: a list of clips, or an array `[B, T]` as elsewhere in transformers. A
-                clip is a NumPy array, a torch tensor or a list of floats. Several channels, `[channels, T]` inside a
-                list or `[T, channels]` anywhere (up to 8), are averaged. int16, int32 and uint8 PCM is scaled to
-                [-1, 1].
+            raw_speech: One clip or many: a list of clips, or an array `[B, T]` as elsewhere in transformers. A clip is
+                whatever `unpack_sound` and `as_mono` take: an array, a tensor or a list of floats, or a dictionary with
+                its sampling rate. Of an array the longer axis is time: `[T, channels]` is one clip, `[channels, T]` one
+                only inside a list, since by itself it is a batch.
             sampling_rate: Sampling rate of `raw_speech` in Hz. Pass it: it is checked.
             return_tensors: `"pt"` or `"np"`; lists of arrays if omitted.
             device: Where to compute, for example `"cuda"`. The result stays there with `return_tensors="pt"`.
@@ -186,11 +194,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         Clips shorter than one frame (25 ms) are zero-padded to one frame; clips longer than `max_length` are cut, with
         a warning (`psla_hf.AudioTagger` tags long audio in windows instead).
         """
-        clips = [self._as_clip(clip) for clip in self._as_list(raw_speech)]
-        if resample and sampling_rate is not None:
-            clips = [torchaudio.functional.resample(clip, sampling_rate, self.sampling_rate) for clip in clips]
-        else:
-            self._check_rate(sampling_rate)
+        clips = [self._clip(*unpack_sound(sound, sampling_rate), resample) for sound in self._as_list(raw_speech)]
         lengths = [clip.numel() for clip in clips]
         if self.max_length is not None and max(map(self.num_frames, lengths)) > self.max_length:
             logger.warning_once(
@@ -206,42 +210,104 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             return BatchFeature({"input_values": features.cpu().numpy()}, tensor_type=return_tensors)
         return BatchFeature({"input_values": features})
 
-    def _check_rate(self, sampling_rate: int | None) -> None:
+    def _as_list(self, raw_speech: np.ndarray | Tensor | Mapping | Sequence) -> list:
+        """One clip or many, as a list of clips."""
+        if isinstance(raw_speech, Mapping):
+            return [raw_speech]
+        if len(raw_speech) == 0:
+            raise ValueError("Expected audio, got an empty array or list.")
+        if isinstance(raw_speech, (np.ndarray, Tensor)):
+            # More clips than samples are never meant: that is one clip with its channels behind.
+            is_one_clip = raw_speech.ndim == 1 or (raw_speech.ndim == 2 and raw_speech.shape[0] > raw_speech.shape[1])
+        else:
+            is_one_clip = np.isscalar(raw_speech[0])
+        return [raw_speech] if is_one_clip else list(raw_speech)
+
+    def _clip(self, samples: np.ndarray | Tensor | Sequence, sampling_rate: int | None, resample: bool) -> Tensor:
+        """One clip as float32 mono `[T]` at the extractor's rate."""
+        mono = as_mono(samples)
         if sampling_rate is None:
             logger.warning_once(
                 f"No sampling_rate was passed to {type(self).__name__}: taking the audio for {self.sampling_rate} Hz."
             )
         elif sampling_rate != self.sampling_rate:
-            raise ValueError(
-                f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Pass resample=True, or "
-                "resample it first."
-            )
+            if not resample:
+                raise ValueError(
+                    f"Expected audio at {self.sampling_rate} Hz, got sampling_rate={sampling_rate}. Pass "
+                    "resample=True, or resample it first."
+                )
+            return torch.from_numpy(resampled(mono.cpu().numpy(), sampling_rate, self.sampling_rate))
+        return mono
 
-    def _as_list(self, raw_speech: np.ndarray | Tensor | Sequence) -> list:
-        """One clip or many, as a list of clips."""
-        if len(raw_speech) == 0:
-            raise ValueError("Expected audio, got an empty array or list.")
-        if isinstance(raw_speech, (np.ndarray, Tensor)):
-            one_clip = raw_speech.ndim == 1 or (raw_speech.ndim == 2 and raw_speech.shape[1] <= MAX_CHANNELS)
-        else:
-            one_clip = np.isscalar(raw_speech[0])
-        return [raw_speech] if one_clip else list(raw_speech)
 
-    def _as_clip(self, clip: np.ndarray | Tensor | Sequence) -> Tensor:
-        """One clip as float32 mono `[T]`."""
-        samples = scale_to_float(torch.as_tensor(clip))
-        if samples.dim() == 2 and min(samples.shape) <= MAX_CHANNELS:
-            samples = samples.mean(dim=int(samples.shape[0] > samples.shape[1]))
-        if samples.dim() != 1:
-            raise ValueError(
-                f"Expected a clip of shape [T], [channels, T] or [T, channels] with up to {MAX_CHANNELS} channels, "
-                f"got {list(samples.shape)}."
+def unpack_sound(
+    sound: np.ndarray | Tensor | Sequence | Mapping, sampling_rate: int | None = None
+) -> tuple[np.ndarray | Tensor | Sequence, int | None]:
+    """Samples and their rate in Hz, of the forms in which transformers and datasets hand sounds around.
+
+    Args:
+        sound: Samples, or a dictionary `{"array": samples, "sampling_rate": rate}` or with `"raw"` for the samples.
+        sampling_rate: Of the samples; with a dictionary it must be the same, if it is passed.
+
+    Raises:
+        ValueError: The dictionary lacks something, or the two rates differ.
+    """
+    if not isinstance(sound, Mapping):
+        return sound, sampling_rate
+    samples = next((sound[key] for key in ("array", "raw") if sound.get(key) is not None), None)
+    own_rate = sound.get("sampling_rate")
+    if samples is None or own_rate is None:
+        raise ValueError(
+            f'Expected a dictionary {{"array": samples, "sampling_rate": rate}}, got one with {sorted(sound)}.'
+        )
+    if sampling_rate is not None and sampling_rate != own_rate:
+        raise ValueError(f"Expected one sampling rate, the dictionary says {own_rate} and the call {sampling_rate}.")
+    return samples, own_rate
+
+
+def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
+    """One sound as float32 `[T]` in [-1, 1], whatever its type and the order of its axes.
+
+    Args:
+        samples: `[T]`, `[channels, T]` or `[T, channels]`, up to 64 channels, the longer axis being time: an array, a
+            tensor or nested lists. Channels are averaged; int16, int32 and uint8 PCM is scaled to [-1, 1].
+
+    Raises:
+        ValueError: It is empty, of another shape or type, or has samples that are not finite.
+    """
+    mono = scale_to_float(torch.as_tensor(samples))
+    if mono.dim() == 2 and min(mono.shape) <= MAX_CHANNELS:
+        channels = mono if mono.shape[0] <= mono.shape[1] else mono.T
+        mono = channels.mean(dim=0)
+        loudest = channels.square().mean(dim=1).max().sqrt() if channels.numel() else 0.0
+        if len(channels) > 1 and mono.square().mean().sqrt() < CANCELLED * loudest:
+            logger.warning_once(
+                "The mean of the channels is far quieter than the channels are: they cancel each other. Pass one "
+                "channel, or turn the phase of one, if that is not meant."
             )
-        if samples.numel() == 0:
-            raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
-        if not torch.isfinite(samples).all():
-            raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
-        return samples
+    if mono.dim() != 1:
+        raise ValueError(
+            f"Expected a clip of shape [T], [channels, T] or [T, channels] with up to {MAX_CHANNELS} channels, "
+            f"got {list(mono.shape)}."
+        )
+    if mono.numel() == 0:
+        raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
+    if not torch.isfinite(mono).all():
+        raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
+    return mono
+
+
+def resampled(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:
+    """Float32 samples `[T]` at another rate in Hz, by soxr's high quality as everywhere in psla_hf.
+
+    Raises:
+        ImportError: soxr is not installed, as may be where only a saved model's own code is.
+    """
+    try:
+        import soxr
+    except ImportError as error:
+        raise ImportError("Resampling needs soxr. Install it (pip install soxr), or resample first.") from error
+    return soxr.resample(samples, rate, wanted_rate)
 
 
 def scale_to_float(samples: Tensor) -> Tensor:
