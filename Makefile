@@ -30,7 +30,7 @@ format: $(VENV)/.installed ## let ruff put the code into its form
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.installed ## the documentation as a site in site/: links, anchors and pages are checked
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 dist: $(VENV)/.installed ## wheel and sdist in dist/, the wheel tried in a fresh environment, the sdist tested
 	UV=$(UV) PYTHON=$(abspath $(BIN)/python) bash tests/packaging/try_dist.sh
