@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ WINDOWS_PER_BATCH = 16
 
 FEW = 5  # tags, unless somebody asks for more or fewer
 
-Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[Any]
+Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[float]
 
 
 class AudioTagger:
@@ -66,6 +66,16 @@ class AudioTagger:
             device,
         )
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a string is a sequence of strings, but one sound
+        self, audio: Sound, sampling_rate: int | None = None, top_k: int | Literal["auto"] | None = "auto"
+    ) -> list[dict]: ...
+
+    @overload
+    def __call__(
+        self, audio: Sequence[Sound], sampling_rate: int | None = None, top_k: int | Literal["auto"] | None = "auto"
+    ) -> list[list[dict]]: ...
+
     def __call__(
         self,
         audio: Sound | Sequence[Sound],
@@ -92,14 +102,14 @@ class AudioTagger:
                 out of range, or the model's scores are not finite.
         """
         num_classes = len(self.model.config.label_names)
-        count = {"auto": min(FEW, num_classes), None: num_classes}.get(top_k, top_k)
+        count = min(FEW, num_classes) if top_k == "auto" else num_classes if top_k is None else top_k
         if not isinstance(count, int) or not 1 <= count <= num_classes:
             raise ValueError(f"Expected top_k from 1 to {num_classes}, the model's classes, or None, got {top_k!r}.")
         if isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number)):
             return [self._tags(sound, sampling_rate, count) for sound in audio]
         return self._tags(audio, sampling_rate, count)
 
-    def _tags(self, sound: Sound, sampling_rate: int | None, count: int) -> list[dict]:
+    def _tags(self, sound: Any, sampling_rate: int | None, count: int) -> list[dict]:
         labels = self.model.config.label_names
         best = self.scores(sound, sampling_rate).max(dim=0).values.topk(count)
         return [
@@ -134,7 +144,7 @@ class AudioTagger:
             )
         return scores
 
-    def _waveform(self, sound: Sound, sampling_rate: int | None) -> np.ndarray:
+    def _waveform(self, sound: Any, sampling_rate: int | None) -> np.ndarray:
         """One sound in any of its forms as mono float32 `[T]` at the model's rate."""
         if isinstance(sound, Mapping) and not {"array", "raw"} & set(sound):
             sound = sound["path"] if sound.get("bytes") is None else sound["bytes"]
