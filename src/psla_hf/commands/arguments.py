@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-import tomllib
 import wrapt
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 

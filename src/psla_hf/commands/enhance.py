@@ -38,6 +38,9 @@ def comma_separated(kind: Any, tokens: Sequence[Token]) -> list[str]:
     return tokens[-1].value.split(",")
 
 
+Types = Annotated[tuple[Literal["I", "II"], ...], Parameter(converter=comma_separated, n_tokens=1, show_default="I,II")]
+
+
 @panel("Enhancement", 0)
 @dataclass(frozen=True, kw_only=True)
 class Enhancement:
@@ -49,14 +52,7 @@ class Enhancement:
     threshold: Annotated[str | float, Parameter(converter=threshold_of, metavar="WORD")] = option(
         "mean, median or a percentile such as 25.", "mean"
     )
-    types: Annotated[tuple[Literal["I", "II"], ...], Parameter(converter=comma_separated, n_tokens=1, show_default="I,II")] = option(
-        "I, II or I,II.", ("I", "II")
-    )
-    soft: Switch = option("An added label's target is the teacher's score, not 1.", False)
-    iterations: Whole = option("Rounds at most; the paper has one.", 1)
-    skip_sources: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
-        "Ids of classes that propose nothing; default for fsd50k: the original's five.", None
-    )
+    types: Types = option("I, II or I,II.", ("I", "II"))
 
 
 @panel("Teacher", 2)

@@ -159,7 +159,7 @@ def load(source: str, data: Original, on_error: Literal["drop", "raise"], quiet:
             return {split: ShardedClips(index, 0, len(index.labels))}
     if source == "audioset":
         tables: dict[str, Any] = {"segments": data.segments, "vocabulary": data.vocabulary}
-        return {split: load_audioset(data.data_dir, split, quiet=quiet, **tables)}  # type: ignore[dict-item]
+        return {split: load_audioset(data.data_dir, split, quiet=quiet, **tables)}
     options: dict[str, Any] = {"incomplete": on_error, "quiet": quiet}
     if source == "fsd50k":
         return {split: load_fsd50k(data.data_dir, split, vocabulary=data.vocabulary, **options)}

@@ -1,5 +1,7 @@
 """`psla tag`: the tags of audio files."""
 
+from typing import cast
+
 from .arguments import MESSAGES, Messages, Whole
 
 
@@ -26,4 +28,4 @@ def tag(
 
     tagger = AudioTagger.from_pretrained(model, device=device)
     for file in files:
-        print_tags(tagger(file, top_k=top_k), title=file)
+        print_tags(cast("list[dict]", tagger(file, top_k=top_k)), title=file)
