@@ -71,7 +71,7 @@ def main() -> None:
     example.write_bytes(scene["audio"]["bytes"])
     print_tags(tagger(example, top_k=6), f"{example} (true labels: {', '.join(true_labels)})", true_labels)
     print(f"Model saved in {output_dir / 'psla'}. Next, tag this scene, or a sound of yours:")
-    print(f"  .venv/bin/python scripts/tag.py {output_dir / 'psla'} {example}")
+    print(f"  psla tag {output_dir / 'psla'} {example}")
 
 
 if __name__ == "__main__":

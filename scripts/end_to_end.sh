@@ -7,17 +7,17 @@ data=${1:?usage: end_to_end.sh DATA_DIR OWNER/NAME [OUTPUT_DIR]} repo=${2:?as wh
 fold="--data-dir $data --fold 1"
 
 for seed in 0 1 2; do
-    accelerate launch --num_processes 1 scripts/train.py --recipe esc10 $fold --seed $seed --output-dir "$out/seed$seed" \
+    psla train --recipe esc10 $fold --seed $seed --output-dir "$out/seed$seed" \
         --epochs 6 --halve_from_epoch 3 --halve_every 1 --keep-epochs --resume
-    python scripts/aggregate.py average "$out/seed$seed/epochs/00[456]" --output-dir "$out/average$seed" $fold --overwrite
+    psla aggregate average "$out/seed$seed/epochs/00[456]" --output-dir "$out/average$seed" $fold --overwrite
 done
-python scripts/aggregate.py ensemble "$out"/average{0,1,2} --output-dir "$out/ensemble" $fold --overwrite
-python scripts/push_to_hub.py model "$out/ensemble" "$repo"
+psla aggregate ensemble "$out"/average{0,1,2} --output-dir "$out/ensemble" $fold --overwrite
+psla publish model "$out/ensemble" "$repo"
 
 # As anybody else would, in a fresh process that knows the name alone.
 clips=("$data"/audio/*)
-python scripts/evaluate.py "$repo" $fold
-python scripts/tag.py "$repo" "${clips[0]}" --top-k 3
+psla evaluate "$repo" $fold
+psla tag "$repo" "${clips[0]}" --top-k 3
 python - "$repo" "${clips[0]}" <<'PYTHON'
 import sys
 

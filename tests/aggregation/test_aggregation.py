@@ -1,9 +1,7 @@
 """Averages, ensembles and their figures, from saved models to result files; what does not go together is refused."""
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +30,10 @@ from psla_hf.aggregation.aggregate import (
     save_scores,
 )
 from psla_hf.aggregation.members import Member, find_members, kept_epochs
+from psla_hf.commands import run as run_command
 from psla_hf.data.load import load_esc
 from psla_hf.evaluation import tagging_metrics
 from tests.conftest import CATEGORIES, TINY_BACKBONE
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +73,11 @@ def scorer(esc_folder, accelerator) -> Scorer:
 
 
 @pytest.fixture
-def script(monkeypatch, capsys):
-    """Run a script in this process and return what it printed."""
+def psla(capsys):
+    """Run a command in this process and return what it printed."""
 
-    def call(name: str, *arguments) -> str:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    def call(*words) -> str:
+        run_command(words)
         return capsys.readouterr().out
 
     return call
@@ -308,15 +304,15 @@ def test_the_origin_of_a_model_is_its_own_run_and_no_neighbours(zoo, tmp_path):
         assert found == (None if origin is None else {"seed": origin}), place
 
 
-def test_the_script_averages_joins_and_draws_what_training_kept(script, esc_folder, tmp_path):
+def test_the_script_averages_joins_and_draws_what_training_kept(psla, esc_folder, tmp_path):
     """A run's own figures come out again: of its averaged weights, its checkpoint ensemble and its last epoch."""
     data = ["--data-dir", esc_folder, "--fold", 2]
     small = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", 3, "--max-length", 48, "--cpu"]
     run, first = tmp_path / "run", 2
-    script("train.py", *data, "--output-dir", run, *small, "--average_last", 2, "--keep-epochs")
+    psla("train", *data, "--output-dir", run, *small, "--average_last", 2, "--keep-epochs")
     trained = json.loads((run / "results.json").read_text())
 
-    printed = script("aggregate.py", "average", f"{run}/epochs/00[23]", *data, "--output-dir", tmp_path / "average")
+    printed = psla("aggregate", "average", f"{run}/epochs/00[23]", *data, "--output-dir", tmp_path / "average")
     assert "averaged weights" in printed and "best member" in printed
     averaged = json.loads((tmp_path / "average" / "results.json").read_text())
     assert averaged["results"]["averaged"] == pytest.approx(trained["results"]["averaged"], abs=1e-5)
@@ -327,14 +323,14 @@ def test_the_script_averages_joins_and_draws_what_training_kept(script, esc_fold
     for name, tensor in weights(run).items():
         torch.testing.assert_close(weights(tmp_path / "average")[name], tensor)
 
-    script("aggregate.py", "ensemble", f"{run}/epochs/*", *data, "--output-dir", tmp_path / "ensemble")
+    psla("aggregate", "ensemble", f"{run}/epochs/*", *data, "--output-dir", tmp_path / "ensemble")
     joined = json.loads((tmp_path / "ensemble" / "results.json").read_text())
     assert joined["results"]["ensemble"] == pytest.approx(trained["results"]["ensemble"], abs=1e-5)
-    script("evaluate.py", tmp_path / "ensemble", *data, "--output", tmp_path / "evaluated.json")
+    psla("evaluate", tmp_path / "ensemble", *data, "--output", tmp_path / "evaluated.json")
     evaluated = json.loads((tmp_path / "evaluated.json").read_text())
     assert evaluated["results"] == pytest.approx(joined["results"]["ensemble"], abs=1e-5)
 
-    printed = script("aggregate.py", "curve", run, *data)
+    printed = psla("aggregate", "curve", run, *data)
     rows = json.loads((run / "averaging_curve.json").read_text())["rows"]
     assert "averaging_curve.json" in printed and len(rows) == 3
     assert rows[-1]["single"] == pytest.approx(trained["results"]["last_epoch"], abs=1e-5)
@@ -342,24 +338,24 @@ def test_the_script_averages_joins_and_draws_what_training_kept(script, esc_fold
     assert rows[first - 1]["averaged"] == pytest.approx(trained["results"]["averaged"], abs=1e-5)
 
 
-def test_the_script_chooses_greedily_saves_scores_and_takes_them(script, zoo, esc_folder, tmp_path):
+def test_the_script_chooses_greedily_saves_scores_and_takes_them(psla, zoo, esc_folder, tmp_path):
     data = ["--data-dir", esc_folder, "--fold", 1]
     output = ["--output-dir", tmp_path / "soup"]
-    printed = script("aggregate.py", "average", f"{zoo}/[abc]", "--greedy", "test", *data, *output)
+    printed = psla("aggregate", "average", f"{zoo}/[abc]", "--greedy", "test", *data, *output)
     assert printed.count("taken") + printed.count("left out") == 3
     assert (tmp_path / "soup" / "model.safetensors").is_file()
 
     keep = ["--save-scores", tmp_path / "scores", "--no-model", "--output-dir", tmp_path / "table"]
-    script("aggregate.py", "ensemble", f"{zoo}/[abc]", *data, *keep)
+    psla("aggregate", "ensemble", f"{zoo}/[abc]", *data, *keep)
     files = sorted((tmp_path / "scores").glob("*.npy"))
     assert len(files) == 3 and not list((tmp_path / "table").glob("*.safetensors"))
-    script("aggregate.py", "ensemble", "--scores", *files, *data, "--output-dir", tmp_path / "again")
+    psla("aggregate", "ensemble", "--scores", *files, *data, "--output-dir", tmp_path / "again")
     results = [json.loads((tmp_path / name / "results.json").read_text())["results"] for name in ("table", "again")]
     assert results[0] == results[1]
 
     np.save(tmp_path / "targets.npy", np.eye(3)[[0, 1, 2, 0, 1, 2]])
     options = ["--targets", tmp_path / "targets.npy", "--output-dir", tmp_path / "third"]
-    script("aggregate.py", "ensemble", "--scores", *files, *options)
+    psla("aggregate", "ensemble", "--scores", *files, *options)
     assert (tmp_path / "third" / "results.json").is_file()
 
 
@@ -374,10 +370,10 @@ def test_the_script_chooses_greedily_saves_scores_and_takes_them(script, zoo, es
         (["curve", "a"], "expected --data-dir"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_clear_line(script, zoo, tmp_path, monkeypatch, capsys, arguments, message):
+def test_what_a_user_gets_wrong_is_one_clear_line(psla, zoo, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(zoo)
     output = [] if arguments[0] == "curve" else ["--output-dir", tmp_path / "out"]
     with pytest.raises(SystemExit) as stopped:
-        script("aggregate.py", *arguments, *output)
+        psla("aggregate", *arguments, *output)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err

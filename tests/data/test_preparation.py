@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import resource
-import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import soundfile
 from datasets import Dataset, load_dataset
 
 from psla_hf.audio import read_audio
+from psla_hf.commands import run as psla
 from psla_hf.data.prepare import prepare, verify
 from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
 from psla_hf.data.shards import ShardedClips, ShardIndex
@@ -422,24 +422,16 @@ except ValueError as error:
     assert "user/public exists and is public; nothing was uploaded" in refused and not hub.repos["datasets/user/public"]
 
 
-SCRIPT = str(Path(__file__).parents[2] / "scripts" / "prepare_data.py")
-
-
-def run_script(monkeypatch, *arguments) -> None:
-    monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
-    runpy.run_path(SCRIPT, run_name="__main__")
-
-
-def test_the_script_prepares_every_fold_of_esc_and_verifies(esc_folder, tmp_path, monkeypatch, capsys):
-    run_script(monkeypatch, "esc", "--data-dir", esc_folder, "--output-dir", tmp_path / "out", "--title", "ESC-3")
+def test_the_script_prepares_every_fold_of_esc_and_verifies(esc_folder, tmp_path, capsys):
+    psla(["prepare", "esc", "--data-dir", esc_folder, "--output-dir", tmp_path / "out", "--title", "ESC-3"])
     assert "fold_5, 6 of 6 clips" in capsys.readouterr().out
     loaded = load_dataset(str(tmp_path / "out"))
     assert {split: len(fold) for split, fold in loaded.items()} == {f"fold_{k}": 6 for k in range(1, 6)}
-    run_script(monkeypatch, "verify", "--output-dir", tmp_path / "out")
+    psla(["prepare", "verify", "--output-dir", tmp_path / "out"])
     assert "fold_1, 6 of 6 clips" in capsys.readouterr().out
 
 
-def test_the_script_prepares_own_data_and_drops_only_when_told(sounds, tmp_path, monkeypatch, capsys):
+def test_the_script_prepares_own_data_and_drops_only_when_told(sounds, tmp_path, capsys):
     table = tmp_path / "own.csv"
     rows = [
         f"sounds/{path.name},dog,{split}" for path, split in zip(sounds.values(), ["train", "test"] * 7, strict=True)
@@ -448,16 +440,16 @@ def test_the_script_prepares_own_data_and_drops_only_when_told(sounds, tmp_path,
     next(iter(sounds.values())).write_bytes(b"not a sound")
     arguments = ["own", "--data-dir", table, "--output-dir", tmp_path / "out", "--title", "Noise"]
     with pytest.raises(SystemExit, match="2"):
-        run_script(monkeypatch, *arguments)
+        psla(["prepare", *arguments])
     assert "clip 00" in capsys.readouterr().err
-    run_script(monkeypatch, *arguments, "--drop-unreadable")
+    psla(["prepare", *arguments, "--drop-unreadable"])
     printed = capsys.readouterr().out
     assert "train, 6 of 6 clips" in printed and "test, 7 of 7 clips" in printed
 
 
-def test_the_script_wants_a_licence_before_it_works(tmp_path, monkeypatch, capsys):
+def test_the_script_wants_a_licence_before_it_works(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        run_script(monkeypatch, "esc", "--data-dir", tmp_path, "--output-dir", tmp_path / "out", "--push", "user/esc")
+        psla(["prepare", "esc", "--data-dir", tmp_path, "--output-dir", tmp_path / "out", "--push", "user/esc"])
     assert "--push needs --license" in capsys.readouterr().err
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -12,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from psla_hf.commands import run as psla
 from psla_hf.data.load import load_esc
 from psla_hf.data.schema import labels_of, vocabulary_of
 from psla_hf.enhancement.label_set import LabelSet
 from psla_hf.hub.dataset_cards import label_card
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "enhance_labels.py"
 SETTINGS = ("dataset", "threshold", "types", "soft", "iterations", "teacher", "teacher_fingerprint", "skip_sources")
 
 
@@ -42,12 +41,11 @@ def options(esc_folder, ontology) -> list:
 
 
 @pytest.fixture
-def enhance(monkeypatch, options):
-    """Run the script in this process."""
+def enhance(options):
+    """Run the command in this process."""
 
     def call(*arguments) -> None:
-        monkeypatch.setattr(sys, "argv", [SCRIPT.name, *map(str, [*options, *arguments])])
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        psla(["enhance", *options, *arguments])
 
     return call
 
@@ -91,7 +89,7 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
 
 def test_a_run_that_is_killed_goes_on_in_two_processes(enhance, saved_model, options, tmp_path):
     enhance("--model", saved_model, "--output", tmp_path / "whole")
-    common = [SCRIPT, *options, "--model", saved_model, "--output", tmp_path / "set"]
+    common = ["-m", "psla_hf.commands", "enhance", *options, "--model", saved_model, "--output", tmp_path / "set"]
     first = subprocess.Popen([sys.executable, *map(str, common)], start_new_session=True)
     chunks = tmp_path / "set.scores"
     while first.poll() is None and len(list(chunks.glob("*.npy"))) < 3:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -18,17 +17,17 @@ from safetensors.torch import load_file, save_file
 
 from psla_hf import AudioTagger
 from psla_hf.aggregation.members import Member
+from psla_hf.commands import run as psla
 from psla_hf.hub.dataset_cards import label_card
 from psla_hf.hub.publish import model_files, push_labels, push_model
 from tests import fake_hub, published
-from tests.commands.test_scripts import SCRIPTS, SMALL
+from tests.commands.test_commands import SMALL
 from tests.fake_hub import OWNER, STRANGER
 from tests.published import VOCABULARY, change, write_label_set
 
 hub, online = fake_hub.hub, fake_hub.online
 run, together = published.run, published.together
 
-SCRIPT = str(SCRIPTS / "push_to_hub.py")
 CODE = {"configuration_psla.py", "feature_extraction_psla.py", "modeling_psla.py"}
 FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md", "results.json", *CODE}
 
@@ -107,9 +106,8 @@ def test_a_member_that_is_nowhere_to_be_reached_has_no_origin():
     assert Member("user/never_seen").origin() is None
 
 
-def test_a_dry_run_writes_the_card_and_asks_nobody(copy, hub, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [SCRIPT, "model", str(copy), "user/esc10", "--dry-run"])
-    runpy.run_path(SCRIPT, run_name="__main__")  # with the Hub switched off
+def test_a_dry_run_writes_the_card_and_asks_nobody(copy, hub, capsys):
+    psla(["publish", "model", copy, "user/esc10", "--dry-run"])  # with the Hub switched off
     printed = capsys.readouterr().out
     assert "Nothing was sent" in printed and all(f"  {name}  " in printed for name in FILES)
     assert ModelCard.load(copy / "README.md").data.model_name == "esc10"
@@ -122,9 +120,8 @@ def test_training_publishes_at_its_end_and_knows_before_whether_it_may(hub, onli
 
     def train(folder: str, token: str) -> None:
         monkeypatch.setenv("HF_TOKEN", token)
-        data = ["--data-dir", str(esc_folder), "--output-dir", str(tmp_path / folder)]
-        monkeypatch.setattr(sys, "argv", ["train.py", *data, *SMALL, "--push-to-hub", "user/trained"])
-        runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
+        data = ["--data-dir", esc_folder, "--output-dir", tmp_path / folder]
+        psla(["train", *data, *SMALL, "--push-to-hub", "user/trained"])
 
     with pytest.raises(SystemExit) as stopped:
         train("refused", "hf_nobody")
@@ -324,7 +321,7 @@ def test_the_script_shows_no_token_whatever_it_is_told_to_show(run, hub, tmp_pat
     """The Hub here repeats a wrong token in its answer; debugging is on, and so are tracebacks."""
     token = "hf_loopbackWrongOne"
     env = {**hub.env, "HF_TOKEN": token, "HF_DEBUG": "1"}
-    command = [sys.executable, "-X", "dev", SCRIPT, "model", str(run), "user/esc10"]
+    command = [sys.executable, "-m", "psla_hf.commands", "publish", "model", str(run), "user/esc10", "--debug"]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert (
         done.returncode
@@ -342,7 +339,7 @@ def test_the_script_shows_no_token_whatever_it_is_told_to_show(run, hub, tmp_pat
         (["model", "nowhere", "user/x"], "error: Expected a saved model in nowhere, missing: config.json"),
         (["labels", "user/x", "--config", "mean", "--license", "mit"], "expected NAME=DIR"),
         (["labels", "user/x", "--config", "mean=nowhere", "--license", "mit"], "error: Expected a label set"),
-        (["labels", "user/x", "--config", "mean=nowhere"], "required: --license"),
+        (["labels", "user/x", "--config", "mean=nowhere"], "--license requires an argument"),
         (
             ["labels", "user/x", "--config", "mean=a", "--config", "mean=b", "--license", "mit"],
             "expected every --config once, got mean, mean",
@@ -350,9 +347,8 @@ def test_the_script_shows_no_token_whatever_it_is_told_to_show(run, hub, tmp_pat
         (["model", "nowhere", "user/x", "--pr", "--revision", "b"], "not allowed with"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_clear_line(monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr(sys, "argv", [SCRIPT, *arguments])
+def test_what_a_user_gets_wrong_is_one_clear_line(capsys, arguments, said):
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(SCRIPT, run_name="__main__")
+        psla(["publish", *arguments])
     assert stopped.value.code == 2
     assert said in re.sub(r"\s+", " ", capsys.readouterr().err)

@@ -1,8 +1,6 @@
 """Figures are written as PNGs and show the numbers they are given; a number that is missing is named."""
 
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +8,13 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
+from psla_hf.commands import run as psla
 from psla_hf.data.schema import tagging_features
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.sampler import EpochSampler, balanced_weights
 from psla_hf.reports import plots
 from psla_hf.training import run_folder
 
-SCRIPT = str(Path(__file__).parents[2] / "scripts" / "plot.py")
 ROWS = [{"epoch": epoch, "loss": 1 / epoch, "mAP": 1 - 1 / epoch} for epoch in range(1, 6)]
 CURVE = [
     {
@@ -169,15 +167,12 @@ def test_mixup_uses_clips_that_are_not_drawn():
 
 def test_the_script_draws_what_it_is_asked_for(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        sys, "argv", ["plot.py", "run", *(f"--figure={name}" for name in ("curves", "averaging", "classes"))]
-    )
-    runpy.run_path(SCRIPT, run_name="__main__")
+    psla(["plot", "run", *(f"--figure={name}" for name in ("curves", "averaging", "classes"))])
     assert capsys.readouterr().out.split() == ["plots/curves.png", "plots/averaging.png", "plots/classes.png"]
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"curves.png", "averaging.png", "classes.png"}
 
 
-def test_the_script_draws_how_shards_are_sampled(tmp_path, monkeypatch, capsys):
+def test_the_script_draws_how_shards_are_sampled(tmp_path, capsys):
     columns = {
         "id": ["a", "b", "c"],
         "audio": [None] * 3,
@@ -189,16 +184,13 @@ def test_the_script_draws_how_shards_are_sampled(tmp_path, monkeypatch, capsys):
     clips = Dataset.from_dict(columns, features=tagging_features(Vocabulary(("dog", "rain"))))
     (tmp_path / "data").mkdir()
     clips.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
-    command = ["plot.py", "--shards", tmp_path, "--split", "train", "--output-dir", tmp_path / "plots"]
-    monkeypatch.setattr(sys, "argv", list(map(str, command)))
-    runpy.run_path(SCRIPT, run_name="__main__")
+    psla(["plot", "--shards", tmp_path, "--split", "train", "--output-dir", tmp_path / "plots"])
     assert [Path(line).name for line in capsys.readouterr().out.split()] == ["class_draws.png", "never_drawn.png"]
 
 
 def test_the_script_writes_nothing_where_a_figure_is_missing(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["plot.py", "run", "--figure", "curves", "--figure", "difference"])
     with pytest.raises(SystemExit):
-        runpy.run_path(SCRIPT, run_name="__main__")
+        psla(["plot", "run", "--figure", "curves", "--figure", "difference"])
     assert "two runs" in capsys.readouterr().err
     assert not (tmp_path / "plots").exists()

@@ -1,1 +1,5 @@
-"""What a person types: one module per command. Everything below it speaks Python."""
+"""What a person types: `psla` and its commands, one module each. Everything below it speaks Python."""
+
+from .main import run
+
+__all__ = ["run"]

@@ -1,140 +1,329 @@
-"""What the scripts share at the command line: arguments from data classes and files, and errors as one line."""
+"""What commands share: data, messages, a recipe's settings as flags, settings from files. Knows no single command."""
 
-import argparse
 import difflib
+import logging
+import os
+import re
+import signal
 import sys
+import tomllib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import Field
+from contextvars import ContextVar
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-import yaml
-from transformers import HfArgumentParser
-from transformers.utils.logging import disable_progress_bar
+import wrapt
+from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 
-from psla_hf.data.load import DATASETS
-from psla_hf.training.recipes import Recipe, check_used, get_recipe
+if TYPE_CHECKING:
+    from psla_hf.training.recipes import Recipe
 
-__all__ = ["add_data_flags", "command_line", "data_choice", "parse_with_recipe", "read_settings"]
+__all__ = [
+    "MESSAGES",
+    "WORDS",
+    "BatchSize",
+    "Data",
+    "DataSet",
+    "Messages",
+    "Switch",
+    "Whole",
+    "command_line",
+    "option",
+    "panel",
+    "read_settings",
+    "recipe_settings",
+    "recipe_with",
+    "settings_type",
+    "spelled",
+    "use_config",
+    "with_flags",
+]
 
+# The words of the command that runs: the defaults that help shows are those of the recipe named there.
+WORDS: ContextVar[list[str]] = ContextVar("words")
 
-Arguments = TypeVar("Arguments")
+TRUTH_VALUES = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
 
-GROUPS = {group: type(getattr(Recipe(), group)) for group in Recipe().groups()}
+# Flags whose value may be left out: what it can be, first what it is then.
+OPTIONAL_VALUES = {"--greedy": ("validation", "test")}
 
+# Flags of every command, which may stand before its name.
+MESSAGE_FLAGS = ("--quiet", "-q", "--verbose", "-v", "--debug")
 
-class SettingsParser(HfArgumentParser):
-    """Leaves the ranges of `settings.setting` to the data classes' own check: argparse knows none."""
-
-    @staticmethod
-    def _parse_dataclass_field(parser: argparse.ArgumentParser, field: Field) -> None:
-        field = copy(field)
-        field.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
-        HfArgumentParser._parse_dataclass_field(parser, field)
+# Flags of a command that are called otherwise than the parameter of the library that they set.
+OTHER_FLAGS = {
+    "incomplete='drop'": ("--drop-incomplete", "--drop-unreadable"),
+    "on_error='drop'": ("--drop-unreadable",),
+    "private=False": ("--public",),
+}
 
 
 @contextmanager
-def command_line() -> Iterator[None]:
-    """Run a script: no progress bars for loading a file, and errors as one line.
+def command_line(debug: bool = False, explain: Callable[[Exception], str] = str) -> Iterator[None]:
+    """Run what was typed: no progress bars for loading a file, and what a user gets wrong costs one line on stderr.
 
-    A `ValueError` or `OSError` becomes its message with the place that raised it, and exit status 2;
-    `python -X dev` shows the whole traceback.
+    Args:
+        debug: Show the traceback, too.
+        explain: Makes the line of an error.
+
+    Raises:
+        SystemExit: With status 2 for an error, and as a shell knows it after Ctrl-C or where nobody reads any more.
     """
-    disable_progress_bar()
+    # Registered, for transformers takes seconds to import.
+    wrapt.when_imported("transformers.utils.logging")(lambda logs: logs.disable_progress_bar())
     try:
         yield
-    except (ValueError, OSError) as error:
-        if sys.flags.dev_mode:
-            raise
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-        print(f"error: {error} [{type(error).__name__}, {place}]", file=sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except (CycloptsError, ValueError, OSError, ImportError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {' '.join(explain(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 
-def add_data_flags(parser: argparse.ArgumentParser, part: str, required: bool = True) -> None:
-    """Flags that say which data.
-
-    Args:
-        parser: To add them to.
-        part: What of the data is loaded, for `--help`.
-        required: Whether there must be data.
-    """
-    parser.add_argument("--data-dir", required=required, help="folder of the data; for own data its table or folder")
-    parser.add_argument("--dataset", choices=DATASETS, default="esc", help=f"which data; its {part} part is loaded")
-    parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
-    parser.add_argument("--fold", type=int, default=1, help="ESC: the fold that is held out for testing, 1 to 5")
-    parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
-    parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
+def whole_number(kind: type, tokens: Sequence[Token]) -> int:
+    """A whole number; 2.5 is none, which cyclopts would round."""
+    token = tokens[-1]
+    try:
+        return int(token.value)
+    except ValueError as error:
+        place = "" if token.source == "cli" else f" in {token.source}"
+        raise ValueError(f"expected a whole number, got {token.value!r}{place}.") from error
 
 
-def data_choice(arguments: Any) -> dict[str, Any]:
-    """What `add_data_flags` read, or a data class has of the same names, as arguments of `run_data`'s functions."""
-    names = ("dataset", "data_dir", "fold", "subset", "vocabulary", "drop_incomplete")
-    return {name: getattr(arguments, name) for name in names}
+Whole = Annotated[int, Parameter(converter=whole_number)]
+
+Switch = Annotated[bool, Parameter(show_default=False)]
+
+BatchSize = Annotated[int, Parameter(converter=whole_number, help="Clips at a time, of each process.")]
 
 
-def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tuple[Arguments, Recipe]:
-    """Parse a run's arguments and a recipe's settings: the recipe's, overridden by `--config`'s, those by flags.
+def option(help: str, default: Any = MISSING) -> Any:
+    """A field of arguments, required unless it has a default, and the sentence that `--help` shows."""
+    return field(default=default, metadata={"help": help})
 
-    Args:
-        run_type: A data class with a field `recipe`.
-        description: For `--help`.
+
+def panel(title: str, order: int) -> Callable[[type], Any]:
+    """A decorator of a data class: its fields are flags, in a panel of their own."""
+    return Parameter(name="*", group=Group(title, sort_key=order))
+
+
+@panel("Messages", 9)
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """How much a command says besides its results, in any place of the command line."""
+
+    quiet: Annotated[Switch, Parameter(alias="-q")] = option("Only results and errors.", False)
+    verbose: Annotated[Switch, Parameter(alias="-v")] = option("What happens, step by step.", False)
+    debug: Switch = option("Where an error came from, too.", False)
+
+    @property
+    def level(self) -> int:
+        """Of the package's log."""
+        return logging.ERROR if self.quiet else logging.INFO if self.verbose else logging.WARNING
+
+
+MESSAGES = Messages()
+
+
+def data_sets() -> tuple[str, ...]:
+    """The data sets that there are, by name."""
+    from psla_hf.data.load import DATASETS
+
+    return DATASETS
+
+
+DataSet = Annotated[str, Parameter(choices=data_sets())]
+
+
+@panel("Data", 1)
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which data."""
+
+    data_dir: str = option("Folder of the data; for own data its table or folder.")
+    dataset: DataSet = option("Which data.", "esc")
+    subset: Literal["esc10", "audioset"] | None = option("Take these classes out of ESC-50.", None)
+    fold: Whole = option("Of ESC, to hold out and test on: 1 to 5.", 1)
+    vocabulary: str | None = option("Table of classes; default: the data's own.", None)
+    drop_incomplete: Switch = option("Go on without missing and unreadable clips.", False)
+
+    def choice(self) -> dict[str, Any]:
+        """As arguments of the loaders."""
+        return {setting.name: getattr(self, setting.name) for setting in fields(Data)}
+
+    def facts(self) -> dict[str, Any]:
+        """As results record them."""
+        folds = {"fold": self.fold, "subset": self.subset} if self.dataset == "esc" else {}
+        return {"dataset": self.dataset, **folds}
+
+
+def recipe_settings() -> list[tuple[str, Field, Any]]:
+    """Every setting of a recipe: the title of its group, its field, and its type."""
+    from psla_hf.training.recipes import Recipe
+
+    groups = {name.capitalize(): type(getattr(Recipe(), name)) for name in Recipe().groups()}
+    return [
+        (title, setting, get_type_hints(group)[setting.name])
+        for title, group in groups.items()
+        for setting in fields(group)
+    ]
+
+
+def settings_type() -> Any:
+    """A data class with a flag for each setting of a recipe, None unless it was given."""
+    settings = recipe_settings()
+    groups = {title: Group(title, sort_key=2) for title, _, _ in settings}
+    flags = []
+    for title, setting, kind in settings:
+        parameter = Parameter(
+            group=groups[title],
+            help=setting.metadata["help"][0].upper() + setting.metadata["help"][1:] + ".",
+            negative_bool="no-",
+            show_default=partial(default_of, setting.name),
+        )
+        kind = Whole if kind is int else kind
+        flags.append((setting.name, Annotated[kind | None, parameter], field(default=None)))
+    return Parameter(name="*")(make_dataclass("Settings", flags, frozen=True, namespace={"__module__": __name__}))
+
+
+def default_of(name: str, none: None) -> Any:
+    """A setting's value in the recipe that the command line names, for `--help`."""
+    words = WORDS.get()
+    recipe, config = given(words, "--recipe"), given(words, "--config")
+    if recipe is None and config is not None:
+        recipe = read_settings(config).get("recipe")
+    return recipe_with(recipe or "esc10").settings()[name]
+
+
+def recipe_with(name: str, settings: Any = None) -> "Recipe":
+    """A recipe by name, with the settings of a `settings_type` that were given.
 
     Raises:
-        FileNotFoundError: There is no such file of settings.
-        ValueError: There is no such recipe, a setting is out of range or would have no effect, or the file has what is
-            no setting.
+        ValueError: There is no such recipe, or a setting is out of range or would have no effect.
     """
-    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    chooser.add_argument("--recipe")
-    config = chooser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="YAML or JSON file of a recipe's settings, perhaps with recipe: NAME; flags win",
-    )
-    chosen, _ = chooser.parse_known_args()
-    settings = {} if chosen.config is None else read_settings(chosen.config)
-    in_file = settings.pop("recipe", run_type.recipe)  # type: ignore[attr-defined]
-    name = chosen.recipe or in_file
+    from psla_hf.training.recipes import RECIPES, VARIANTS, check_used, get_recipe
 
-    parser = SettingsParser(cast("Any", [run_type, *GROUPS.values()]), description=description, allow_abbrev=False)
-    parser.add_argument(*config.option_strings, metavar=config.metavar, help=config.help)
-    parser.set_defaults(**get_recipe(name).settings() | settings, recipe=name)
-    run, *groups, _ = parser.parse_args_into_dataclasses()
-    recipe = Recipe(**dict(zip(GROUPS, groups, strict=True)), target=get_recipe(name).target)
-    check_used(recipe, get_recipe(name))
-    return cast("tuple[Arguments, Recipe]", (run, recipe))
+    try:
+        base = get_recipe(name)
+    except ValueError as error:
+        [nearest] = difflib.get_close_matches(name, [*RECIPES, *VARIANTS], n=1, cutoff=0)
+        raise ValueError(f"{error} The nearest is {nearest!r}.") from error
+    given = {} if settings is None else {name: value for name, value in vars(settings).items() if value is not None}
+    recipe = base.replace(**given)
+    check_used(recipe, base)
+    return recipe
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """Settings of a recipe from a YAML or JSON file, with the types of the recipe's, and `recipe`, if it is there.
+def given(words: Sequence[str], flag: str) -> str | None:
+    """The value that a flag was given last."""
+    values = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == flag]
+    values += [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+    return values[-1] if values else None
+
+
+def use_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take what flags do not say from the file of `--config`, if there is one.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no mapping, or holds what is no setting or no value of one; the message names it.
+        ValueError: It is no mapping, or holds what is no argument of the command; the message names it.
     """
+    by_name = {argument.name.removeprefix("--"): argument for argument in arguments if argument.name != "*"}
+    file = by_name.get("config")
+    if file is None or file.resolved_hint is not Path or not file.tokens:
+        return
+    path = file.tokens[-1].value
+    for key, value in read_settings(path).items():
+        name = key.replace("_", "-")
+        if name not in by_name:
+            [nearest] = difflib.get_close_matches(name, by_name, n=1, cutoff=0)
+            raise ValueError(f"{path}: {key!r} is no setting. The nearest is {nearest.replace('-', '_')!r}.")
+        if not by_name[name].tokens:
+            by_name[name].append(Token(keyword=f"--{name}", value=str(value), source=path))
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Settings of a run from a YAML, JSON or TOML file, by its ending.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no mapping of names to single values.
+    """
+    text = Path(path).read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"Expected YAML or JSON in {path}: {error}") from error
+        content = tomllib.loads(text) if Path(path).suffix == ".toml" else yaml_of(text)
+    except ValueError as error:
+        raise ValueError(f"Expected YAML, JSON or TOML in {path}: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {content!r}.")
-    known = ["recipe", *Recipe().settings()]
     for key, value in content.items():
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)[0]
-            raise ValueError(f"{path}: {key!r} is no setting of a recipe. The nearest is {nearest!r}.")
         if not isinstance(value, str | int | float):
             raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {value!r}.")
-    recipe = {key: str(content.pop(key)) for key in ("recipe",) if key in content}
-    # Read as flags are: their types and choices are the command line's. (YAML takes 1e-3, for one, for a word.)
-    reader = SettingsParser(cast("Any", list(GROUPS.values())), exit_on_error=False, allow_abbrev=False)
+    return content
+
+
+def yaml_of(text: str) -> Any:
+    """YAML, of which JSON is a part."""
+    import yaml
+
     try:
-        values = vars(reader.parse_args([f"--{key}={value}" for key, value in content.items()]))
-    except argparse.ArgumentError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return recipe | {key: values[key] for key in content}
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
+
+
+def spelled(words: Iterable[str]) -> list[str]:
+    """A command line as the commands know it.
+
+    Underscores in flags become dashes. A truth value after a flag of `train` is joined to it, as transformers' parser
+    takes it (`--balanced_sampling false`; there are no positional arguments that could be meant), and a value that may
+    be left out is written out. Flags about messages go to the end.
+    """
+    words = list(words)
+    end = words.index("--") if "--" in words else len(words)
+    result: list[str] = []
+    for word in (word for word in words[:end] if word not in MESSAGE_FLAGS):
+        before = result[-1] if result else ""
+        is_truth_value = result[:1] == ["train"] and word.lower() in TRUTH_VALUES
+        if (
+            before.startswith("--")
+            and "=" not in before
+            and (is_truth_value or word in OPTIONAL_VALUES.get(before, ()))
+        ):
+            result[-1] = f"{before}={word}"
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            result.append(name.replace("_", "-") + equals + value)
+        else:
+            result.append(word)
+    result = [f"{word}={OPTIONAL_VALUES[word][0]}" if word in OPTIONAL_VALUES else word for word in result]
+    return [*result, *(word for word in words[:end] if word in MESSAGE_FLAGS), *words[end:]]
+
+
+def with_flags(message: str, flags: Iterable[str]) -> str:
+    """An error of the library, which speaks of parameters, with a command's flags for them behind.
+
+    Args:
+        message: Such as "pass on_error='redraw'".
+        flags: The command's.
+    """
+
+    def named(parameter: re.Match) -> str:
+        name, value = parameter["name"], parameter["value"].strip("'\"")
+        flag = f"--{name.replace('_', '-')}"
+        own = [other for other in OTHER_FLAGS.get(f"{name}='{value}'", ()) if other in flags]
+        own += [flag if value == "True" else f"{flag} {value}"] if flag in flags else []
+        return f"{parameter[0]} ({own[0]})" if own else parameter[0]
+
+    return re.sub(r"\b(?P<name>[a-z]\w*)=(?P<value>'[^']*'|\"[^\"]*\"|True|False|[\w.]*\w)", named, message)

@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.fidelity import OriginalTagger
+from psla_hf.commands import run
 from tests.conftest import TINY_BACKBONE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -29,19 +30,24 @@ def script(monkeypatch):
     return call
 
 
-def test_train_evaluate_and_tag(script, esc_folder, tmp_path, capsys):
-    script("train.py", "--data-dir", esc_folder, "--fold", 2, "--output-dir", tmp_path / "run", *SMALL)
+def psla(*words: object) -> None:
+    """Run a command in this process."""
+    run(map(str, words))
+
+
+def test_train_evaluate_and_tag(esc_folder, tmp_path, capsys):
+    psla("train", "--data-dir", esc_folder, "--fold", 2, "--output-dir", tmp_path / "run", *SMALL)
     assert "averaged" in capsys.readouterr().out
     trained = json.loads((tmp_path / "run" / "results.json").read_text())
     assert trained["recipe"]["schedule"]["epochs"] == 2 and trained["recipe"]["augmentation"]["mixup_rate"] == 0.5
 
     options = ["--data-dir", esc_folder, "--fold", 2, "--output", tmp_path / "evaluated.json"]
-    script("evaluate.py", tmp_path / "run", *options)
+    psla("evaluate", tmp_path / "run", *options)
     evaluated = json.loads((tmp_path / "evaluated.json").read_text())
     assert evaluated["results"] == pytest.approx(trained["results"]["averaged"], abs=1e-4)
     assert capsys.readouterr().out
 
-    script("tag.py", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
+    psla("tag", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
     printed = capsys.readouterr().out
     assert "1-1000-A-0.wav" in printed and sum(name in printed for name in ("dog", "rain", "rooster")) == 2
 
@@ -54,9 +60,9 @@ def test_accelerate_launches_training(esc_folder, tmp_path):
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
-def test_a_tracker_gets_every_epochs_figures(script, esc_folder, tmp_path):
+def test_a_tracker_gets_every_epochs_figures(esc_folder, tmp_path):
     run = tmp_path / "run"
-    script("train.py", "--data-dir", esc_folder, "--output-dir", run, "--trackers", "tensorboard", *SMALL)
+    psla("train", "--data-dir", esc_folder, "--output-dir", run, "--trackers", "tensorboard", *SMALL)
     events = EventAccumulator(str(run / "psla-hf")).Reload()
     rows = json.loads((run / "results.json").read_text())["epochs"]
     for figure in ("loss", "mAP", "waiting"):
@@ -70,28 +76,28 @@ def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, 
     for ingredient in ("+ P", "+ S", "+ L", "+ A", "Label enhancement added", "true labels"):
         assert ingredient in printed
     assert (tmp_path / "demo" / "psla" / "model.safetensors").is_file()
-    assert f"scripts/tag.py {tmp_path / 'demo' / 'psla'}" in printed
+    assert f"psla tag {tmp_path / 'demo' / 'psla'}" in printed
 
 
 @pytest.mark.shared
-def test_an_original_checkpoint_is_converted_with_its_labels(script, shared, tmp_path, capsys):
+def test_an_original_checkpoint_is_converted_with_its_labels(shared, tmp_path, capsys):
     labels = shared / "audioset" / "class_labels_indices.csv"
-    script("convert_checkpoint.py", shared / "golden" / "effnet_b2_h4_527.pth", tmp_path / "out", "--labels", labels)
+    psla("convert", shared / "golden" / "effnet_b2_h4_527.pth", tmp_path / "out", "--labels", labels)
     assert "tf_efficientnet_b2, attention pooling, 4 heads, 527 classes, 1056 frames" in capsys.readouterr().out
-    script("tag.py", tmp_path / "out", shared / "golden" / "wav" / "chirp10.wav", "--top-k", "527")
+    psla("tag", tmp_path / "out", shared / "golden" / "wav" / "chirp10.wav", "--top-k", "527")
     assert "Male speech, man speaking" in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_fsd50ks_200_classes_takes_its_3000_frames(script, tmp_path, capsys):
+def test_a_checkpoint_of_fsd50ks_200_classes_takes_its_3000_frames(tmp_path, capsys):
     torch.save(OriginalTagger("efficientnet-b0", 0, 200).state_dict(), tmp_path / "fsd50k.pth")
-    script("convert_checkpoint.py", tmp_path / "fsd50k.pth", tmp_path / "out")
+    psla("convert", tmp_path / "fsd50k.pth", tmp_path / "out")
     assert "tf_efficientnet_b0, mean pooling, 200 classes, 3000 frames" in capsys.readouterr().out
 
 
-def test_what_is_no_checkpoint_is_one_clear_line(script, tmp_path, capsys):
+def test_what_is_no_checkpoint_is_one_clear_line(tmp_path, capsys):
     (tmp_path / "file.pth").write_text("no checkpoint")
     with pytest.raises(SystemExit):
-        script("convert_checkpoint.py", tmp_path / "file.pth", tmp_path / "out")
+        psla("convert", tmp_path / "file.pth", tmp_path / "out")
     assert "error: Could not read" in capsys.readouterr().err
 
 
@@ -120,26 +126,26 @@ def broken_clip(folder: Path) -> None:
         (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),
         (None, ["--subset", "esc10"], "ten classes of ESC-10, got 2"),
         (None, ["--fold", "7"], "Expected fold 1 to 5, got 7"),
-        (None, ["--epochs", "0"], "Expected epochs above 0, got 0"),
+        (None, ["--epochs", "0"], "Expected epochs of at least 1, got 0"),
     ],
     ids=["directory", "column", "clip", "recipe", "subset", "fold", "setting"],
 )
-def test_bad_input_to_training_is_one_clear_line(script, esc_folder, tmp_path, capsys, breakage, options, message):
+def test_bad_input_to_training_is_one_clear_line(esc_folder, tmp_path, capsys, breakage, options, message):
     if breakage:
         breakage(esc_folder)
     with pytest.raises(SystemExit) as stopped:
-        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL, *options)
+        psla("train", "--data-dir", esc_folder, "--output-dir", tmp_path / "run", *SMALL, *options)
     assert stopped.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and message in error
 
 
-def test_an_unknown_flag_is_refused(script, esc_folder, tmp_path, capsys):
+def test_an_unknown_flag_is_refused(esc_folder, tmp_path, capsys):
     with pytest.raises((SystemExit, ValueError)):
-        script("train.py", "--data-dir", esc_folder, "--output-dir", tmp_path, "--learning-rat", "0.1")
+        psla("train", "--data-dir", esc_folder, "--output-dir", tmp_path, "--learning-rat", "0.1")
 
 
-def test_a_model_that_is_not_there_is_one_clear_line(script, tmp_path, capsys):
+def test_a_model_that_is_not_there_is_one_clear_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        script("tag.py", tmp_path / "nothing", "sound.wav")
+        psla("tag", tmp_path / "nothing", "sound.wav")
     assert "Expected a saved model" in capsys.readouterr().err

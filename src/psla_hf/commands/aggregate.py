@@ -1,0 +1,225 @@
+"""`psla aggregate`: one model of several by averaging or as an ensemble, and how an average depends on its start."""
+
+from __future__ import annotations  # the types of what is imported when a command runs
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from .arguments import MESSAGES, BatchSize, Data, Messages, Switch, option, panel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accelerate import Accelerator
+    from datasets import Dataset
+
+    from psla_hf.aggregation.aggregate import Aggregate, Scorer
+    from psla_hf.aggregation.members import Member
+
+aggregate = App(
+    name="aggregate",
+    help="Make one model of several, and score it.\n\n"
+    "A member is a directory, a safetensors file beside its configuration, a\n"
+    "pattern of either, or a Hub id. With --data-dir the members and what they\n"
+    "become are scored on the data's test part.\n\n"
+    "For example:\n    psla aggregate average 'runs/esc10/epochs/01?' --output-dir runs/average",
+)
+
+
+@panel("Output", 0)
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What is written where."""
+
+    output_dir: str = option("Folder for the model and results.json.")
+    overwrite: Switch = option("Replace what an earlier run or aggregate left there.", False)
+    save_scores: Path | None = option("With --data-dir: folder for each member's scores as .npy.", None)
+
+
+@aggregate.command
+def average(
+    members: list[str],
+    /,
+    *,
+    output: Output,
+    greedy: Literal["validation", "test"] | None = None,
+    data: Data | None = None,
+    batch_size: BatchSize = 16,
+    messages: Messages = MESSAGES,
+) -> None:
+    r"""Average the weights of models of one architecture.
+
+    With --greedy test members are chosen on the clips that figures are
+    measured on, which then are too good.
+
+    For example:
+        psla aggregate average 'runs/esc10/epochs/01?' \
+            --output-dir runs/average --data-dir esc10
+
+    Args:
+        members: Directories, safetensors files, patterns, Hub ids.
+        output: What is written where.
+        greedy: Take a member only if the average gets no worse on this part, if not named validation.
+        data: Which data.
+        batch_size: Clips at a time, of each process.
+        messages: How much is said.
+    """
+    from psla_hf.aggregation import aggregate as aggregation
+
+    def make(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Aggregate:
+        if not greedy:
+            return aggregation.average(members, scorer)
+        if data is None or scorer is None:
+            raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
+        clips = load_clips(data, messages.quiet or not accelerator.is_main_process, greedy)
+        chooser = aggregation.Scorer(clips, accelerator, batch_size, data.facts())
+        return aggregation.greedy_average(members, chooser, scorer)
+
+    write("average", members, make, output, data, batch_size, messages)
+
+
+@aggregate.command
+def ensemble(
+    members: Annotated[list[str], Parameter(show_default=False)] = [],  # noqa: B006 (it is read only, and cyclopts wants a list)
+    /,
+    *,
+    output: Output,
+    scores: Annotated[list[Path], Parameter(consume_multiple=True, show_default=False)] = [],  # noqa: B006
+    targets: Path | None = None,
+    no_model: Switch = False,
+    data: Data | None = None,
+    batch_size: BatchSize = 16,
+    messages: Messages = MESSAGES,
+) -> None:
+    r"""Join models to one, which gives the mean of their probabilities.
+
+    For example:
+        psla aggregate ensemble runs/seed0 runs/seed1 \
+            --output-dir runs/ensemble --data-dir esc10
+
+    Args:
+        members: Directories, safetensors files, patterns, Hub ids.
+        output: What is written where.
+        scores: Saved scores instead of members, columns in the order of the data's classes; makes no model.
+        targets: With --scores, instead of the data: 0/1 labels as .npy.
+        no_model: Only the figures, with one member in memory.
+        data: Which data.
+        batch_size: Clips at a time, of each process.
+        messages: How much is said.
+    """
+    from psla_hf.aggregation import aggregate as aggregation
+
+    if bool(members) == bool(scores):
+        raise ValueError("expected either members or --scores.")
+    if scores and bool(targets) == bool(data):
+        raise ValueError("with --scores expected either --targets or --data-dir.")
+
+    def make(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Aggregate:
+        if not scores:
+            return aggregation.ensemble(members, scorer, build=not no_model)
+        if scorer is None:
+            import numpy as np
+
+            labels = np.load(targets)  # type: ignore[arg-type]  # there is one of the two
+            return aggregation.ensemble_of_scores(aggregation.read_scores(scores, labels.shape), labels)
+        saved = aggregation.read_scores(scores, scorer.targets.shape, scorer.clips["id"][:])
+        outcome = aggregation.ensemble_of_scores(saved, scorer.targets)
+        outcome.about |= scorer.described()
+        return outcome
+
+    write("ensemble", members, make, output, data, batch_size, messages)
+
+
+@aggregate.command
+def curve(
+    runs: list[str], /, *, data: Data | None = None, batch_size: BatchSize = 16, messages: Messages = MESSAGES
+) -> None:
+    """Score averages by the first epoch averaged, of psla train --keep-epochs.
+
+    For example:
+        psla aggregate curve runs/esc10 --data-dir esc10
+        psla plot runs/esc10 --figure averaging
+
+    Args:
+        runs: Output folders of psla train; each gets averaging_curve.json.
+        data: Which data.
+        batch_size: Clips at a time, of each process.
+        messages: How much is said.
+    """
+    from psla_hf.aggregation.aggregate import Scorer, averaging_curve
+    from psla_hf.aggregation.members import kept_epochs
+    from psla_hf.files import write_json
+    from psla_hf.provenance import provenance
+    from psla_hf.reports.tables import print_figures
+    from psla_hf.training.build import make_accelerator
+    from psla_hf.training.run_folder import CURVE_FILE
+
+    if data is None:
+        raise ValueError("curve scores models: expected --data-dir.")
+    accelerator = make_accelerator()
+    epochs = {run: kept_epochs(run) for run in runs}
+    clips = load_clips(data, messages.quiet or not accelerator.is_main_process)
+    scorer = Scorer(clips, accelerator, batch_size, data.facts())
+    for run, members in epochs.items():
+        rows = averaging_curve(members, scorer)
+        if not accelerator.is_main_process:
+            continue
+        path = Path(run) / CURVE_FILE
+        write_json({**provenance(), **scorer.described(), "rows": rows}, path)
+        figures = {
+            str(row["epoch"]): {name: row[name]["mAP"] for name in ("single", "averaged", "ensemble")} for row in rows
+        }
+        print_figures(figures, f"mAP of {run}: of the epoch itself, and averaged from it on", "epoch")
+        print(path)
+
+
+def load_clips(data: Data, quiet: bool, part: str = "test") -> Dataset:
+    """A part of the data, to score on or to choose members by."""
+    from psla_hf.data.load import load_run_data, load_test_clips
+
+    if part == "test":
+        return load_test_clips(**data.choice(), quiet=quiet)
+    clips = load_run_data(**data.choice(), quiet=quiet).validation
+    if clips is None:
+        raise ValueError(f"{data.dataset} has no validation part to choose on. --greedy test chooses on the test part.")
+    return clips
+
+
+def write(
+    way: str,
+    patterns: list[str],
+    make: Callable[[list[Member], Scorer | None, Accelerator], Aggregate],
+    output: Output,
+    data: Data | None,
+    batch_size: int,
+    messages: Messages,
+) -> None:
+    """Make a model and its results, write both, print the table."""
+    from psla_hf.aggregation import aggregate as aggregation
+    from psla_hf.aggregation.members import find_members
+    from psla_hf.reports.tables import AGGREGATE_NAMES, print_metrics
+    from psla_hf.training.build import make_accelerator
+
+    accelerator = make_accelerator()
+    members = find_members(patterns)
+    clips = None if data is None else load_clips(data, messages.quiet or not accelerator.is_main_process)
+    folder = aggregation.open_output(output.output_dir, members, accelerator, output.overwrite)
+    scorer = None
+    if data is not None and clips is not None:
+        scorer = aggregation.Scorer(clips, accelerator, batch_size, data.facts())
+    outcome = make(members, scorer, accelerator)
+    content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)
+    if not accelerator.is_main_process:
+        return
+    for step in content.get("selection", {"tried": []})["tried"]:
+        print(f"{'taken' if step['taken'] else 'left out':8}  {step['member']}  mAP {step['mAP_with_it']:.4f}")
+    if content["results"]:
+        rows = {AGGREGATE_NAMES[name]: metrics for name, metrics in content["results"].items()}
+        print_metrics(outcome.members | rows, f"{len(outcome.members)} members")
+    if output.save_scores and clips is not None:
+        for path in aggregation.save_scores(outcome, clips["id"][:], output.save_scores):
+            print(path)
+    print(f"{way} of {len(content['members'])} members: {folder}")

@@ -1,0 +1,219 @@
+"""`psla enhance`: a teacher, a training set and an ontology become a label set."""
+
+from __future__ import annotations  # the types of what is imported when the command runs
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter, Token
+
+from .arguments import MESSAGES, Data, Messages, Switch, Whole, option, panel
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from psla_hf.data.training_clips import TrainingClips
+    from psla_hf.enhancement.scores import NpyRows
+    from psla_hf.labels.ontology import Ontology
+
+
+def threshold_of(kind: Any, tokens: Sequence[Token]) -> str | float:
+    """`mean`, `median`, or a percentile as `25` or `25P`."""
+    from psla_hf.enhancement.algorithm import check_threshold
+
+    word = tokens[-1].value
+    try:
+        value: Any = word if word in ("mean", "median") else float(word.removesuffix("P"))
+        check_threshold(value)
+    except ValueError as error:
+        raise ValueError(f"expected mean, median or a percentile such as 25, got {word}.") from error
+    return value
+
+
+def comma_separated(kind: Any, tokens: Sequence[Token]) -> list[str]:
+    """The words between commas."""
+    return tokens[-1].value.split(",")
+
+
+Types = Annotated[tuple[Literal["I", "II"], ...], Parameter(converter=comma_separated, n_tokens=1, show_default="I,II")]
+
+
+@panel("Enhancement", 0)
+@dataclass(frozen=True, kw_only=True)
+class Enhancement:
+    """Which labels are added, and where they go."""
+
+    ontology: Path = option("AudioSet's ontology.json, or one of its form.")
+    output: Path = option("Folder for the label set.")
+    overwrite: Switch = option("Replace an output folder that is not empty.", False)
+    threshold: Annotated[str | float, Parameter(converter=threshold_of, metavar="WORD")] = option(
+        "mean, median or a percentile such as 25.", "mean"
+    )
+    types: Types = option("I, II or I,II.", ("I", "II"))
+
+
+@panel("Teacher", 2)
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """Whose scores, and how they are made."""
+
+    model: str | None = option("Directory or Hub id of the tagger that scores the clips.", None)
+    scores: str | None = option("Or scores: .npy, .parquet, the original's .csv, a folder.", None)
+    scores_dir: Path | None = option("Folder for the teacher's scores; default: OUTPUT.scores.", None)
+    clips_per_chunk: Whole = option("Clips whose scores become one file.", 2048)
+    batch_size: Whole = option("Clips at a time, of each process.", 16)
+    num_workers: Whole = option("Processes that decode, for each that scores.", 0)
+    on_error: Literal["raise", "skip"] = option(
+        "Clips that do not decode, or have no saved scores (NaN): stop, or leave their labels as they are.", "raise"
+    )
+
+
+SCORING = Scoring()
+
+
+def enhance(
+    *,
+    how: Enhancement,
+    data: Data,
+    scoring: Scoring = SCORING,
+    streaming: Annotated[Switch, Parameter(group="Data")] = False,
+    messages: Messages = MESSAGES,
+) -> None:
+    r"""Enhance a training set's labels.
+
+    The teacher's scores are kept beside the output: started again after a
+    kill, scoring goes on, and another threshold needs no scoring.
+
+    For example, in one process, and with the scoring shared by two:
+        psla enhance --model runs/teacher --data-dir audioset \
+            --dataset audioset_balanced --ontology ontology.json \
+            --output labels/mean
+        accelerate launch --num_processes 2 -m psla_hf.commands enhance …
+
+    Args:
+        how: Which labels are added.
+        data: Which data.
+        scoring: Whose scores.
+        streaming: Read the training clips from parquet shards.
+        messages: How much is said.
+    """
+    from psla_hf.data.load import load_run_data
+    from psla_hf.data.schema import vocabulary_of
+    from psla_hf.data.training_clips import clip_ids
+    from psla_hf.enhancement.algorithm import check_enhancement
+    from psla_hf.enhancement.scores import open_scores, saved_teacher
+    from psla_hf.files import check_output
+    from psla_hf.labels.ontology import Ontology
+    from psla_hf.training.build import make_accelerator
+
+    if bool(scoring.model) == bool(scoring.scores):
+        raise ValueError("expected either --model or --scores.")
+    check_output(how.output, how.overwrite)
+    ontology = Ontology.from_json(how.ontology).without_relations(skipped(how, data))
+    accelerator = make_accelerator()
+    quiet = messages.quiet or not accelerator.is_main_process
+    loaded = load_run_data(**data.choice(), streaming=streaming, quiet=quiet)
+    clips = loaded.train
+    # What does not fit is to be told before the teacher scores for hours.
+    vocabulary = vocabulary_of(clips)
+    check_enhancement(ontology, vocabulary, how.types, how.iterations)
+
+    if scoring.model:
+        scores, teacher = teachers_scores(scoring, how.output, clips, accelerator)
+        if accelerator.is_main_process:
+            write(how, data, scoring, clips, ontology, scores, {**teacher, "data": loaded.about})
+    elif accelerator.is_main_process:
+        assert scoring.scores is not None  # there is one of the two
+        parent = how.output.absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
+            scores = open_scores(scoring.scores, clip_ids(clips), len(vocabulary), Path(place), vocabulary.fingerprint)
+            name, fingerprint = saved_teacher(scoring.scores)
+            name = name or f"whoever made the scores in {public_name(scoring.scores)}"
+            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": loaded.about}
+            write(how, data, scoring, clips, ontology, scores, about)
+
+
+def skipped(how: Enhancement, data: Data) -> list[str]:
+    """Classes that propose nothing."""
+    from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
+
+    if how.skip_sources is not None:
+        return how.skip_sources
+    return list(FSD50K_SKIPPED) if data.dataset == "fsd50k" else []
+
+
+def teachers_scores(
+    scoring: Scoring, output: Path, clips: TrainingClips, accelerator: Accelerator
+) -> tuple[NpyRows, dict[str, str]]:
+    """The teacher's scores, and who the teacher is."""
+    from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
+    from psla_hf.inference.tagger import AudioTagger
+
+    assert scoring.model is not None
+    teacher, name = AudioTagger.from_pretrained(scoring.model), public_name(scoring.model)
+    scores = score_training_clips(
+        teacher.model,
+        teacher.extractor,
+        clips,
+        scoring.scores_dir or f"{output}.scores",
+        accelerator,
+        batch_size=scoring.batch_size,
+        num_workers=scoring.num_workers,
+        clips_per_chunk=scoring.clips_per_chunk,
+        on_error=scoring.on_error,
+        teacher_name=name,
+    )
+    return scores, {"teacher": name, "teacher_fingerprint": teacher_fingerprint(teacher.model, teacher.extractor)}
+
+
+def write(
+    how: Enhancement,
+    data: Data,
+    scoring: Scoring,
+    clips: TrainingClips,
+    ontology: Ontology,
+    scores: NpyRows,
+    about: dict[str, Any],
+) -> None:
+    """Write the label set and its report."""
+    from psla_hf.data.schema import vocabulary_of
+    from psla_hf.data.training_clips import audio_path, clip_ids, clip_labels
+    from psla_hf.enhancement.algorithm import enhance_clip_labels
+    from psla_hf.enhancement.label_set import write_label_set
+    from psla_hf.enhancement.report import enhancement_figures, write_report
+    from psla_hf.enhancement.scores import check_unscored
+    from psla_hf.files import atomic_folder
+    from psla_hf.provenance import provenance
+    from psla_hf.reports.tables import print_figures
+
+    vocabulary, ids = vocabulary_of(clips), clip_ids(clips)
+    settings = {name: asdict(how)[name] for name in ("threshold", "types", "iterations")}
+    labels = clip_labels(clips)
+    enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids, **settings, allow_unscored=True)
+    check_unscored(enhancement.unscored, ids, scoring.on_error == "skip")
+    data_dir = Path(data.data_dir)
+    root = data_dir.parent if data_dir.is_file() else data_dir
+    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
+    choice = {"dataset": data.dataset, "soft": how.soft, "skip_sources": skipped(how, data)}
+    report = {**provenance(), **about, **choice, **settings, **figures}
+    with atomic_folder(how.output, how.overwrite) as folder:
+        write_label_set(folder, ids, enhancement, vocabulary, how.soft)
+        write_report(folder, report)
+    counts = figures["labels"]
+    print_figures(
+        figures["relations"], f"{counts['added']:,} labels added to {counts['before']:,} ({counts['percent']:.1f} %)"
+    )
+    if len(enhancement.unscored):
+        print(
+            f"{len(enhancement.unscored):,} of {len(ids):,} clips have no scores; their labels stay, and count nowhere."
+        )
+    print(f"Label set and report.md: {how.output}\nTrain with it: psla train … --labels {how.output}")
+
+
+def public_name(path: str) -> str:
+    """A path's last part, where it says where on this machine something is; a repository's name as it is."""
+    return Path(path).name if Path(path).is_absolute() else path

@@ -1,0 +1,31 @@
+"""`psla tag`: the tags of audio files."""
+
+from typing import cast
+
+from .arguments import MESSAGES, Messages, Whole
+
+
+def tag(
+    model: str, files: list[str], /, *, top_k: Whole = 5, device: str = "cpu", messages: Messages = MESSAGES
+) -> None:
+    """Tag audio files.
+
+    Long sounds are tagged window by window: a tag's score is its highest.
+    FFmpeg is not needed.
+
+    For example:
+        psla tag runs/esc10 dog.ogg rain.wav --top-k 3
+
+    Args:
+        model: Directory or Hub id of a saved tagger.
+        files: Audio files: wav, flac, ogg, mp3; any rate, channels and length.
+        top_k: Tags per file.
+        device: Where to run, for example cuda.
+        messages: How much is said.
+    """
+    from psla_hf.inference.tagger import AudioTagger
+    from psla_hf.reports.tables import print_tags
+
+    tagger = AudioTagger.from_pretrained(model, device=device)
+    for file in files:
+        print_tags(cast("list[dict]", tagger(file, top_k=top_k)), title=file)

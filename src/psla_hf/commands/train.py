@@ -1,0 +1,184 @@
+"""`psla train`, also `accelerate launch -m psla_hf.commands.train …`: a run of a recipe on data."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .arguments import (
+    MESSAGES,
+    Data,
+    DataSet,
+    Messages,
+    Switch,
+    Whole,
+    option,
+    panel,
+    recipe_with,
+    settings_type,
+)
+
+TOLERATED_SHARE = 0.01
+RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
+
+Settings: Any = settings_type()
+
+
+@panel("Data", 1)
+@dataclass(frozen=True, kw_only=True)
+class TrainingData(Data):
+    """Which data to train, validate and test on."""
+
+    dataset: DataSet | None = option("Which data; default: what the recipe is named after.", None)  # type: ignore[assignment]
+    labels: str | None = option("Enhanced labels: a folder of psla enhance, or OWNER/NAME[:CONFIG].", None)
+    streaming: Switch = option("Stream the training clips from parquet shards.", False)
+
+
+@panel("Run", 0)
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What depends on the moment."""
+
+    output_dir: str = option("Folder for the model and the results.")
+    recipe: str = option("Which recipe, or a variant such as audioset_full/no_mixup.", "esc10")
+    config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
+    seed: Whole = option("Seed of initialisation, order and augmentation.", 0)
+    checkpoint_every: Whole = option("Save the state every so many updates, besides after every epoch.", 500)
+    keep_epochs: Switch = option("Keep the model of every epoch.", False)
+    resume: Switch = option("Go on from the latest checkpoint in the output folder, if there is one.", False)
+    overwrite: Switch = option("Replace what an earlier run left in the output folder; other files stay.", False)
+    dry_run: Switch = option("Print the plan and stop.", False)
+    trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
+
+
+@panel("Publishing", 8)
+@dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """Where the model goes in the end."""
+
+    push_to_hub: str | None = option("Publish the averaged model with its card as OWNER/NAME.", None)
+    public: Switch = option("With --push-to-hub: make the repository public.", False)
+
+    def __post_init__(self) -> None:
+        """Refuse what would have no effect."""
+        if self.public and not self.push_to_hub:
+            raise ValueError("public would have no effect: it needs push_to_hub. Leave it out.")
+
+
+@panel("Machine", 8)
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What depends on the machine, and on how whole the files on it are."""
+
+    num_workers: Whole = option("Processes that decode audio; 0 decodes in the training process.", 0)
+    cpu: Switch = option("Stay on the CPU.", False)
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option("Default: as accelerate launch was told.", None)
+    on_error: Literal["raise", "redraw"] = option(
+        "A training clip that does not decode: stop, or log it and draw another.", "raise"
+    )
+    tolerated_share: float = option(
+        "With redraw: stop when more than this share of the draws did not decode.", TOLERATED_SHARE
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what would have no effect."""
+        if self.tolerated_share != TOLERATED_SHARE and self.on_error == "raise":
+            raise ValueError("tolerated_share would have no effect: it needs on_error redraw. Leave it out.")
+
+
+PUBLISHING, MACHINE, SETTINGS = Publishing(), Machine(), Settings()
+
+
+def train(
+    *,
+    run: Run,
+    data: TrainingData,
+    settings: Settings = SETTINGS,
+    publishing: Publishing = PUBLISHING,
+    machine: Machine = MACHINE,
+    messages: Messages = MESSAGES,
+) -> None:
+    r"""Train a tagger.
+
+    For example, on one GPU or CPU, and on two:
+        psla train --recipe esc10 --data-dir esc10 --output-dir runs/esc10
+        accelerate launch --num_processes 2 -m psla_hf.commands.train \
+            --recipe esc10 --data-dir esc10 --output-dir runs/esc10
+
+    A recipe sets what the panels from Model to Aggregation list; a flag or
+    the file of --config overrides it. The defaults shown are the recipe's:
+        psla train --help --recipe fsd50k
+    """
+    recipe = recipe_with(run.recipe, settings)  # what is wrong with it is said before seconds of imports
+
+    from psla_hf.data.load import load_run_data
+    from psla_hf.data.schema import class_names
+    from psla_hf.hub.publish import push_model
+    from psla_hf.hub.repository import Repository
+    from psla_hf.reports.tables import print_epoch, print_results
+    from psla_hf.training.build import make_accelerator
+    from psla_hf.training.plan import plan
+    from psla_hf.training.trainer import RunInterruptedError, Trainer
+
+    named = run.recipe.partition("/")[0]
+    own_data = "esc" if named.startswith("esc") else named
+    choice = {**data.choice(), "dataset": data.dataset or own_data}
+    # On other data than its own a recipe has no published figures to be measured against.
+    title = run.recipe
+    if choice["dataset"] != own_data:
+        recipe, title = recipe.replace(target=None), f"{run.recipe} on {choice['dataset']}"
+    trackers = run.trackers.split(",") if run.trackers else None
+    accelerator = make_accelerator(machine.cpu, machine.mixed_precision, trackers, run.output_dir)
+    quiet = messages.quiet or not accelerator.is_main_process
+    loaded = load_run_data(**choice, streaming=data.streaming, labels=data.labels, quiet=quiet)
+    if run.dry_run:
+        planned = plan(
+            recipe,
+            num_train=loaded.num_train,
+            num_test=len(loaded.test),
+            num_classes=len(class_names(loaded.test)),
+            num_processes=accelerator.num_processes,
+            train_hours=loaded.train_hours,
+            keep_epochs=run.keep_epochs,
+            name=title,
+        )
+        accelerator.print(planned)
+        return
+    if publishing.push_to_hub and accelerator.is_main_process:
+        # What is wrong with it is to be told now, not after a week.
+        Repository(publishing.push_to_hub, private=not publishing.public)
+    trainer = Trainer(
+        recipe,
+        loaded.train,
+        loaded.test,
+        run.output_dir,
+        accelerator,
+        validation_clips=loaded.validation,
+        seed=run.seed,
+        num_workers=machine.num_workers,
+        on_error=machine.on_error,
+        tolerated_share=machine.tolerated_share,
+        checkpoint_every=run.checkpoint_every,
+        keep_epochs=run.keep_epochs,
+        resume=run.resume,
+        overwrite=run.overwrite,
+        about_data=loaded.about,
+    )
+    accelerator.init_trackers("psla-hf", config={**recipe.settings(), "seed": run.seed})
+    try:
+        results = trainer.train(report=(lambda row: None) if messages.quiet else print_epoch)
+    except RunInterruptedError as interrupted:
+        accelerator.print(f"{interrupted} Go on with --resume.")
+        sys.exit(RESUMABLE)
+    accelerator.end_training()
+    if accelerator.is_main_process:
+        print_results(results["results"], title)
+        if publishing.push_to_hub:
+            print(push_model(run.output_dir, publishing.push_to_hub, private=not publishing.public))
+        print(f"Model (averaged weights): {run.output_dir}\nTag a sound: psla tag {run.output_dir} FILE")
+
+
+if __name__ == "__main__":
+    from psla_hf.commands import run as run_command
+
+    run_command(["train", *sys.argv[1:]])

@@ -1,0 +1,149 @@
+"""Every command explains itself, quickly and on a narrow terminal; what a user gets wrong is one line."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from psla_hf import __version__ as version
+from psla_hf.commands import run
+from psla_hf.commands.main import COMMANDS
+
+GROUPS = {
+    "aggregate": ("average", "ensemble", "curve"),
+    "publish": ("model", "labels"),
+    "prepare": ("verify",),
+}
+ALL = [(name,) for name in COMMANDS] + [(name, part) for name, parts in GROUPS.items() for part in parts]
+WIDTH, SCREEN = 80, 30  # columns, and lines of a panel
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """What a command prints on a terminal of 80 columns, and on stderr with its exit status."""
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+
+    def call(*words: object) -> tuple[str, str, int]:
+        status = 0
+        try:
+            run(map(str, words))
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        return *capsys.readouterr(), status
+
+    return call
+
+
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
+def test_help_fits_the_terminal_and_has_an_example(printed, command):
+    for flag in ("--help", "-h"):
+        text, error, status = printed(*command, flag)
+        assert status == 0 and not error
+        assert max(map(len, text.splitlines())) <= WIDTH
+        assert max(map(len, (panel.splitlines() for panel in text.split("╭")))) <= SCREEN
+        description = text.partition("╭")[0]
+        assert re.search(rf"^ +psla {command[0]} .*\w", description.replace("Usage: ", ""), re.MULTILINE)
+
+
+def test_the_list_of_commands_says_what_their_help_begins_with(printed):
+    listed = printed("--help")[0]
+    for name, summary in COMMANDS.items():
+        assert f" {name} " in listed and summary in listed
+        assert summary.rstrip(".") in printed(name, "--help")[0]
+    assert printed() == (listed, "", 0) and "--install-completion" in listed
+
+
+def test_the_version_is_the_packages(printed):
+    assert printed("--version") == (f"{version}\n", "", 0)
+
+
+def test_help_shows_the_defaults_of_the_recipe_that_is_named(printed, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("recipe: fsd50k")
+    for words in (["--recipe", "fsd50k"], ["--recipe=fsd50k"], ["--config", config]):
+        text = printed("train", "--help", *words)[0]
+        assert "[default: 3000]" in text and "[default: 512]" not in text
+    assert "[default: 512]" in printed("train", "-h")[0]
+
+
+LIGHT = """
+import sys
+from psla_hf.commands import run
+run(sys.argv[1:])
+heavy = {"torch", "transformers", "accelerate", "timm", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(("words", "seconds"), [([], 0.5), *(([*command], 2) for command in ALL)], ids=str)
+def test_help_is_quick_and_imports_nothing_that_is_slow(words, seconds):
+    """Times are bounds for a machine of one's own; here others may be at work, so they are generous."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", LIGHT, *words, "--help"], check=True, capture_output=True)
+    assert time.perf_counter() - begin < 10 * seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tagg", "model", "file"], 'Unknown command "tagg". Did you mean "tag"?'),
+        (["tag", "model"], "FILES requires"),
+        (["tag", "model", "file", "--topk", "3"], "Unknown option: --topk. Did you mean --top-k?"),
+        (["tag", "model", "file", "--top-k", "many"], "--top-k: expected a whole number, got 'many'"),
+        (["tag", "nowhere/at/all", "file"], "Expected a saved model"),
+        (["evaluate", "model"], "--data-dir requires an argument"),
+        (["evaluate", "model", "--data-dir", "d", "--dataset", "esk"], 'Did you mean "esc"?'),
+        (["train", "--data-dir", "d", "--output-dir", "o", "--recipe", "esc100"], "The nearest is 'esc10'"),
+        (["train", "--data-dir", "d", "--output-dir", "o", "--pooling", "meen"], 'Did you mean "mean"?'),
+        (["train", "--data-dir", "d", "--output-dir", "o", "--epochs", "0"], "Expected epochs of at least 1, got 0"),
+        (["train", "--data-dir", "d", "--output-dir", "o", "--public"], "public would have no effect"),
+        (["train", "--help", "--recipe", "esc100"], "The nearest is 'esc10'"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["aggregate", "avrage"], 'Did you mean "average"?'),
+        (["prepare", "esk", "--data-dir", "d", "--output-dir", "o"], 'Did you mean "esc"?'),
+        (["plot"], "expected a RUN_DIR, or --shards"),
+        (["report", "nowhere"], "metrics.jsonl"),
+        (["convert", "nowhere.pth", "out"], "nowhere.pth"),
+        (["publish", "labels", "user/x", "--license", "mit", "--config", "a"], "expected NAME=DIR"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_a_mistake_is_one_line_and_status_2(printed, monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    text, error, status = printed(*words)
+    assert (text, status) == ("", 2)
+    assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+@pytest.mark.parametrize("words", [["--debug", "report", "nowhere"], ["report", "nowhere", "--debug"]])
+def test_debugging_shows_the_traceback_too(printed, words):
+    _, error, status = printed(*words)
+    assert status == 2 and "Traceback" in error and error.splitlines()[-1].startswith("error: ")
+
+
+def test_a_reader_that_leaves_early_and_ctrl_c_are_no_tracebacks(tmp_path):
+    environment = {**os.environ, "COLUMNS": "80"}
+    psla = [sys.executable, "-m", "psla_hf.commands"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    help_ = subprocess.run([*psla, "--help"], stdout=writer, stderr=subprocess.PIPE, env=environment, text=True)
+    assert help_.returncode and not help_.stderr
+    interrupted = "import psla_hf.commands.arguments as a\nwith a.command_line(): raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted.\n")
+
+
+def test_runs_are_reported_side_by_side_and_unfinished_ones_as_far_as_they_are(printed, tmp_path):
+    for name, figure in (("a", 0.25), ("b", 0.75)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(f'{{"results": {{"averaged": {{"mAP": {figure}}}}}}}')
+    (tmp_path / "c").mkdir()
+    row = '{"epoch": 3, "loss": 0.5, "mAP": 0.125, "seconds": 1, "clips_per_second": 2, "waiting": 0}\n'
+    (tmp_path / "c" / "metrics.jsonl").write_text(row)
+    text, _, status = printed("report", *(tmp_path / name for name in "abc"))
+    assert status == 0 and re.search(r"averaged weights.*0\.2500.*0\.7500", text)
+    assert "c is not finished" in text and "mAP 0.1250" in text
+    assert re.search(r"averaged weights.*0\.2500", printed("report", tmp_path / "a")[0])
