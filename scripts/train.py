@@ -12,7 +12,7 @@ from psla_hf.hub.repository import Repository
 from psla_hf.reports.tables import print_epoch, print_results
 from psla_hf.settings import required, setting
 from psla_hf.training.build import make_accelerator
-from psla_hf.training.plan import Plan, plan
+from psla_hf.training.plan import Plan
 from psla_hf.training.recipes import Recipe
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def planned(run: RunArguments, recipe: Recipe, data: RunData, num_processes: int) -> Plan:
-    return plan(
+    return Plan(
         recipe,
         num_train=data.num_train,
         num_test=len(data.test),
