@@ -1,6 +1,6 @@
 """Settings as fields of data classes: default, sentence and range in one place. Knows no recipes, no command line."""
 
-from dataclasses import Field, field, fields
+from dataclasses import MISSING, Field, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = ["check", "required", "setting"]
@@ -27,9 +27,9 @@ def setting(
     return field(default=default, metadata={"help": help, **{k: v for k, v in limits.items() if v is not None}})
 
 
-def required(help: str) -> Any:
-    """A field without a default, and the sentence that a command line shows of it."""
-    return field(metadata={"help": help})
+def required(help: str, **limits: float) -> Any:
+    """A field without a default, with the sentence that a command line shows of it and `setting`'s limits."""
+    return setting(MISSING, help, **limits)
 
 
 def check(instance: Any) -> None:

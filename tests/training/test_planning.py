@@ -8,7 +8,7 @@ import torch
 
 from psla_hf.loading.sampler import EpochSampler
 from psla_hf.training.build import build_model, build_optimizer
-from psla_hf.training.plan import activation_bytes, model_without_numbers, plan
+from psla_hf.training.plan import Plan, activation_bytes, model_without_numbers
 from psla_hf.training.recipes import TARGETS, Recipe, get_recipe
 from tests.conftest import TINY_BACKBONE
 
@@ -59,13 +59,13 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def before():
-    return plan(TINY, **NUMBERS)
+    return Plan(TINY, **NUMBERS)
 
 
 @pytest.mark.parametrize("name", Recipe().settings())
 def test_every_setting_changes_the_plan(before, name):
     value, number = CHANGES[name]
-    after = plan(TINY.replace(**{name: value}), **NUMBERS)
+    after = Plan(TINY.replace(**{name: value}), **NUMBERS)
     assert asdict(after) != asdict(before) and str(after) != str(before)
     if number is not None:
         assert getattr(after, number) != getattr(before, number)
@@ -74,13 +74,13 @@ def test_every_setting_changes_the_plan(before, name):
 def test_the_plan_of_full_audioset_has_the_papers_numbers():
     """1,953,082 clips in batches of 100, the rate's halvings, the epochs averaged, the parameters of Table XIII."""
     name = "audioset_full"
-    made = plan(get_recipe(name), num_train=1_953_082, num_test=20_371, num_classes=527, name=name)
+    made = Plan(get_recipe(name), num_train=1_953_082, num_test=20_371, num_classes=527, name=name)
     assert (made.updates_per_epoch, made.samples_per_epoch, made.total_updates) == (19_531, 1_953_100, 585_930)
     assert made.warmup_end == (1000, 1)
     assert made.learning_rates == pytest.approx([1e-4 / 2 ** max(0, (epoch - 6) // 5) for epoch in range(1, 31)])
     assert made.averaged_epochs == (16, 30)
     assert round(made.num_parameters / 1e6, 2) == 13.64
-    assert made.target == TARGETS[name]
+    assert made.recipe.target == TARGETS[name]
     assert "rises linearly until update 1,000, in epoch 1; then it is 0.0001 to epoch 10" in str(made)
     assert "ensemble 0.4518" in str(made).replace("\n", " ")
 
@@ -98,11 +98,11 @@ def test_the_rate_is_the_one_at_each_epochs_last_update(before):
 
 
 def test_accumulation_and_processes_share_the_batch_and_leave_the_updates(before):
-    shared = plan(TINY.replace(gradient_accumulation=2), **NUMBERS, num_processes=4)
+    shared = Plan(TINY.replace(gradient_accumulation=2), **NUMBERS, num_processes=4)
     assert shared.clips_per_step == 1 and shared.steps_per_epoch == 2 * before.steps_per_epoch
     assert (shared.total_updates, shared.learning_rates) == (before.total_updates, before.learning_rates)
     with pytest.raises(ValueError, match="multiple of gradient_accumulation times processes, 3, got 8"):
-        plan(TINY, **NUMBERS, num_processes=3)
+        Plan(TINY, **NUMBERS, num_processes=3)
 
 
 @pytest.mark.parametrize("backbone", [TINY_BACKBONE, "test_resnet"])
@@ -119,7 +119,7 @@ def test_parameters_gradients_and_optimizer_states_are_exact(optimizer):
     made = build_optimizer(recipe, model)
     model(torch.randn(2, 64, 128), labels=torch.zeros(2, 3)).loss.backward()
     made.step()
-    memory = plan(recipe, **NUMBERS).memory
+    memory = Plan(recipe, **NUMBERS).memory
     assert memory["parameters"] == sum(parameter.nbytes for parameter in model.parameters())
     assert memory["gradients"] == sum(parameter.grad.nbytes for parameter in model.parameters())
     states = [value for state in made.state.values() for value in state.values() if value is not None]
@@ -143,21 +143,21 @@ def test_a_plan_is_plain_data_and_reads_like_a_method_section(before):
 
 
 def test_a_warm_up_longer_than_the_run_is_said(before):
-    long = plan(TINY.replace(warmup_steps=1000), **NUMBERS)
+    long = Plan(TINY.replace(warmup_steps=1000), **NUMBERS)
     assert "does not end within the run" in str(long) and "does not end" not in str(before)
 
 
 def test_models_that_are_kept_are_planned_for(before):
-    kept = plan(TINY, **NUMBERS, keep_epochs=True).files
+    kept = Plan(TINY, **NUMBERS, keep_epochs=True).files
     assert kept[f"all {TINY.schedule.epochs} of epochs/"] == TINY.schedule.epochs * kept["model.safetensors"]
     assert not any("epochs/" in name for name in before.files) and "metrics.jsonl" in str(before)
 
 
 def test_what_is_known_of_the_data_is_told(before):
-    assert "(1.5 hours)" in str(plan(TINY, **NUMBERS, train_hours=1.5)) and "hours)" not in str(before)
+    assert "(1.5 hours)" in str(Plan(TINY, **NUMBERS, train_hours=1.5)) and "hours)" not in str(before)
 
 
 @pytest.mark.parametrize("name", ["num_train", "num_test", "num_classes", "num_processes"])
 def test_impossible_numbers_are_refused(name):
     with pytest.raises(ValueError, match=f"Expected {name} of at least 1, got 0"):
-        plan(TINY, **NUMBERS | {name: 0})
+        Plan(TINY, **NUMBERS | {name: 0})

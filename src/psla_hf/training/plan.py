@@ -2,8 +2,8 @@
 
 import math
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import torch
@@ -11,109 +11,21 @@ from torch import Tensor
 from tqdm import tqdm
 
 from psla_hf.models.modeling_psla import FRAME_HOP_SECONDS, PslaForAudioClassification
+from psla_hf.settings import check, required, setting
 
 from .build import build_model, build_optimizer
-from .recipes import Recipe, Target
+from .recipes import LAST_EPOCHS, Recipe
 from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE
 
-__all__ = ["Plan", "activation_bytes", "plan"]
+__all__ = ["Plan", "activation_bytes", "model_without_numbers"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run in numbers; `str` of it reads like the method section of a paper.
-
-    Attributes:
-        name: The recipe's.
-        recipe: Every setting.
-        target: Published figures to measure the run against, if there are any.
-        num_train: Clips to train on.
-        num_test: Clips to evaluate on.
-        num_classes: K.
-        num_processes: That train together.
-        train_hours: Hours of audio to train on, if known.
-        samples_per_epoch: The clips, rounded up to full batches.
-        clips_per_step: Of one process.
-        steps_per_epoch: Forward and backward passes of each process.
-        total_steps: Of all epochs.
-        updates_per_epoch: Of the weights.
-        total_updates: Of all epochs.
-        warmup_end: Update, counted from 1, that is the first at the peak rate, and its epoch; it may be past the end.
-        learning_rates: At the end of each epoch.
-        averaged_epochs: First and last epoch whose weights are averaged.
-        num_parameters: Of the model.
-        memory: Bytes that one process holds in float32, by what: the first three exactly, activations of one clip as
-            autograd keeps them between forward and backward (operations need working memory besides), the log-mel
-            spectrograms of a step, and on the host the averages of weights and probabilities in float64.
-        files: Bytes of the tensors in each large file that will be written, by its name; a checkpoint's by the end of
-            the run, when there are averages in it.
-    """
-
-    name: str
-    recipe: Recipe
-    target: Target | None
-    num_train: int
-    num_test: int
-    num_classes: int
-    num_processes: int
-    train_hours: float | None
-    samples_per_epoch: int
-    clips_per_step: int
-    steps_per_epoch: int
-    total_steps: int
-    updates_per_epoch: int
-    total_updates: int
-    warmup_end: tuple[int, int]
-    learning_rates: tuple[float, ...]
-    averaged_epochs: tuple[int, int]
-    num_parameters: int
-    memory: Mapping[str, int]
-    files: Mapping[str, int]
-
-    def __str__(self) -> str:
-        paragraphs = {
-            "Data": describe_data(self),
-            "Model": describe_model(self),
-            "Input": describe_input(self.recipe),
-            "Batches": describe_batches(self),
-            "Schedule": describe_schedule(self),
-            "Aggregation": describe_aggregation(self),
-            "Memory": describe_memory(self),
-            "Files": "; ".join(f"{file} {_size(size)}" for file, size in self.files.items())
-            + ". Two checkpoints are kept until the run is finished, and a third is there while it is written. Small: "
-            f"{METRICS_FILE}, {RESULTS_FILE}, each model's configuration, feature extractor and code.",
-            "To reach": str(self.target) if self.target else "no published figures.",
-            "Settings": ", ".join(f"{name} {value}" for name, value in self.recipe.settings().items()) + ".",
-        }
-        width = 13
-        return "\n".join(
-            textwrap.fill(
-                text,
-                120,
-                initial_indent=f"{title:<{width}}",
-                subsequent_indent=" " * width,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
-            for title, text in {"Recipe": self.name or "no name", **paragraphs}.items()
-        )
-
-
-def plan(
-    recipe: Recipe,
-    *,
-    num_train: int,
-    num_test: int,
-    num_classes: int,
-    num_processes: int = 1,
-    train_hours: float | None = None,
-    keep_epochs: bool = False,
-    name: str = "",
-) -> Plan:
-    """Work out a run without data, weights or a GPU: the model is built without numbers, on torch's meta device.
+    """A run in numbers, worked out without data, weights or a GPU; `str` of it reads like a paper's method section.
 
     Args:
-        recipe: All settings.
+        recipe: All settings, and the published figures to measure the run against, if there are any.
         num_train: Clips to train on.
         num_test: Clips to evaluate on.
         num_classes: K.
@@ -125,60 +37,130 @@ def plan(
     Raises:
         ValueError: A number is below 1, or the processes cannot share a batch equally.
     """
-    numbers = {"num_train": num_train, "num_test": num_test, "num_classes": num_classes, "num_processes": num_processes}
-    for what, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"Expected {what} of at least 1, got {number}.")
-    clips_per_step = recipe.clips_per_step(num_processes)
-    updates = math.ceil(num_train / recipe.input.batch_size)
-    steps = updates * recipe.input.gradient_accumulation
-    ends = [epoch * updates - 1 for epoch in range(1, recipe.schedule.epochs + 1)]
-    peak = max(1, recipe.schedule.warmup_steps)
-    model = model_without_numbers(recipe, num_classes)
-    memory = training_memory(recipe, model, clips_per_step, num_test)
-    return Plan(
-        name=name,
-        recipe=recipe,
-        target=recipe.target,
-        **numbers,
-        train_hours=train_hours,
-        samples_per_epoch=updates * recipe.input.batch_size,
-        clips_per_step=clips_per_step,
-        steps_per_epoch=steps,
-        total_steps=steps * recipe.schedule.epochs,
-        updates_per_epoch=updates,
-        total_updates=updates * recipe.schedule.epochs,
-        warmup_end=(peak, math.ceil(peak / updates)),
-        learning_rates=tuple(
-            recipe.optimizer.learning_rate * recipe.learning_rate_factor(end, updates) for end in ends
-        ),
-        averaged_epochs=(recipe.first_averaged_epoch, recipe.schedule.epochs),
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        memory=memory,
-        files=file_sizes(model, memory, recipe.schedule.epochs if keep_epochs else 0),
-    )
+
+    recipe: Recipe
+    num_train: int = required("clips to train on", at_least=1)
+    num_test: int = required("clips to evaluate on", at_least=1)
+    num_classes: int = required("classes", at_least=1)
+    num_processes: int = setting(1, "processes that train together", at_least=1)
+    train_hours: float | None = None
+    keep_epochs: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.recipe.clips_per_step(self.num_processes)  # refuses a batch that cannot be shared
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips of one process in a forward and backward pass."""
+        return self.recipe.clips_per_step(self.num_processes)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of the weights in an epoch, all of them with full batches."""
+        return math.ceil(self.num_train / self.recipe.input.batch_size)
+
+    @property
+    def samples_per_epoch(self) -> int:
+        """The clips, rounded up to full batches."""
+        return self.updates_per_epoch * self.recipe.input.batch_size
+
+    @property
+    def total_updates(self) -> int:
+        """Updates of the weights in all epochs."""
+        return self.updates_per_epoch * self.recipe.schedule.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Forward and backward passes of each process in an epoch."""
+        return self.updates_per_epoch * self.recipe.input.gradient_accumulation
+
+    @property
+    def total_steps(self) -> int:
+        """Forward and backward passes of each process in all epochs."""
+        return self.steps_per_epoch * self.recipe.schedule.epochs
+
+    @property
+    def warmup_end(self) -> tuple[int, int]:
+        """The first update at the peak rate, counted from 1, and its epoch; it may be past the end."""
+        update = max(1, self.recipe.schedule.warmup_steps)
+        return update, math.ceil(update / self.updates_per_epoch)
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The rate at the end of each epoch."""
+        ends = (epoch * self.updates_per_epoch - 1 for epoch in range(1, self.recipe.schedule.epochs + 1))
+        peak = self.recipe.optimizer.learning_rate
+        return tuple(peak * self.recipe.learning_rate_factor(end, self.updates_per_epoch) for end in ends)
+
+    @property
+    def averaged_epochs(self) -> tuple[int, int]:
+        """First and last epoch whose weights are averaged."""
+        return self.recipe.first_averaged_epoch, self.recipe.schedule.epochs
+
+    @cached_property
+    def _model(self) -> PslaForAudioClassification:
+        return model_without_numbers(self.recipe, self.num_classes)
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the model."""
+        return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @cached_property
+    def memory(self) -> dict[str, int]:
+        """Bytes that one process holds in float32, by what.
+
+        The first three are exact; activations of one clip are what autograd keeps between forward and backward
+        (operations need working memory besides); then the log-mel spectrograms of a step, and on the host the averages
+        of weights and probabilities in float64.
+        """
+        parameters = sum(parameter.nbytes for parameter in self._model.parameters())
+        averaged = sum(tensor.numel() * 8 for tensor in self._model.state_dict().values())
+        frames = self.recipe.input.max_length
+        return {
+            "parameters": parameters,
+            "gradients": parameters,
+            "optimizer_states": optimizer_bytes(self.recipe, self._model),
+            "activations_per_clip": activation_bytes(self._model, frames),
+            "log_mel_per_step": self.clips_per_step * frames * self._model.config.num_mel_bins * 4,
+            "averages_on_host": averaged + self.num_test * self.num_classes * 8,
+        }
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Bytes of the tensors in each large file, by its name; a checkpoint's by the end, with the averages in it."""
+        weights, epochs = (
+            sum(tensor.nbytes for tensor in self._model.state_dict().values()),
+            self.recipe.schedule.epochs,
+        )
+        return {
+            "model.safetensors": weights,
+            "last_epoch/model.safetensors": weights,
+            **({f"all {epochs} of epochs/": epochs * weights} if self.keep_epochs else {}),
+            f"each in {CHECKPOINTS}/": weights + self.memory["optimizer_states"] + self.memory["averages_on_host"],
+        }
+
+    def __str__(self) -> str:
+        width = 13
+        return "\n".join(
+            textwrap.fill(
+                text,
+                120,
+                initial_indent=f"{title:<{width}}",
+                subsequent_indent=" " * width,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+            for title, text in paragraphs(self).items()
+        )
 
 
 def model_without_numbers(recipe: Recipe, num_classes: int) -> PslaForAudioClassification:
     """The recipe's model in training mode on the meta device: shapes and types, no storage and no weights."""
     with torch.device("meta"):
         return build_model(recipe.replace(pretraining="none"), [str(k) for k in range(num_classes)], seed=0).train()
-
-
-def training_memory(
-    recipe: Recipe, model: PslaForAudioClassification, clips_per_step: int, num_test: int
-) -> dict[str, int]:
-    """Bytes that a process holds, see `Plan.memory`."""
-    parameters = sum(parameter.nbytes for parameter in model.parameters())
-    averaged = sum(tensor.numel() * 8 for tensor in model.state_dict().values())
-    return {
-        "parameters": parameters,
-        "gradients": parameters,
-        "optimizer_states": optimizer_bytes(recipe, model),
-        "activations_per_clip": activation_bytes(model, recipe.input.max_length),
-        "log_mel_per_step": clips_per_step * recipe.input.max_length * model.config.num_mel_bins * 4,
-        "averages_on_host": averaged + num_test * len(model.config.label_names) * 8,
-    }
 
 
 def optimizer_bytes(recipe: Recipe, model: PslaForAudioClassification) -> int:
@@ -215,123 +197,75 @@ def activation_bytes(model: PslaForAudioClassification, frames: int) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def file_sizes(model: PslaForAudioClassification, memory: Mapping[str, int], kept_epochs: int) -> dict[str, int]:
-    """Bytes of the tensors in each large file that a run writes."""
-    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    return {
-        "model.safetensors": weights,
-        "last_epoch/model.safetensors": weights,
-        **({f"all {kept_epochs} of epochs/": kept_epochs * weights} if kept_epochs else {}),
-        f"each in {CHECKPOINTS}/": weights + memory["optimizer_states"] + memory["averages_on_host"],
+def paragraphs(plan: Plan) -> dict[str, str]:
+    """The plan in words, by title."""
+    recipe, memory = plan.recipe, plan.memory
+    model, inputs, changes = recipe.model, recipe.input, recipe.augmentation
+    restyle = changes.mixstyle_rate
+    heads = f", {model.num_attention_heads} heads" if model.pooling == "attention" else ""
+    start = f"ImageNet weights ({model.pretraining}; first convolution: {model.first_convolution})"
+    augmentations = {
+        f"mixup of {changes.mixup_rate:.0%} with Beta({changes.mixup_alpha:g})": changes.mixup_rate,
+        f"gain of up to {changes.gain_db:g} dB": changes.gain_db,
+        "time roll": changes.time_roll,
+        f"frequency MixStyle of {changes.mixstyle_rate:.0%} with Beta({changes.mixstyle_alpha:g})": restyle,
+        f"a mask of up to {changes.frequency_mask} mel bins": changes.frequency_mask,
+        f"a mask of up to {changes.time_mask} frames": changes.time_mask,
     }
-
-
-def describe_data(plan: Plan) -> str:
-    """How many clips, and how they are drawn."""
+    clipping = recipe.optimizer.gradient_clipping
+    limit = f", gradients' norm at most {clipping:g}" if clipping else ""
+    law = "by the inverse frequency of their classes, with replacement" if inputs.balanced_sampling else "in turn"
+    single = {
+        "last5": f"the mean of the last {LAST_EPOCHS} epochs'",
+        "best_on_validation": "that of the epoch best on the validation set",
+    }[recipe.aggregation.report]
+    statistics = {"average": "averaged too", "reestimate": "measured anew"}[recipe.aggregation.batch_norm_of_average]
+    first, last = plan.averaged_epochs
     hours = "" if plan.train_hours is None else f" ({plan.train_hours:,.1f} hours)"
-    drawn = (
-        "by the inverse frequency of their classes, with replacement"
-        if plan.recipe.input.balanced_sampling
-        else "in turn"
-    )
-    return (
-        f"{plan.num_train:,} clips{hours} to train on, {plan.num_test:,} to evaluate on after every epoch, "
-        f"{plan.num_classes} classes. An epoch is {plan.samples_per_epoch:,} samples, drawn {drawn}."
-    )
-
-
-def describe_model(plan: Plan) -> str:
-    """Architecture and initialisation."""
-    recipe = plan.recipe
-    heads = f", {recipe.model.num_attention_heads} heads" if recipe.model.pooling == "attention" else ""
-    start = (
-        "from random weights"
-        if recipe.model.pretraining == "none"
-        else f"from ImageNet weights ({recipe.model.pretraining}; first convolution: {recipe.model.first_convolution})"
-    )
-    return (
-        f"{recipe.model.backbone}, {recipe.model.pooling} pooling{heads}, {plan.num_parameters:,} parameters, {start}."
-    )
-
-
-def describe_input(recipe: Recipe) -> str:
-    """Length and augmentation."""
-    augmentation, frames = recipe.augmentation, recipe.input.max_length
-    style = f"frequency MixStyle of {augmentation.mixstyle_rate:.0%} with Beta({augmentation.mixstyle_alpha:g})"
-    changes = {
-        f"mixup of {augmentation.mixup_rate:.0%} with Beta({augmentation.mixup_alpha:g})": augmentation.mixup_rate,
-        f"gain of up to {augmentation.gain_db:g} dB": augmentation.gain_db,
-        "time roll": augmentation.time_roll,
-        style: augmentation.mixstyle_rate,
-        f"a mask of up to {augmentation.frequency_mask} mel bins": augmentation.frequency_mask,
-        f"a mask of up to {augmentation.time_mask} frames": augmentation.time_mask,
+    fixed = sum(memory[what] for what in ("parameters", "gradients", "optimizer_states", "log_mel_per_step"))
+    step = fixed + memory["activations_per_clip"] * plan.clips_per_step
+    size = {what: _size(count) for what, count in memory.items()}
+    return {
+        "Recipe": plan.name or "no name",
+        "Data": f"{plan.num_train:,} clips{hours} to train on, {plan.num_test:,} to evaluate on after every epoch, "
+        f"{plan.num_classes} classes. An epoch is {plan.samples_per_epoch:,} samples, drawn {law}.",
+        "Model": f"{model.backbone}, {model.pooling} pooling{heads}, {plan.num_parameters:,} parameters, from "
+        f"{'random weights' if model.pretraining == 'none' else start}.",
+        "Input": f"{inputs.max_length} frames ({inputs.max_length * FRAME_HOP_SECONDS:.2f} s); "
+        f"{', '.join(text for text, is_on in augmentations.items() if is_on) or 'no augmentation'}.",
+        "Batches": f"{inputs.batch_size} clips per update, {plan.clips_per_step} in each step of each process "
+        f"(processes: {plan.num_processes}; steps per update: {inputs.gradient_accumulation}). "
+        f"{plan.updates_per_epoch:,} updates and {plan.steps_per_epoch:,} steps per epoch, {plan.total_updates:,} and "
+        f"{plan.total_steps:,} in all, by {recipe.optimizer.optimizer}{limit}.",
+        "Schedule": f"{recipe.schedule.epochs} epochs. {_rates(plan)}",
+        "Aggregation": f"Weights are averaged over epochs {first} to {last}, BatchNorm's statistics {statistics}; the "
+        f"ensemble is of all {last} epochs. The single model's figure is {single}.",
+        "Memory": f"Each process holds, in float32, {size['parameters']} of parameters, as much of gradients, "
+        f"{size['optimizer_states']} of optimizer states, and in a step {size['log_mel_per_step']} of spectrograms and "
+        f"about {size['activations_per_clip']} of activations for each of {plan.clips_per_step} clips: {_size(step)} "
+        f"together, besides the operations' working memory; and on the host {size['averages_on_host']} of averages.",
+        "Files": "; ".join(f"{file} {_size(count)}" for file, count in plan.files.items())
+        + ". Two checkpoints are kept until the run is finished, and a third is there while it is written. Small: "
+        f"{METRICS_FILE}, {RESULTS_FILE}, each model's configuration, feature extractor and code.",
+        "To reach": str(recipe.target) if recipe.target else "no published figures.",
+        "Settings": ", ".join(f"{name} {value}" for name, value in recipe.settings().items()) + ".",
     }
-    said = ", ".join(change for change, there in changes.items() if there) or "no augmentation"
-    return f"{frames} frames ({frames * FRAME_HOP_SECONDS:.2f} s); {said}."
 
 
-def describe_batches(plan: Plan) -> str:
-    """How an update is shared out."""
-    recipe = plan.recipe
-    clipping = (
-        f", gradients' norm at most {recipe.optimizer.gradient_clipping:g}"
-        if recipe.optimizer.gradient_clipping
-        else ""
-    )
-    return (
-        f"{recipe.input.batch_size} clips per update, {plan.clips_per_step} in each step of each process (processes: "
-        f"{plan.num_processes}; steps per update: {recipe.input.gradient_accumulation}). "
-        f"{plan.updates_per_epoch:,} updates "
-        f"and {plan.steps_per_epoch:,} steps per epoch, {plan.total_updates:,} and {plan.total_steps:,} in all, "
-        f"by {recipe.optimizer.optimizer}{clipping}."
-    )
-
-
-def describe_schedule(plan: Plan) -> str:
-    """The learning rate over the epochs."""
+def _rates(plan: Plan) -> str:
+    """The learning rate over the epochs, as a sentence."""
     update, epoch = plan.warmup_end
     if update > plan.total_updates:
-        return (
-            f"{plan.recipe.schedule.epochs} epochs. The warm-up of {update:,} updates does not end within the run, "
-            f"whose last rate is {plan.learning_rates[-1]:.3g}."
+        rate = plan.learning_rates[-1]
+        return f"The warm-up of {update:,} updates does not end within the run, whose last rate is {rate:.3g}."
+    spans = [
+        f"{rate:.3g} to epoch {list(epochs)[-1]}"
+        for rate, epochs in groupby(
+            range(epoch, plan.recipe.schedule.epochs + 1), lambda number: plan.learning_rates[number - 1]
         )
-    stretches = []
-    for rate, epochs in groupby(
-        range(epoch, plan.recipe.schedule.epochs + 1), lambda number: plan.learning_rates[number - 1]
-    ):
-        stretches.append(f"{rate:.3g} to epoch {list(epochs)[-1]}")
-    rise = f"rises linearly until update {update:,}, in epoch {epoch}; then it is" if update > 1 else "is"
-    return f"{plan.recipe.schedule.epochs} epochs. The learning rate {rise} {', '.join(stretches)}."
-
-
-def describe_aggregation(plan: Plan) -> str:
-    """What is made of the epochs, and what counts as the single model."""
-    first, last = plan.averaged_epochs
-    single = {
-        "last5": "the mean of the last five epochs'",
-        "best_on_validation": "that of the epoch best on the validation set",
-    }[plan.recipe.aggregation.report]
-    statistics = {"average": "averaged too", "reestimate": "measured anew"}[
-        plan.recipe.aggregation.batch_norm_of_average
     ]
-    return (
-        f"Weights are averaged over epochs {first} to {last}, BatchNorm's statistics {statistics}; the ensemble is of "
-        f"all {last} epochs. The single model's figure is {single}."
-    )
-
-
-def describe_memory(plan: Plan) -> str:
-    """What one process needs, and for how many clips."""
-    memory = plan.memory
-    activations = memory["activations_per_clip"] * plan.clips_per_step
-    fixed = memory["parameters"] + memory["gradients"] + memory["optimizer_states"] + memory["log_mel_per_step"]
-    return (
-        f"Each process holds, in float32, {_size(memory['parameters'])} of parameters, as much of gradients, "
-        f"{_size(memory['optimizer_states'])} of optimizer states, and in a step "
-        f"{_size(memory['log_mel_per_step'])} of spectrograms and about {_size(memory['activations_per_clip'])} of "
-        f"activations for each of {plan.clips_per_step} clips: {_size(fixed + activations)} together, besides the "
-        f"operations' working memory; and on the host {_size(memory['averages_on_host'])} of averages."
-    )
+    rise = f"rises linearly until update {update:,}, in epoch {epoch}; then it is" if update > 1 else "is"
+    return f"The learning rate {rise} {', '.join(spans)}."
 
 
 def _size(count: int) -> str:
