@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 from datasets import Dataset
-from huggingface_hub.utils.sha import sha_fileobj
 
 from psla_hf.audio import is_cut_short, read_audio
-from psla_hf.files import atomic_file, write_json
+from psla_hf.files import atomic_file, digest, write_json
 
 from .shards import ShardedClips
 
@@ -100,7 +99,7 @@ def make_shard(job: ShardJob) -> dict:
             "rows": metadata.num_rows,
             "row_groups": metadata.num_row_groups,
             "bytes": temporary.stat().st_size,
-            "sha256": _sha256(temporary),
+            "sha256": digest(temporary),
             **vars(account),
         }
     write_json(record, job.record)
@@ -174,12 +173,7 @@ def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
 
 def is_unchanged(shard: Path, record: dict) -> bool:
     """Whether a shard has the bytes that its record tells of."""
-    return shard.stat().st_size == record["bytes"] and _sha256(shard) == record["sha256"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return sha_fileobj(file).hex()
+    return shard.stat().st_size == record["bytes"] and digest(shard) == record["sha256"]
 
 
 def read_json(path: Path) -> dict:

@@ -1,6 +1,5 @@
 """Files by path or address, remote ones by ranges and with retries. Knows nothing of what is in them."""
 
-import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from urllib.parse import quote
 from huggingface_hub import HfFileSystem, get_token
 from huggingface_hub import constants as hub_constants
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
+
+from psla_hf.files import digest
 
 __all__ = ["REMOTE", "RemoteFile", "files_version", "find_files", "open_binary"]
 
@@ -118,7 +119,7 @@ def files_version(files: Sequence[str]) -> str:
         else:
             status = Path(file).stat()
             versions.append((file, status.st_size, str(status.st_mtime_ns)))
-    return hashlib.sha256(repr(versions).encode()).hexdigest()
+    return digest(repr(versions))
 
 
 def find_files(source: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> list[str]:
