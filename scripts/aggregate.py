@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
-from datasets import Dataset
 
 from psla_hf.aggregation import aggregate as aggregation
 from psla_hf.aggregation.members import Member, find_members, kept_epochs
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
 from psla_hf.data.load import load_run_data, load_test_clips
+from psla_hf.data.schema import Clips
 from psla_hf.files import write_json
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import AGGREGATE_NAMES, print_figures, print_metrics
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def load_clips(arguments: argparse.Namespace, quiet: bool, part: str = "test") -> Dataset | None:
+def load_clips(arguments: argparse.Namespace, quiet: bool, part: str = "test") -> Clips | None:
     """A part of the data, if the command line names data."""
     if arguments.data_dir is None or part == "test":
         return None if arguments.data_dir is None else load_test_clips(**data_choice(arguments), quiet=quiet)
@@ -93,7 +93,7 @@ def aggregate(arguments: argparse.Namespace, accelerator: Accelerator) -> None:
         rows = {AGGREGATE_NAMES[name]: metrics for name, metrics in content["results"].items()}
         print_metrics(outcome.members | rows, f"{len(outcome.members)} members")
     if arguments.save_scores and clips is not None:
-        for path in aggregation.save_scores(outcome, clips["id"][:], arguments.save_scores):
+        for path in aggregation.save_scores(outcome, clips.ids, arguments.save_scores):
             print(path)
     print(f"{arguments.way} of {len(content['members'])} members: {folder}")
 
@@ -118,7 +118,7 @@ def make_ensemble(
     if scorer is None:
         targets = np.load(arguments.targets)
         return aggregation.ensemble_of_scores(aggregation.read_scores(arguments.scores, targets.shape), targets)
-    scores = aggregation.read_scores(arguments.scores, scorer.targets.shape, scorer.clips["id"][:])
+    scores = aggregation.read_scores(arguments.scores, scorer.targets.shape, scorer.clips.ids)
     outcome = aggregation.ensemble_of_scores(scores, scorer.targets)
     outcome.about |= scorer.described()
     return outcome

@@ -13,9 +13,8 @@ from accelerate import Accelerator
 
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
 from psla_hf.data.load import load_run_data
-from psla_hf.data.schema import vocabulary_of
+from psla_hf.data.schema import Clips
 from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
-from psla_hf.data.training_clips import TrainingClips, audio_path, clip_ids, clip_labels
 from psla_hf.enhancement.algorithm import Threshold, check_enhancement, check_threshold, enhance_clip_labels
 from psla_hf.enhancement.label_set import write_label_set
 from psla_hf.enhancement.report import enhancement_figures, write_report
@@ -38,7 +37,7 @@ def main() -> None:
     data = load_run_data(**data_choice(arguments), streaming=arguments.streaming, quiet=quiet)
     clips = data.train
     # What does not fit is to be told before the teacher scores for hours.
-    vocabulary = vocabulary_of(clips)
+    vocabulary = clips.vocabulary
     check_enhancement(ontology, vocabulary, arguments.types, arguments.iterations)
 
     if arguments.model:
@@ -49,17 +48,14 @@ def main() -> None:
         parent = Path(arguments.output).absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
-            ids = clip_ids(clips)
-            scores = open_scores(arguments.scores, ids, len(vocabulary), Path(place), vocabulary.fingerprint)
+            scores = open_scores(arguments.scores, clips.ids, len(vocabulary), Path(place), vocabulary.fingerprint)
             name, fingerprint = saved_teacher(arguments.scores)
             name = name or f"whoever made the scores in {public_name(arguments.scores)}"
             about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": data.about}
             enhance(arguments, clips, ontology, scores, about)
 
 
-def score(
-    arguments: argparse.Namespace, clips: TrainingClips, accelerator: Accelerator
-) -> tuple[NpyRows, dict[str, str]]:
+def score(arguments: argparse.Namespace, clips: Clips, accelerator: Accelerator) -> tuple[NpyRows, dict[str, str]]:
     """The teacher's scores, and who the teacher is."""
     teacher, name = AudioTagger.from_pretrained(arguments.model), public_name(arguments.model)
     scores = score_training_clips(
@@ -78,17 +74,16 @@ def score(
 
 
 def enhance(
-    arguments: argparse.Namespace, clips: TrainingClips, ontology: Ontology, scores: NpyRows, about: dict[str, Any]
+    arguments: argparse.Namespace, clips: Clips, ontology: Ontology, scores: NpyRows, about: dict[str, Any]
 ) -> None:
     """Write the label set and its report."""
-    vocabulary, ids = vocabulary_of(clips), clip_ids(clips)
+    vocabulary, ids = clips.vocabulary, clips.ids
     how = {name: getattr(arguments, name) for name in ("threshold", "types", "iterations")}
-    labels = clip_labels(clips)
-    enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids, **how, allow_unscored=True)
+    enhancement = enhance_clip_labels(clips.labels, scores, ontology, vocabulary.mids, **how, allow_unscored=True)
     check_unscored(enhancement.unscored, ids, arguments.on_error == "skip")
     data_dir = Path(arguments.data_dir)
     root = data_dir.parent if data_dir.is_file() else data_dir
-    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
+    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: clips.audio_path(clip, root))
     settings = {name: getattr(arguments, name) for name in ("dataset", "soft", "skip_sources")}
     report = {**provenance(), **about, **settings, **how, **figures}
 

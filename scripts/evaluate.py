@@ -4,7 +4,6 @@ import argparse
 
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
 from psla_hf.data.load import load_test_clips
-from psla_hf.data.schema import targets_of
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.files import write_json
 from psla_hf.inference.tagger import AudioTagger
@@ -25,7 +24,7 @@ def main() -> None:
     tagger = AudioTagger.from_pretrained(arguments.model)
     clips = load_test_clips(**data_choice(arguments), quiet=not accelerator.is_main_process)
     scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, arguments.batch_size)
-    metrics = tagging_metrics(scores, targets_of(clips))
+    metrics = tagging_metrics(scores, clips.labels.multi_hot())
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of {arguments.dataset}")
     if arguments.output:
         write_json({**provenance(), "clips": len(clips), "results": metrics}, arguments.output)

@@ -5,13 +5,14 @@ Started again with the same arguments, it keeps what is finished. `prepare_data.
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 from datasets import Dataset, DatasetDict
 
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
 from psla_hf.data.prepare import prepare, verify
+from psla_hf.data.schema import Clips, as_clips
 from psla_hf.data.shards import ShardedClips, ShardIndex, find_shards, holds_shards
 from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES
 from psla_hf.data.sources.esc import NUM_ESC_FOLDS
@@ -19,7 +20,6 @@ from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES
 from psla_hf.hub.dataset_cards import push
 from psla_hf.labels.vocabulary import Vocabulary
 
-Clips: TypeAlias = Dataset | ShardedClips
 Loader = Callable[[argparse.Namespace], dict[str, Clips]]
 
 
@@ -58,20 +58,21 @@ def shards(arguments: argparse.Namespace) -> dict[str, Clips] | None:
 
 def audioset(arguments: argparse.Namespace) -> dict[str, Clips]:
     files = {"segments": arguments.segments, "vocabulary": arguments.vocabulary}
-    return {arguments.split: cast("Dataset", load_audioset(arguments.data_dir, arguments.split, **files))}
+    return {arguments.split: as_clips(cast("Dataset", load_audioset(arguments.data_dir, arguments.split, **files)))}
 
 
 def fsd50k(arguments: argparse.Namespace) -> dict[str, Clips]:
     options = {"vocabulary": arguments.vocabulary, "incomplete": arguments.on_error}
-    return {arguments.split: cast("Dataset", load_fsd50k(arguments.data_dir, arguments.split, **options))}
+    return {arguments.split: as_clips(cast("Dataset", load_fsd50k(arguments.data_dir, arguments.split, **options)))}
 
 
 def esc(arguments: argparse.Namespace) -> dict[str, Clips]:
-    folds = {}
+    folds: dict[str, Clips] = {}
     for fold in range(1, NUM_ESC_FOLDS + 1):
         options = {"incomplete": arguments.on_error, "quiet": fold > 1}
-        folds[f"fold_{fold}"] = load_esc(arguments.data_dir, fold, arguments.subset, **options)["test"]
-    return cast("dict[str, Clips]", folds)
+        data = cast("DatasetDict", load_esc(arguments.data_dir, fold, arguments.subset, **options))
+        folds[f"fold_{fold}"] = as_clips(data["test"])
+    return folds
 
 
 def own(arguments: argparse.Namespace) -> dict[str, Clips]:
@@ -79,8 +80,8 @@ def own(arguments: argparse.Namespace) -> dict[str, Clips]:
     options = {name: getattr(arguments, name) for name in names}
     data = load_tagging_dataset(arguments.data_dir, incomplete=arguments.on_error, **options)
     if isinstance(data, DatasetDict):
-        return {str(split): clips for split, clips in data.items()}
-    return {arguments.split or "all": cast("Dataset", data)}
+        return {str(split): as_clips(clips) for split, clips in data.items()}
+    return {arguments.split or "all": as_clips(cast("Dataset", data))}
 
 
 SHARD_NAMES = {"audioset": AUDIOSET_SHARD_NAMES, "fsd50k": FSD50K_SHARD_NAMES, "own": None}

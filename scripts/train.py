@@ -6,7 +6,7 @@ from typing import Literal
 
 from psla_hf.commands.arguments import command_line, data_choice, parse_with_recipe
 from psla_hf.data.load import RunData, load_run_data
-from psla_hf.data.schema import class_names
+from psla_hf.enhancement.label_set import LabelSet
 from psla_hf.hub.publish import push_model
 from psla_hf.hub.repository import Repository
 from psla_hf.reports.tables import print_epoch, print_results
@@ -76,7 +76,11 @@ def main() -> None:
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
     quiet = not accelerator.is_main_process
-    data = load_run_data(**data_choice(run), streaming=run.streaming, labels=run.labels, quiet=quiet)
+    data = load_run_data(**data_choice(run), streaming=run.streaming, quiet=quiet)
+    train_clips, facts = data.train, data.about
+    if run.labels:
+        label_set = LabelSet.open(run.labels)
+        train_clips, facts = label_set.apply(train_clips), {**facts, "label_set": label_set.in_figures()}
     if run.dry_run:
         accelerator.print(planned(run, recipe, data, accelerator.num_processes))
         return
@@ -84,7 +88,7 @@ def main() -> None:
         Repository(run.push_to_hub, private=not run.public)  # what is wrong with it is to be told now, not after a week
     trainer = Trainer(
         recipe,
-        data.train,
+        train_clips,
         data.test,
         run.output_dir,
         accelerator,
@@ -97,7 +101,7 @@ def main() -> None:
         keep_epochs=run.keep_epochs,
         resume=run.resume,
         overwrite=run.overwrite,
-        about_data=data.about,
+        about_data=facts,
     )
     accelerator.init_trackers("psla-hf", config={**vars(recipe), "seed": run.seed})
     try:
@@ -116,11 +120,11 @@ def main() -> None:
 def planned(run: RunArguments, recipe: Recipe, data: RunData, num_processes: int) -> Plan:
     return plan(
         recipe,
-        num_train=data.num_train,
+        num_train=len(data.train),
         num_test=len(data.test),
-        num_classes=len(class_names(data.test)),
+        num_classes=len(data.test.vocabulary),
         num_processes=num_processes,
-        train_hours=data.train_hours,
+        train_hours=data.train.hours,
         keep_epochs=run.keep_epochs,
         name=run.title,
     )

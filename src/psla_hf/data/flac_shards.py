@@ -13,13 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
-from datasets import Dataset
 from huggingface_hub.utils.sha import sha_fileobj
 
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.files import put_in_place, write_json
 
-from .shards import ShardedClips
+from .schema import Clips
 
 __all__ = ["ShardJob", "is_unchanged", "make_shard", "read_json"]
 
@@ -50,7 +49,7 @@ class ShardJob:
         drop: Leave out clips that cannot be decoded, instead of raising.
     """
 
-    clips: Dataset | ShardedClips
+    clips: Clips
     folder: Path
     shard: str
     record: Path
