@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from psla_hf.data.schema import check_class_order, class_names
+from psla_hf.data.schema import Clips, as_clips, check_class_order
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -129,7 +129,7 @@ def predict(
 def score_clips(
     model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
     extractor: PslaFeatureExtractor,
-    clips: Dataset,
+    clips: Clips | Dataset,
     accelerator: Accelerator,
     batch_size: int = 16,
 ) -> np.ndarray:
@@ -145,8 +145,9 @@ def score_clips(
     Raises:
         ValueError: The data set's classes, or their order, are not the model's.
     """
-    check_class_order(class_names(clips), model.config.label_names)
-    maker = SampleMaker(len(class_names(clips)), extractor.sampling_rate)
+    clips = as_clips(clips)
+    check_class_order(clips.vocabulary.names, model.config.label_names)
+    maker = SampleMaker(len(clips.vocabulary), extractor.sampling_rate)
     loader = DataLoader(TaggingDataset(clips, maker), batch_size, collate_fn=collate)
     model, loader = accelerator.prepare(model, loader)
     probabilities, _ = predict(model, extractor, loader, accelerator)

@@ -5,9 +5,7 @@ import pytest
 import soundfile
 
 from psla_hf.data.load import load_run_data, load_test_clips
-from psla_hf.data.schema import class_names, vocabulary_of
 from psla_hf.data.toy import make_scenes, scene_ontology
-from psla_hf.data.training_clips import clip_ids, clip_labels
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.label_set import LabelSet, write_label_set
 from psla_hf.files import atomic_folder
@@ -26,13 +24,13 @@ def shards(tmp_path):
 def test_audioset_trains_on_one_list_or_both_and_is_tested_on_eval(shards):
     balanced, full = (load_run_data(f"audioset_{size}", shards, quiet=True) for size in ("balanced", "full"))
     assert (len(balanced.train), len(balanced.test), balanced.validation) == (6, 4, None)
-    assert (full.num_train, len(full.test)) == (11, 4)
+    assert (len(full.train), len(full.test)) == (11, 4)
     assert full.about["unbalanced_train"]["found"] == 5 and full.about["eval"]["missing"] == 0
 
 
 def test_a_stream_is_its_shards(shards):
     data = load_run_data("audioset_full", shards, streaming=True, quiet=True)
-    assert len(data.train.index.files) == 2 and data.num_train == 11
+    assert len(data.train.index.files) == 2 and len(data.train) == 11
     assert data.about["train"]["source"] == "AudioSet balanced_train, unbalanced_train (2 shards, streamed)"
     assert data.about["train"]["found"] == 11 and data.about["eval"]["found"] == 4
 
@@ -49,7 +47,7 @@ def test_own_data_have_the_splits_of_their_table(tmp_path):
     table = "file,labels,split\na.wav,x,train\nb.wav,y,train\nc.wav,x;y,test\nd.wav,y,{}\n"
     (tmp_path / "clips.csv").write_text(table.format("validation"))
     data = load_run_data("own", tmp_path / "clips.csv", quiet=True)
-    assert class_names(data.test) == ["x", "y"]
+    assert data.test.vocabulary.names == ("x", "y")
     assert (len(data.train), len(data.test), len(data.validation)) == (2, 1, 1)
     (tmp_path / "clips.csv").write_text(table.format("test").replace("train", "rest"))
     with pytest.raises(ValueError, match=r"splits train and test in .*clips.csv, found \['rest', 'test'\]"):
@@ -68,9 +66,9 @@ def test_what_cannot_be_is_refused(esc_folder, tmp_path):
 
 
 def test_the_part_to_test_on_is_the_same_by_itself(shards, esc_folder):
-    assert load_test_clips("audioset_full", shards, quiet=True)["id"][:] == [f"scene-2-{i:05d}" for i in range(4)]
+    assert load_test_clips("audioset_full", shards, quiet=True).ids == [f"scene-2-{i:05d}" for i in range(4)]
     whole = load_run_data("esc", esc_folder, fold=3, quiet=True)
-    assert load_test_clips("esc", esc_folder, fold=3, quiet=True)["id"][:] == whole.test["id"][:]
+    assert load_test_clips("esc", esc_folder, fold=3, quiet=True).ids == whole.test.ids
     with pytest.raises(ValueError, match="got 'imagenet'"):
         load_test_clips("imagenet", shards)
 
@@ -87,29 +85,29 @@ def test_own_shards_have_the_splits_of_their_names(tmp_path):
 @pytest.mark.parametrize("streaming", [False, True], ids=["by index", "streamed"])
 def test_clips_to_train_on_get_the_labels_of_a_set_made_for_them(shards, tmp_path, streaming):
     plain = load_run_data("audioset_full", shards, streaming=streaming, quiet=True)
-    ids, given = clip_ids(plain.train), clip_labels(plain.train)
-    vocabulary, ontology = vocabulary_of(plain.test), scene_ontology()
+    ids, given = plain.train.ids, plain.train.labels
+    vocabulary, ontology = plain.test.vocabulary, scene_ontology()
     shuffled = np.random.default_rng(0).permutation(len(ids))
 
-    def save(name: str, order: np.ndarray) -> str:
+    def save(name: str, order: np.ndarray) -> LabelSet:
         labels = given.take(order)
         scores = np.tile(np.linspace(0, 1, len(order))[:, None], len(vocabulary))  # the later ones get labels
         made = enhance_clip_labels(labels, scores, ontology, vocabulary.mids)
         chosen = [ids[row] for row in order]
         with atomic_folder(tmp_path / name) as place:
             write_label_set(place, chosen, made, vocabulary)
-        return str(tmp_path / name)
+        return LabelSet.open(tmp_path / name)
 
-    data = load_run_data("audioset_full", shards, streaming=streaming, labels=save("all", shuffled), quiet=True)
-    label_set = LabelSet.open(tmp_path / "all")
+    label_set = save("all", shuffled)
+    clips = label_set.apply(plain.train)
     place = {name: row for row, name in enumerate(label_set.ids)}
     expected = label_set.enhanced.take(np.array([place[name] for name in ids]))
-    np.testing.assert_array_equal(clip_labels(data.train).values, expected.values)
+    np.testing.assert_array_equal(clips.labels.values, expected.values)
     assert len(expected.values) > len(given.values)
     counts = {"clips": 11, "labels_before": len(given.values), "labels_after": len(expected.values)}
-    assert data.about["label_set"] == {"name": "all", **counts, "soft": False}
+    assert label_set.in_figures() == {"name": "all", **counts, "soft": False}
     if streaming:
-        assert [k for clip in data.train for k in clip["labels"]] == expected.values.tolist()
+        assert [k for clip in clips for k in clip["labels"]] == expected.values.tolist()
 
     with pytest.raises(ValueError, match="1 missing"):
-        load_run_data("audioset_full", shards, streaming=streaming, labels=save("few", shuffled[1:]), quiet=True)
+        save("few", shuffled[1:]).apply(plain.train)

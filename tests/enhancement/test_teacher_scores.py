@@ -12,7 +12,6 @@ from psla_hf.data.load import load_esc
 from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import tagging_features
 from psla_hf.data.shards import ShardedClips, ShardIndex
-from psla_hf.data.training_clips import clip_ids
 from psla_hf.enhancement.scores import IDENTITY
 from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
 from psla_hf.evaluation import score_clips
@@ -65,7 +64,7 @@ def test_shards_are_scored_like_the_clips_they_hold(score, clips, tmp_path):
     prepare(clips, tmp_path / "shards", split="train", clips_per_shard=10, clips_per_row_group=4)
     files = sorted(map(str, (tmp_path / "shards").rglob("*.parquet")))
     sharded = ShardedClips.of(ShardIndex.open(files))
-    assert sorted(clip_ids(sharded)) == sorted(clips["id"][:])
+    assert sorted(sharded.ids) == sorted(clips["id"][:])
     as_dataset = Dataset.from_parquet(files, cache_dir=str(tmp_path / "cache"))
     np.testing.assert_array_equal(score(sharded)[0:24], score(as_dataset, folder=tmp_path / "other")[0:24])
 

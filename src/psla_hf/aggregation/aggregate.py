@@ -12,8 +12,7 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 
-from psla_hf.data.schema import class_names, targets_of
-from psla_hf.data.training_clips import fingerprint
+from psla_hf.data.schema import Clips, as_clips
 from psla_hf.enhancement.scores import open_scores
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 from psla_hf.files import atomic_files, write_json
@@ -51,11 +50,15 @@ class Scorer:
     """
 
     def __init__(
-        self, clips: Dataset, accelerator: Accelerator, batch_size: int = 16, data: Mapping[str, Any] | None = None
+        self,
+        clips: Clips | Dataset,
+        accelerator: Accelerator,
+        batch_size: int = 16,
+        data: Mapping[str, Any] | None = None,
     ):
-        self.clips, self.accelerator, self.batch_size, self.data = clips, accelerator, batch_size, data
-        self.targets = targets_of(clips)
-        self.label_names = class_names(clips)
+        self.clips, self.accelerator, self.batch_size, self.data = as_clips(clips), accelerator, batch_size, data
+        self.targets = self.clips.labels.multi_hot()
+        self.label_names = list(self.clips.vocabulary.names)
 
     def scores(self, tagger: AudioTagger) -> np.ndarray:
         """Probabilities `[N, K]` with the data set's order of classes, which may differ from the tagger's.
@@ -80,7 +83,7 @@ class Scorer:
         return {
             "data": self.data,
             "clips": {"test": len(self.clips)},
-            "clips_fingerprint": fingerprint(self.clips),
+            "clips_fingerprint": self.clips.fingerprint,
             "classes": self.label_names,
         }
 

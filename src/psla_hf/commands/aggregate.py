@@ -125,7 +125,7 @@ def ensemble(
 
             labels = np.load(targets)  # type: ignore[arg-type]  # there is one of the two
             return aggregation.ensemble_of_scores(aggregation.read_scores(scores, labels.shape), labels)
-        saved = aggregation.read_scores(scores, scorer.targets.shape, scorer.clips["id"][:])
+        saved = aggregation.read_scores(scores, scorer.targets.shape, scorer.clips.ids)
         outcome = aggregation.ensemble_of_scores(saved, scorer.targets)
         outcome.about |= scorer.described()
         return outcome

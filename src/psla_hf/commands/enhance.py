@@ -15,7 +15,7 @@ from .arguments import MESSAGES, Data, Messages, Switch, Whole, option, panel
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from psla_hf.data.training_clips import TrainingClips
+    from psla_hf.data.schema import Clips
     from psla_hf.enhancement.scores import NpyRows
     from psla_hf.labels.ontology import Ontology
 
@@ -53,6 +53,11 @@ class Enhancement:
         "mean, median or a percentile such as 25.", "mean"
     )
     types: Types = option("I, II or I,II.", ("I", "II"))
+    soft: Switch = option("An added label's target is the teacher's score, not 1.", False)
+    iterations: Whole = option("Rounds at most; the paper has one.", 1)
+    skip_sources: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
+        "Ids of classes that propose nothing; default for fsd50k: the original's five.", None
+    )
 
 
 @panel("Teacher", 2)
@@ -101,8 +106,6 @@ def enhance(
         messages: How much is said.
     """
     from psla_hf.data.load import load_run_data
-    from psla_hf.data.schema import vocabulary_of
-    from psla_hf.data.training_clips import clip_ids
     from psla_hf.enhancement.algorithm import check_enhancement
     from psla_hf.enhancement.scores import open_scores, saved_teacher
     from psla_hf.files import check_output
@@ -118,7 +121,7 @@ def enhance(
     loaded = load_run_data(**data.choice(), streaming=streaming, quiet=quiet)
     clips = loaded.train
     # What does not fit is to be told before the teacher scores for hours.
-    vocabulary = vocabulary_of(clips)
+    vocabulary = clips.vocabulary
     check_enhancement(ontology, vocabulary, how.types, how.iterations)
 
     if scoring.model:
@@ -130,7 +133,7 @@ def enhance(
         parent = how.output.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
-            scores = open_scores(scoring.scores, clip_ids(clips), len(vocabulary), Path(place), vocabulary.fingerprint)
+            scores = open_scores(scoring.scores, clips.ids, len(vocabulary), Path(place), vocabulary.fingerprint)
             name, fingerprint = saved_teacher(scoring.scores)
             name = name or f"whoever made the scores in {public_name(scoring.scores)}"
             about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": loaded.about}
@@ -147,7 +150,7 @@ def skipped(how: Enhancement, data: Data) -> list[str]:
 
 
 def teachers_scores(
-    scoring: Scoring, output: Path, clips: TrainingClips, accelerator: Accelerator
+    scoring: Scoring, output: Path, clips: Clips, accelerator: Accelerator
 ) -> tuple[NpyRows, dict[str, str]]:
     """The teacher's scores, and who the teacher is."""
     from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
@@ -174,14 +177,12 @@ def write(
     how: Enhancement,
     data: Data,
     scoring: Scoring,
-    clips: TrainingClips,
+    clips: Clips,
     ontology: Ontology,
     scores: NpyRows,
     about: dict[str, Any],
 ) -> None:
     """Write the label set and its report."""
-    from psla_hf.data.schema import vocabulary_of
-    from psla_hf.data.training_clips import audio_path, clip_ids, clip_labels
     from psla_hf.enhancement.algorithm import enhance_clip_labels
     from psla_hf.enhancement.label_set import write_label_set
     from psla_hf.enhancement.report import enhancement_figures, write_report
@@ -190,14 +191,13 @@ def write(
     from psla_hf.provenance import provenance
     from psla_hf.reports.tables import print_figures
 
-    vocabulary, ids = vocabulary_of(clips), clip_ids(clips)
+    vocabulary, ids = clips.vocabulary, clips.ids
     settings = {name: asdict(how)[name] for name in ("threshold", "types", "iterations")}
-    labels = clip_labels(clips)
-    enhancement = enhance_clip_labels(labels, scores, ontology, vocabulary.mids, **settings, allow_unscored=True)
+    enhancement = enhance_clip_labels(clips.labels, scores, ontology, vocabulary.mids, **settings, allow_unscored=True)
     check_unscored(enhancement.unscored, ids, scoring.on_error == "skip")
     data_dir = Path(data.data_dir)
     root = data_dir.parent if data_dir.is_file() else data_dir
-    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: audio_path(clips, clip, root))
+    figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: clips.audio_path(clip, root))
     choice = {"dataset": data.dataset, "soft": how.soft, "skip_sources": skipped(how, data)}
     report = {**provenance(), **about, **choice, **settings, **figures}
     with atomic_folder(how.output, how.overwrite) as folder:

@@ -112,12 +112,12 @@ def train(
     recipe = recipe_with(run.recipe, settings)  # what is wrong with it is said before seconds of imports
 
     from psla_hf.data.load import load_run_data
-    from psla_hf.data.schema import class_names
+    from psla_hf.enhancement.label_set import LabelSet
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
     from psla_hf.reports.tables import print_epoch, print_results
     from psla_hf.training.build import make_accelerator
-    from psla_hf.training.plan import plan
+    from psla_hf.training.plan import Plan
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     named = run.recipe.partition("/")[0]
@@ -130,15 +130,19 @@ def train(
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(machine.cpu, machine.mixed_precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    loaded = load_run_data(**choice, streaming=data.streaming, labels=data.labels, quiet=quiet)
+    loaded = load_run_data(**choice, streaming=data.streaming, quiet=quiet)
+    train_clips, facts = loaded.train, loaded.about
+    if data.labels:
+        label_set = LabelSet.open(data.labels)
+        train_clips, facts = label_set.apply(train_clips), {**facts, "label_set": label_set.in_figures()}
     if run.dry_run:
-        planned = plan(
+        planned = Plan(
             recipe,
-            num_train=loaded.num_train,
+            num_train=len(train_clips),
             num_test=len(loaded.test),
-            num_classes=len(class_names(loaded.test)),
+            num_classes=len(loaded.test.vocabulary),
             num_processes=accelerator.num_processes,
-            train_hours=loaded.train_hours,
+            train_hours=train_clips.hours,
             keep_epochs=run.keep_epochs,
             name=title,
         )
@@ -149,7 +153,7 @@ def train(
         Repository(publishing.push_to_hub, private=not publishing.public)
     trainer = Trainer(
         recipe,
-        loaded.train,
+        train_clips,
         loaded.test,
         run.output_dir,
         accelerator,
@@ -162,7 +166,7 @@ def train(
         keep_epochs=run.keep_epochs,
         resume=run.resume,
         overwrite=run.overwrite,
-        about_data=loaded.about,
+        about_data=facts,
     )
     accelerator.init_trackers("psla-hf", config={**recipe.settings(), "seed": run.seed})
     try:

@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
-from datasets import Dataset
 
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.files import atomic_file, digest, write_json
 
-from .shards import ShardedClips
+from .schema import Clips
 
 __all__ = ["ShardJob", "is_unchanged", "make_shard", "read_json"]
 
@@ -48,7 +47,7 @@ class ShardJob:
         drop: Leave out clips that cannot be decoded, instead of raising.
     """
 
-    clips: Dataset | ShardedClips
+    clips: Clips
     folder: Path
     shard: str
     record: Path

@@ -28,22 +28,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import datasets
-import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
 
 from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES, AUDIOSET_SPLITS, audioset_listing
 from psla_hf.data.sources.esc import NUM_ESC_FOLDS, EscSubset, esc_listing
 from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES, FSD50K_SPLITS, fsd50k_listing
 from psla_hf.data.sources.own import own_listing
-from psla_hf.enhancement.label_set import LabelSet, with_label_set
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 from .listing import ONE_SPLIT, load_clips, load_parts, read_vocabulary
 from .remote import files_version
-from .schema import labels_of, tagging_features, vocabulary_of
+from .schema import Clips, IndexedClips, as_clips, tagging_features, vocabulary_of
 from .shards import ShardedClips, ShardIndex, find_shards, holds_shards, iterate_parquet, iterate_tar
 from .summary import Incomplete, LoadOptions, LoadSummary, report
-from .training_clips import TrainingClips
 
 __all__ = [
     "DATASETS",
@@ -95,9 +92,8 @@ def load_shards(
     how = {"files": list(files), "vocabulary": vocabulary, "split": split}
     clips = _generated(iterate_tar, how, options.streaming, files_version(files))
     if isinstance(clips, Dataset):
-        seconds = clips.select_columns("seconds").with_format("arrow")[:]["seconds"]
-        length = None if seconds.null_count else pc.sum(seconds).as_py()
-        report(_summary(labels_of(clips), vocabulary, length, split, source), files[0], options)
+        indexed = IndexedClips(clips)
+        report(_summary(indexed.labels, vocabulary, indexed.hours, split, source), files[0], options)
     elif not options.quiet:
         print(f"{source}: {len(files)} tars, streamed. A tar has no index, so that its clips are not counted.")
     return clips
@@ -105,7 +101,7 @@ def load_shards(
 
 def shards_summary(index: ShardIndex, split: str, source: str) -> LoadSummary:
     """What parquet shards hold: `source` says which data in words, `split` which part."""
-    return _summary(index.labels, index.vocabulary, index.seconds, split, source)
+    return _summary(index.labels, index.vocabulary, ShardedClips.of(index).hours, split, source)
 
 
 def _generated(
@@ -119,15 +115,15 @@ def _generated(
     return Dataset.from_generator(generator, features=features, gen_kwargs=how, fingerprint=known_by)
 
 
-def _summary(labels: ClipLabels, vocabulary: Vocabulary, seconds: float | None, split: str, source: str) -> LoadSummary:
+def _summary(labels: ClipLabels, vocabulary: Vocabulary, hours: float | None, split: str, source: str) -> LoadSummary:
     return LoadSummary(
         source=source,
         splits={split: len(labels)},
         listed=len(labels),
         class_counts=dict(zip(vocabulary.names, labels.class_counts().tolist(), strict=True)),
         vocabulary=vocabulary.fingerprint,
-        hours=None if seconds is None else seconds / 3600,
-        notes=() if seconds is not None else ("The shards do not say how long their clips are.",),
+        hours=hours,
+        notes=() if hours is not None else ("The shards do not say how long their clips are.",),
     )
 
 
@@ -333,23 +329,10 @@ class RunData:
         about: What each load found, in figures, by part.
     """
 
-    train: TrainingClips
-    test: Dataset
-    validation: Dataset | None = None
+    train: Clips
+    test: Clips
+    validation: Clips | None = None
     about: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def num_train(self) -> int:
-        """Clips to train on."""
-        return len(self.train)
-
-    @property
-    def train_hours(self) -> float | None:
-        """Length of the clips to train on; none where it is not known."""
-        if not isinstance(self.train, Dataset):
-            return None if self.train.index.seconds is None else self.train.index.seconds / 3600
-        seconds = self.train.select_columns("seconds").with_format("arrow")[:]["seconds"]
-        return None if seconds.null_count else pc.sum(seconds).as_py() / 3600
 
 
 def load_run_data(
@@ -361,7 +344,6 @@ def load_run_data(
     vocabulary: str | None = None,
     streaming: bool = False,
     drop_incomplete: bool = False,
-    labels: str | Path | None = None,
     quiet: bool = False,
 ) -> RunData:
     """Load all parts of a data set.
@@ -378,12 +360,11 @@ def load_run_data(
         vocabulary: The classes, where the data do not say; see `data`.
         streaming: Do not load the training clips, stream them: `data_dir` holds parquet shards.
         drop_incomplete: Go on without listed clips that are missing or unreadable (AudioSet always does).
-        labels: A label set, see `LabelSet.open`, whose enhanced labels the clips to train on get.
         quiet: Print no summaries.
 
     Raises:
         FileNotFoundError: Data are missing.
-        ValueError: There is no such data set, it lacks a part, or the label set was made for other clips.
+        ValueError: There is no such data set, or it lacks a part.
     """
     _check_choice(dataset, fold, subset, vocabulary)
     place = hashlib.sha256(str(Path(data_dir).absolute()).encode()).hexdigest()[:8]
@@ -405,13 +386,9 @@ def load_run_data(
     }
     if streaming and not dataset.startswith("audioset"):
         raise ValueError(f"Streaming is for what does not fit: AudioSet's shards. Load {dataset} by index.")
-    label_set = None if labels is None else LabelSet.open(labels)
     data = loaders[dataset]()
     about = {path.stem: _in_figures(path) for path in loaded if path.is_file()}
-    if label_set is None:
-        return replace(data, about=about)
-    about["label_set"] = label_set.in_figures()
-    return replace(data, train=with_label_set(data.train, label_set), about=about)
+    return replace(data, about=about)
 
 
 def load_test_clips(
@@ -423,7 +400,7 @@ def load_test_clips(
     vocabulary: str | None = None,
     drop_incomplete: bool = False,
     quiet: bool = False,
-) -> Dataset:
+) -> Clips:
     """Only the part of a data set that a run is tested on; the arguments are those of `load_run_data`.
 
     Raises:
@@ -437,10 +414,11 @@ def load_test_clips(
     elif dataset == "fsd50k":
         clips = load_fsd50k(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
     elif dataset == "esc":
-        return cast("DatasetDict", load_esc(data_dir, fold, subset, incomplete=incomplete, quiet=quiet))["test"]
+        data = cast("DatasetDict", load_esc(data_dir, fold, subset, incomplete=incomplete, quiet=quiet))
+        return as_clips(data["test"])
     else:
         clips = load_tagging_dataset(data_dir, vocabulary=vocabulary, split="test", incomplete=incomplete, quiet=quiet)
-    return cast("Dataset", clips)
+    return as_clips(cast("Dataset", clips))
 
 
 How = Callable[[str], dict[str, Any]]
@@ -467,14 +445,14 @@ def _audioset(
         index = ShardIndex.open(files, vocabulary_of(test))
         source = f"AudioSet {', '.join(splits)} ({len(files)} shards, streamed)"
         report(shards_summary(index, "train", source), files[0], LoadOptions(**how("train")))
-        return RunData(ShardedClips.of(index), test)
+        return RunData(ShardedClips.of(index), as_clips(test))
     parts = [cast("Dataset", load_audioset(data_dir, split, vocabulary=vocabulary, **how(split))) for split in splits]
-    return RunData(concatenate_datasets(parts) if len(parts) > 1 else parts[0], test)
+    return RunData(as_clips(concatenate_datasets(parts)), as_clips(test))
 
 
 def _fsd50k(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
     train, validation, test = (
-        cast("Dataset", load_fsd50k(data_dir, split, vocabulary=vocabulary, **how(split)))
+        as_clips(cast("Dataset", load_fsd50k(data_dir, split, vocabulary=vocabulary, **how(split))))
         for split in ("train", "val", "eval")
     )
     return RunData(train, test, validation)
@@ -482,13 +460,15 @@ def _fsd50k(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
 
 def _esc(data_dir: str | Path, fold: int, subset: EscSubset | None, how: How) -> RunData:
     data = cast("DatasetDict", load_esc(data_dir, fold, subset, **how("esc")))
-    return RunData(data["train"], data["test"])
+    return RunData(as_clips(data["train"]), as_clips(data["test"]))
 
 
 def _own(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
     if holds_shards(data_dir):
         parts = {
-            split: cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
+            split: as_clips(
+                cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
+            )
             for split in ("train", "test", *_validation_shards(data_dir))
         }
         return RunData(parts.pop("train"), parts.pop("test"), next(iter(parts.values()), None))
@@ -496,7 +476,10 @@ def _own(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
     if not isinstance(data, DatasetDict) or not {"train", "test"} <= set(data):
         found = sorted(data) if isinstance(data, DatasetDict) else "none"
         raise ValueError(f"Expected the splits train and test in {data_dir}, found {found}. Add a column split.")
-    return RunData(data["train"], data["test"], data.get("validation", data.get("val")))
+    validation = data.get("validation", data.get("val"))
+    return RunData(
+        as_clips(data["train"]), as_clips(data["test"]), None if validation is None else as_clips(validation)
+    )
 
 
 def _validation_shards(data_dir: str | Path) -> list[str]:

@@ -24,8 +24,7 @@ from psla_hf.files import clear_unfinished, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .flac_shards import ShardJob, is_unchanged, make_shard, read_json
-from .schema import labels_of, tagging_features, vocabulary_of
-from .shards import ShardedClips
+from .schema import Clips, as_clips, tagging_features
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 
@@ -38,7 +37,7 @@ IN_MANIFEST = ("file", "rows", "row_groups", "bytes", "sha256")  # of each shard
 
 
 def prepare(
-    clips: Dataset | ShardedClips,
+    clips: Clips | Dataset,
     output_dir: str | Path,
     *,
     split: str,
@@ -61,7 +60,7 @@ def prepare(
     new folder. Several splits can be prepared into one folder, one after the other.
 
     Args:
-        clips: N clips with `tagging_features`; `ShardedClips` are read shard by shard, wherever they are.
+        clips: N clips with `tagging_features`; those in shards are read shard by shard, wherever they are.
         output_dir: The folder.
         split: Name of the split: letters, digits and `_`. Clips without a split of their own get it too.
         sampling_rate: Rate of the FLAC files in Hz.
@@ -88,6 +87,7 @@ def prepare(
         raise ValueError(
             f'Expected num_processes of at least 1 and on_error "raise" or "drop", got {num_processes}, {on_error!r}.'
         )
+    clips = as_clips(clips)
     vocabulary, ids = _checked(clips)
     inputs = _fingerprint(clips, ids, vocabulary, settings)
     _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
@@ -149,9 +149,9 @@ class _Settings:
         return [f"{DATA}/{self.split}-{k:05d}-of-{num_shards:05d}.parquet" for k in range(num_shards)]
 
 
-def _checked(clips: Dataset | ShardedClips) -> tuple[Vocabulary, list[str]]:
+def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
     """The classes and ids of clips that can be prepared."""
-    vocabulary = vocabulary_of(clips)
+    vocabulary = clips.vocabulary
     expected = tagging_features(vocabulary)
     if clips.features != expected:
         differ = sorted(name for name in {*clips.features, *expected} if clips.features.get(name) != expected.get(name))
@@ -159,25 +159,17 @@ def _checked(clips: Dataset | ShardedClips) -> tuple[Vocabulary, list[str]]:
             f"Expected the features of psla_hf.data.schema.tagging_features, these columns differ: {differ}. Load the "
             "data with a function of psla_hf.data."
         )
-    ids = _column(clips, "id")
-    twice = [name for name, times in Counter(ids).items() if times > 1 or not name]
-    if twice or not ids:
-        raise ValueError(f"Expected clips with an id each, all different, got {len(ids)} clips, not so: {twice[:5]}.")
-    return vocabulary, ids
+    ids = clips.column("id")
+    wrong = [name for name, times in Counter(ids).items() if times > 1 or not name]
+    if wrong or not ids:
+        raise ValueError(f"Expected clips with an id each, all different, got {len(ids)} clips, not so: {wrong[:5]}.")
+    return vocabulary, [str(name) for name in ids]
 
 
-def _column(clips: Dataset | ShardedClips, name: str) -> list:
-    if isinstance(clips, ShardedClips):
-        return clips.column(name)
-    return clips.select_columns(name).with_format("arrow")[:][name].to_pylist()
-
-
-def _fingerprint(clips: Dataset | ShardedClips, ids: list[str], vocabulary: Vocabulary, settings: _Settings) -> str:
+def _fingerprint(clips: Clips, ids: list[str], vocabulary: Vocabulary, settings: _Settings) -> str:
     """SHA-256 of all that decides what the shards hold, but for the audio."""
-    labels = clips.labels if isinstance(clips, ShardedClips) else labels_of(clips)
-    digest = hashlib.sha256(
-        json.dumps([asdict(settings), vocabulary.fingerprint, ids, _column(clips, "split")]).encode()
-    )
+    labels = clips.labels
+    digest = hashlib.sha256(json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split")]).encode())
     digest.update(labels.values.tobytes())
     digest.update(labels.offsets.tobytes())
     return digest.hexdigest()
@@ -221,23 +213,14 @@ def _shards(output_dir: Path, pattern: str) -> list[str]:
     return sorted(f"{DATA}/{path.name}" for path in (output_dir / DATA).glob(f"{pattern}.parquet"))
 
 
-def _portion(clips: Dataset | ShardedClips, start: int, length: int) -> Dataset | ShardedClips:
-    """The clips of one shard, cheap to send to another process."""
-    if isinstance(clips, ShardedClips):
-        return clips.select(range(start, min(start + length, len(clips))))
-    part = clips.with_format(None).select(range(start, min(start + length, len(clips))))
-    # A table in memory would be pickled whole for every shard; one on disk is pickled as its file's name.
-    return part if clips.cache_files else Dataset.from_dict(part[:], features=clips.features)
-
-
 def _make_shards(
-    clips: Dataset, output_dir: Path, settings: _Settings, inputs: str, num_processes: int, drop: bool
+    clips: Clips, output_dir: Path, settings: _Settings, inputs: str, num_processes: int, drop: bool
 ) -> list[dict]:
     """Make the shards that are not there yet; returns the records of all."""
-    files = settings.files(len(clips))
+    files, numbers = settings.files(len(clips)), range(len(clips))
     jobs = (
         ShardJob(
-            clips=_portion(clips, k * settings.clips_per_shard, settings.clips_per_shard),
+            clips=clips.select(numbers[k * settings.clips_per_shard : (k + 1) * settings.clips_per_shard]),
             folder=output_dir,
             shard=file,
             record=output_dir / PROGRESS / f"{settings.split}-{k:05d}.json",

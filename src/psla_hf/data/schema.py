@@ -1,15 +1,24 @@
-"""The one schema of tagging data: its columns, its classes, its labels. Knows no audio, no sources and no models."""
+"""The one schema of tagging data, and clips in it, by index or in shards. Decodes nothing; knows no sources."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
+from typing_extensions import override
 
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 __all__ = [
+    "Clips",
+    "IndexedClips",
+    "as_clips",
     "check_class_order",
     "class_names",
     "labels_of",
@@ -132,6 +141,170 @@ def with_labels(clips: Dataset, labels: ClipLabels, values: np.ndarray | None = 
         lists = pa.ListArray.from_arrays(pa.array(labels.offsets, pa.int32()), flat)
         rest = rest.add_column(name, lists, feature=features[name])
     return rest.select_columns(list(features))
+
+
+class Clips(ABC):
+    """N clips with `tagging_features`: by index (`IndexedClips`), or in shards (`shards.ShardedClips`).
+
+    Attributes:
+        index: The row groups to stream them from (`shards.ShardIndex`); none for clips by index.
+    """
+
+    index: Any
+
+    @property
+    @abstractmethod
+    def features(self) -> Features:
+        """The columns, see `tagging_features`."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> ClipLabels:
+        """Labels of all clips, read without their audio."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 that changes with the ids or the labels, or with the order of either."""
+
+    @property
+    @abstractmethod
+    def hours(self) -> float | None:
+        """Length of all clips together; none where it is not known."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """N."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The clips in order, audio encoded."""
+
+    @abstractmethod
+    def column(self, name: str) -> list[str | None]:
+        """`id` or `split` of each clip, read without audio; none where the data do not say."""
+
+    @abstractmethod
+    def select(self, rows: range) -> "Clips":
+        """Consecutive clips, cheap to send to another process."""
+
+    @abstractmethod
+    def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "Clips":
+        """The same clips with other labels; neither audio nor files are touched. See the function `with_labels`."""
+
+    @abstractmethod
+    def dataset(self) -> Dataset:
+        """The clips by index; those of shards are read into memory."""
+
+    @abstractmethod
+    def audio_path(self, clip: int, root: str | Path) -> str | None:
+        """The file of a clip by its number: its path inside the folder `root`, else its name; none in shards."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The classes."""
+        return vocabulary_of(self)
+
+    @property
+    def ids(self) -> list[str]:
+        """Id of each clip."""
+        return [str(name) for name in self.column("id")]
+
+
+class IndexedClips(Clips):
+    """The clips of a `datasets.Dataset`.
+
+    Args:
+        dataset: With `tagging_features`.
+
+    Raises:
+        ValueError: It has other features.
+    """
+
+    index = None
+
+    def __init__(self, dataset: Dataset):
+        vocabulary_of(dataset)
+        self._dataset = dataset.with_format(None)
+
+    def __reduce__(self) -> tuple[type["IndexedClips"], tuple[Dataset]]:
+        # A table in memory would be pickled whole, not just these rows; one on disk is pickled as its file's name.
+        on_disk = bool(self._dataset.cache_files)
+        return IndexedClips, (
+            self._dataset if on_disk else Dataset.from_dict(self._dataset[:], features=self.features),
+        )
+
+    @property
+    @override
+    def features(self) -> Features:
+        return self._dataset.features
+
+    @property
+    @override
+    def labels(self) -> ClipLabels:
+        return labels_of(self._dataset)
+
+    @property
+    @override
+    def fingerprint(self) -> str:
+        labels = self.labels
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(labels.values.tobytes())
+        digest.update(labels.offsets.tobytes())
+        if "label_values" in self.features:
+            values = self._arrow("label_values").combine_chunks().flatten()
+            digest.update(values.to_numpy(zero_copy_only=False).tobytes())
+        return digest.hexdigest()
+
+    @property
+    @override
+    def hours(self) -> float | None:
+        seconds = self._arrow("seconds")
+        return None if seconds.null_count else (pc.sum(seconds).as_py() or 0.0) / 3600
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._dataset)
+
+    @override
+    def column(self, name: str) -> list[str | None]:
+        return self._arrow(name).to_pylist()
+
+    @override
+    def select(self, rows: range) -> "IndexedClips":
+        return IndexedClips(self._dataset.select(rows))
+
+    @override
+    def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "IndexedClips":
+        return IndexedClips(with_labels(self._dataset, labels, values))
+
+    @override
+    def dataset(self) -> Dataset:
+        return self._dataset
+
+    def audio_path(self, clip: int, root: str | Path) -> str | None:
+        """The file of a clip by its number: its path inside the folder `root`, else its name.
+
+        Where a table holds the encoded audio itself, it is the name that the table has for it; so is an address.
+        """
+        audio = self._dataset.select_columns("audio")[clip]["audio"]
+        path = audio["path"]
+        inside_table = audio["bytes"] is not None and path is not None and not Path(path).is_absolute()
+        if path is None or inside_table or "://" in path:
+            return path
+        # Not resolved: a link inside the folder is the file's name there.
+        file, folder = (Path(os.path.normpath(Path(part).absolute())) for part in (path, root))
+        return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+    def _arrow(self, name: str) -> pa.ChunkedArray:
+        return self._dataset.select_columns(name).with_format("arrow")[:][name]
+
+
+def as_clips(clips: Dataset | Clips) -> Clips:
+    """Clips as they are, or those of a data set."""
+    return clips if isinstance(clips, Clips) else IndexedClips(clips)
 
 
 def check_class_order(names: Sequence[str], model_names: Sequence[str]) -> None:

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import Features
+from datasets import Dataset, Features
+from typing_extensions import override
 
 from psla_hf.audio import AUDIO_SUFFIXES
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 from .remote import REMOTE, files_version, find_files, open_binary
-from .schema import tagging_features
+from .schema import Clips, tagging_features
 
 __all__ = ["ShardIndex", "ShardedClips", "find_shards", "holds_shards", "iterate_parquet", "iterate_tar"]
 
@@ -159,7 +160,7 @@ class ShardIndex:
 
 
 @dataclass(frozen=True)
-class ShardedClips:
+class ShardedClips(Clips):
     """Some clips of shards, one after the other, read when they are iterated over: a data set without a copy of it.
 
     Attributes:
@@ -188,20 +189,36 @@ class ShardedClips:
             yield from self.index.read(group, rows)
 
     @property
+    @override
     def features(self) -> Features:
-        """The schema."""
         return self.index.features
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with one of the files, see `remote.files_version`, or with a label."""
+        if self._whole:
+            return self.index.version
+        return hashlib.sha256(repr((self.index.version, self.start, self.stop)).encode()).hexdigest()
+
+    @property
+    def hours(self) -> float | None:
+        """Length of all clips of the shards; none where they do not say, or of only some of them."""
+        return self.index.seconds / 3600 if self._whole and self.index.seconds is not None else None
+
+    @property
+    def _whole(self) -> bool:
+        return len(self) == len(self.index.labels)
+
+    @property
+    @override
     def labels(self) -> ClipLabels:
-        """Of these clips."""
         labels = self.index.labels
         begin, end = labels.offsets[[self.start, self.stop]]
         offsets = labels.offsets[self.start : self.stop + 1] - begin
         return ClipLabels(labels.values[begin:end], offsets, labels.num_classes)
 
+    @override
     def column(self, name: str) -> list[str | None]:
-        """`id` or `split` of each clip, read from that column alone; none where the shards have no splits."""
         values: list[str | None] = []
         for file in self.index.files:
             with open_binary(file) as source:
@@ -214,9 +231,20 @@ class ShardedClips:
                     values += [None] * parquet.metadata.num_rows
         return values[self.start : self.stop]
 
+    @override
     def select(self, rows: range) -> "ShardedClips":
-        """A stretch of these clips, numbered from the first of them."""
         return ShardedClips(self.index, self.start + rows.start, self.start + rows.stop)
+
+    def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardedClips":
+        """The same clips with other labels, see `ShardIndex.with_labels`: all clips of the shards, not some."""
+        return ShardedClips.of(self.index.with_labels(labels, values))
+
+    @override
+    def dataset(self) -> Dataset:
+        return Dataset.from_list(list(self), features=self.features)
+
+    def audio_path(self, clip: int, root: str | Path) -> None:
+        """None: the audio has no file of its own."""
 
 
 @lru_cache(maxsize=4)

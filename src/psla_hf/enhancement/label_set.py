@@ -12,9 +12,7 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
-from psla_hf.data.schema import labels_of, vocabulary_of, with_labels
-from psla_hf.data.shards import ShardedClips
-from psla_hf.data.training_clips import TrainingClips, clip_ids
+from psla_hf.data.schema import Clips, as_clips
 from psla_hf.files import write_json
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
 
@@ -26,7 +24,6 @@ __all__ = [
     "VOCABULARY_FILE",
     "LabelSet",
     "label_set_features",
-    "with_label_set",
     "write_label_set",
 ]
 
@@ -133,7 +130,7 @@ class LabelSet:
         """Read a label set.
 
         Args:
-            name: A folder that `scripts/enhance_labels.py` wrote, or a data set repository of the Hub, `owner/name`.
+            name: A folder that `write_label_set` wrote, or a data set repository of the Hub, `owner/name`.
                 `name:config` chooses one of several in a repository, or in a folder of folders.
             config: The same by itself.
 
@@ -218,26 +215,21 @@ class LabelSet:
             )
         return rows
 
-    def labels_for(
-        self, ids: Sequence[str], vocabulary: Vocabulary, original: ClipLabels
-    ) -> tuple[ClipLabels, np.ndarray | None]:
-        """The enhanced labels of some clips in their order, and the target of each where they are soft.
-
-        For what is no `Dataset`, such as shards: the arguments and the errors are those of `check`.
-        """
-        rows = self.check(ids, vocabulary, original)
-        labels = self.enhanced.take(rows)
-        if self.values is None:
-            return labels, None
-        return labels, self.enhanced.matrix(self.values)[rows].data
-
-    def apply(self, clips: Dataset) -> Dataset:
+    def apply(self, clips: Clips | Dataset) -> Clips:
         """The same clips with enhanced labels; where they are soft, with a column `label_values`.
 
+        Args:
+            clips: By index, or all clips of some shards; files stay as they are.
+
         Raises:
-            ValueError: See `check`.
+            ValueError: The label set was made for other clips, see `check`.
         """
-        return with_labels(clips, *self.labels_for(clips["id"][:], vocabulary_of(clips), labels_of(clips)))
+        clips = as_clips(clips)
+        rows = self.check(clips.ids, clips.vocabulary, clips.labels)
+        labels = self.enhanced.take(rows)
+        if self.values is None:
+            return clips.with_labels(labels)
+        return clips.with_labels(labels, self.enhanced.matrix(self.values)[rows].data)
 
     def in_figures(self) -> dict[str, Any]:
         """What a run's results say of it: its name, how many clips and labels it has, and whether they are soft."""
@@ -259,7 +251,7 @@ def _of_hub(name: str, config: str | None) -> Dataset:
     if len(splits) != 1:
         raise ValueError(
             f"Expected one split in a label set, {name} has {sorted(splits)}. Publish label sets with "
-            "scripts/push_to_hub.py."
+            "psla_hf.hub.push_labels."
         )
     return next(iter(splits.values()))
 
@@ -297,15 +289,3 @@ def _added(enhancement: Enhancement, ends: np.ndarray) -> pa.ListArray:
     }
     structures = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
     return pa.ListArray.from_arrays(pa.array(ends - ends[0], pa.int32()), structures)
-
-
-def with_label_set(clips: TrainingClips, label_set: LabelSet) -> TrainingClips:
-    """The same clips with enhanced labels; of shards all clips, and the files stay as they are.
-
-    Raises:
-        ValueError: The label set was made for other clips, see `LabelSet.check`.
-    """
-    if isinstance(clips, Dataset):
-        return label_set.apply(clips)
-    labels, values = label_set.labels_for(clip_ids(clips), vocabulary_of(clips), clips.labels)
-    return ShardedClips.of(clips.index.with_labels(labels, values))

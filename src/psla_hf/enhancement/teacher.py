@@ -12,8 +12,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from psla_hf.data.schema import check_class_order, vocabulary_of
-from psla_hf.data.training_clips import TrainingClips, clip_ids
+from psla_hf.data.schema import Clips, as_clips, check_class_order
 from psla_hf.evaluation import batch_probabilities
 from psla_hf.files import atomic_file, check_identity, digest, write_json
 from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
@@ -39,7 +38,7 @@ def teacher_fingerprint(model: PslaForAudioClassification, extractor: PslaFeatur
 def score_training_clips(
     model: PslaForAudioClassification,
     extractor: PslaFeatureExtractor,
-    clips: TrainingClips,
+    clips: Clips | Dataset,
     folder: str | Path,
     accelerator: Accelerator,
     *,
@@ -77,11 +76,14 @@ def score_training_clips(
             or chunks, in another precision (or in batches of another size, see there); a clip does not decode; or
             scores of one that does are not finite.
     """
-    folder, vocabulary = Path(folder), vocabulary_of(clips)
+    clips = as_clips(clips)
+    folder, vocabulary = Path(folder), clips.vocabulary
     check_class_order(vocabulary.names, model.config.label_names)
     identity = {
         "teacher": teacher_fingerprint(model, extractor),
-        **_identity_of_clips(clips),
+        "clips": ids_fingerprint(clips.ids),
+        "number of clips": len(clips),
+        "vocabulary": vocabulary.fingerprint,
         "clips per chunk": clips_per_chunk,
         "precision": accelerator.mixed_precision,
         **({"batch size": batch_size} if extractor.max_length is None else {}),
@@ -95,16 +97,11 @@ def score_training_clips(
     hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
     with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
         for file in mine:
-            scores = scorer.scores(_as_dataset(clips.select(files[file])), len(vocabulary), progress)
+            scores = scorer.scores(clips.select(files[file]), len(vocabulary), progress)
             with atomic_file(file) as temporary, temporary.open("wb") as stream:
                 np.save(stream, scores)
     accelerator.wait_for_everyone()
     return NpyRows(list(files))
-
-
-def _identity_of_clips(clips: TrainingClips) -> dict[str, Any]:
-    vocabulary = vocabulary_of(clips).fingerprint
-    return {"clips": ids_fingerprint(clip_ids(clips)), "number of clips": len(clips), "vocabulary": vocabulary}
 
 
 class _Scorer:
@@ -124,7 +121,7 @@ class _Scorer:
         self.batch_size, self.num_workers, self.skip = batch_size, num_workers, on_error == "skip"
 
     @torch.inference_mode()
-    def scores(self, clips: Dataset, num_classes: int, progress: tqdm) -> np.ndarray:
+    def scores(self, clips: Clips, num_classes: int, progress: tqdm) -> np.ndarray:
         """Float16 `[n, K]`, NaN for a clip that did not decode."""
         data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
         parts = []
@@ -150,7 +147,7 @@ class _Scorer:
 class _Clips(TaggingDataset):
     """Clips as they are; one that does not decode is a short silence that says so, if it may be skipped."""
 
-    def __init__(self, clips: Dataset, maker: SampleMaker, skip: bool):
+    def __init__(self, clips: Clips, maker: SampleMaker, skip: bool):
         super().__init__(clips, maker)
         self.skip = skip
 
@@ -174,8 +171,3 @@ def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accele
     if accelerator.is_main_process and not path.is_file():
         write_json(identity | notes, path)
     accelerator.wait_for_everyone()
-
-
-def _as_dataset(clips: TrainingClips) -> Dataset:
-    """Clips by index."""
-    return clips if isinstance(clips, Dataset) else Dataset.from_list(list(clips), features=clips.features)

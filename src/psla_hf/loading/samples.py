@@ -13,7 +13,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from psla_hf.audio import is_cut_short, read_audio
-from psla_hf.data.schema import vocabulary_of
+from psla_hf.data.schema import Clips, as_clips
 
 from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
 
@@ -259,15 +259,16 @@ class TaggingDataset(torch.utils.data.Dataset):
     training sample; a second clip for mixup is drawn uniformly, and everything random follows from the seed.
 
     Args:
-        clips: A data set with `schema.tagging_features`.
+        clips: With `schema.tagging_features`; those in shards are read into memory.
         maker: What makes samples of them.
         weights: `[N]`, the law by which a clip is redrawn; `None` for uniformly.
     """
 
-    def __init__(self, clips: Dataset, maker: SampleMaker, weights: np.ndarray | None = None):
-        if maker.num_classes != len(vocabulary_of(clips)):
-            raise ValueError(f"Expected a data set of {maker.num_classes} classes, got {len(vocabulary_of(clips))}.")
-        self.clips = clips
+    def __init__(self, clips: Clips | Dataset, maker: SampleMaker, weights: np.ndarray | None = None):
+        clips = as_clips(clips)
+        if maker.num_classes != len(clips.vocabulary):
+            raise ValueError(f"Expected a data set of {maker.num_classes} classes, got {len(clips.vocabulary)}.")
+        self.clips = clips.dataset()
         self.maker = maker
         self._law = None if weights is None else np.cumsum(weights) / np.sum(weights)
 

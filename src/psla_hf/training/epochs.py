@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from psla_hf.data.schema import labels_of
-from psla_hf.data.training_clips import TrainingClips
+from psla_hf.data.schema import Clips
 from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.stream import TaggingStream
@@ -22,7 +20,7 @@ __all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs
 
 def open_epochs(
     recipe: Recipe,
-    clips: TrainingClips,
+    clips: Clips,
     maker: SampleMaker,
     accelerator: Accelerator,
     *,
@@ -40,8 +38,8 @@ def open_epochs(
         num_workers: Processes that decode, for each training process; 0 decodes in this one.
     """
     rank, processes = accelerator.process_index, accelerator.num_processes
-    if isinstance(clips, Dataset):
-        weights = balanced_weights(labels_of(clips)) if recipe.input.balanced_sampling else None
+    if clips.index is None:
+        weights = balanced_weights(clips.labels) if recipe.input.balanced_sampling else None
         sampler = EpochSampler(len(clips), seed, weights, recipe.input.batch_size)
         batch_size = recipe.input.batch_size // recipe.input.gradient_accumulation
         return IndexedEpochs(TaggingDataset(clips, maker, weights), sampler, batch_size, rank, processes, num_workers)

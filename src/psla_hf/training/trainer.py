@@ -1,5 +1,6 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -18,8 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from psla_hf.data.schema import class_names
-from psla_hf.data.training_clips import TrainingClips, fingerprint
+from psla_hf.data.schema import Clips, as_clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
 from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
 from psla_hf.loading.samples import Batch, OnError, SampleMaker, TaggingDataset, collate
@@ -75,12 +75,12 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        train_clips: TrainingClips,
-        test_clips: Dataset,
+        train_clips: Clips | Dataset,
+        test_clips: Clips | Dataset,
         output_dir: str | Path,
         accelerator: Accelerator,
         *,
-        validation_clips: Dataset | None = None,
+        validation_clips: Clips | Dataset | None = None,
         seed: int = 0,
         num_workers: int = 0,
         on_error: OnError = "raise",
@@ -94,7 +94,9 @@ class Trainer:
         self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
         self.num_workers, self.checkpoint_every, self.keep_epochs = num_workers, checkpoint_every, keep_epochs
         self.about_data, self.tolerated_share = about_data, tolerated_share
-        names = class_names(test_clips)
+        train_clips, test_clips = as_clips(train_clips), as_clips(test_clips)
+        validation_clips = None if validation_clips is None else as_clips(validation_clips)
+        names = list(test_clips.vocabulary.names)
         self._check(train_clips, test_clips, validation_clips)
         self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
         self.extractor = PslaFeatureExtractor(max_length=recipe.input.max_length)
@@ -114,20 +116,20 @@ class Trainer:
         if resume and self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log()
 
-    def _check(self, train_clips: TrainingClips, test_clips: Dataset, validation_clips: Dataset | None) -> None:
+    def _check(self, train_clips: Clips, test_clips: Clips, validation_clips: Clips | None) -> None:
         """Refuse data and settings that do not go together."""
         recipe = self.recipe
         for what, clips in (("train", train_clips), ("validate", validation_clips)):
-            if clips is not None and class_names(clips) != class_names(test_clips):
+            if clips is not None and clips.vocabulary.names != test_clips.vocabulary.names:
                 raise ValueError(
-                    f"Expected the same classes to {what} and to test on, got {class_names(clips)} and "
-                    f"{class_names(test_clips)}."
+                    f"Expected the same classes to {what} and to test on, got {list(clips.vocabulary.names)} and "
+                    f"{list(test_clips.vocabulary.names)}."
                 )
         if recipe.aggregation.report == "best_on_validation" and validation_clips is None:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
         recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
-    def _evaluation_loader(self, clips: Dataset, maker: SampleMaker) -> DataLoader:
+    def _evaluation_loader(self, clips: Clips, maker: SampleMaker) -> DataLoader:
         """Batches of all processes together, each clip once."""
         batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
         dataset = TaggingDataset(clips, maker)
@@ -354,7 +356,7 @@ class Trainer:
             "mixed_precision": self.accelerator.mixed_precision,
             "clips": self.counts,
             "data": self.about_data,
-            "classes": class_names(self.test_clips),
+            "classes": list(self.test_clips.vocabulary.names),
             "identity": self.state.identity,
             "epochs": self.state.rows,
             "results": results,
@@ -363,16 +365,16 @@ class Trainer:
     def _save_state(self, folder: str, keep: int = 2) -> None:
         self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
 
-    def _identity(self, train_clips: TrainingClips) -> dict[str, Any]:
+    def _identity(self, train_clips: Clips) -> dict[str, Any]:
         """What must be the same for a resumed run to end as an uninterrupted one."""
-        streamed = not isinstance(train_clips, Dataset)
+        streamed = train_clips.index is not None
         clips = (train_clips, self.test_clips, self.validation_clips)
         return {
             **{f"recipe.{name}": value for name, value in self.recipe.settings().items()},
             "seed": self.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
-            "data": [fingerprint(part) for part in clips],
+            "data": [hashlib.sha256().hexdigest() if part is None else part.fingerprint for part in clips],
             "workers": self.num_workers if streamed else "any",
         }
 
