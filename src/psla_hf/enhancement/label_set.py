@@ -17,6 +17,7 @@ from psla_hf.data.shards import ShardedClips
 from psla_hf.data.training_clips import TrainingClips, clip_ids
 from psla_hf.files import write_json
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids, stretches
+from psla_hf.places import local_path
 
 from .algorithm import RELATION_NAMES, Enhancement, check_probabilities
 
@@ -144,13 +145,9 @@ class LabelSet:
         name = str(name)
         if config is None and not Path(name).exists() and ":" in name:
             name, _, config = name.rpartition(":")
-        folder = Path(name) / (config or "")
-        if Path(name).is_dir():
-            return cls._of_folder(folder)
-        if Path(name).is_absolute() or name.count("/") != 1:
-            raise FileNotFoundError(
-                f"Expected a label set's folder or a repository OWNER/NAME or OWNER/NAME:CONFIG, there is no {name}."
-            )
+        path = local_path(name, "a label set's folder or a repository OWNER/NAME or OWNER/NAME:CONFIG")
+        if path is not None:
+            return cls._of_folder(path / (config or ""))
         clips = _of_hub(name, config)
         columns = [column for column in COLUMNS if column in clips.features]
         table = clips.select_columns(columns).with_format("arrow")[:]
