@@ -1,5 +1,6 @@
 """Bring the figures in the documents up to date with the result files: python scripts/update_documents.py."""
 
+import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -148,6 +149,7 @@ def updated(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, parts in DOCUMENTS.items():
         path = ROOT / name
         path.write_text(updated(path.read_text(encoding="utf-8"), parts), encoding="utf-8")

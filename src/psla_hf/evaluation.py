@@ -10,13 +10,13 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from psla_hf.data.schema import Clips, as_clips, check_class_order
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
+from psla_hf.progress import progress
 
 __all__ = ["batch_probabilities", "class_metrics", "predict", "score_clips", "tagging_metrics"]
 
@@ -116,8 +116,8 @@ def predict(
     """
     model.eval()
     probabilities, targets = [], []
-    hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
-    for batch in tqdm(batches, "evaluating", unit="batch", leave=False, disable=hidden):
+    quiet = not accelerator.is_local_main_process
+    for batch in progress(batches, "evaluating", unit="batch", leave=False, quiet=quiet):
         before_batch()
         scores = batch_probabilities(model, extractor, batch)
         gathered, wanted = accelerator.gather_for_metrics((scores, batch.labels))

@@ -265,7 +265,7 @@ def test_the_curve_is_that_of_averages_over_the_last_epochs(zoo, scorer, tmp_pat
     last_two = list(epochs.values())[1:]
     assert rows[1]["averaged"] == pytest.approx(average(last_two, scorer).metrics)
     assert rows[2]["averaged"] == rows[2]["ensemble"] == rows[2]["single"]
-    with pytest.raises(FileNotFoundError, match="--keep-epochs"):
+    with pytest.raises(FileNotFoundError, match="keep_epochs=True"):
         kept_epochs(zoo)
 
 

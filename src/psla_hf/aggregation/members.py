@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClas
 
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.modeling_psla import check_fit
+from psla_hf.places import local_path
 from psla_hf.training.run_folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE
 
 __all__ = ["Alike", "Member", "find_members", "kept_epochs"]
@@ -102,12 +103,13 @@ class Member:
         return {key: content[key] for key in ORIGIN if key in content}
 
     def _results_file(self) -> Path | None:
-        if not Path(self.place).exists():
+        path = local_path(self.place, "a saved model")
+        if path is None:
             try:
                 return Path(hf_hub_download(self.place, RESULTS_FILE))
             except EntryNotFoundError:  # not there, or not in the cache where the Hub is out of reach
                 return None
-        folder = Path(self.place).resolve()
+        folder = path.resolve()
         folders = [folder]
         if folder.name == LAST_EPOCH:
             folders.append(folder.parent)
@@ -125,13 +127,13 @@ def find_members(words: Sequence[str]) -> list[Member]:
 
     Raises:
         FileNotFoundError: There is no such thing.
-        ValueError: It is a file of another kind, or a member is named twice.
+        ValueError: It is a file of another kind, or a member is named more than once.
     """
     members = [member for word in words for member in _named(word)]
     places = [member.path.resolve() for member in members]
-    twice = {member.name for member, place in zip(members, places, strict=True) if places.count(place) > 1}
-    if twice:
-        raise ValueError(f"Expected every member once, these are named more than once: {sorted(twice)}.")
+    duplicates = {member.name for member, place in zip(members, places, strict=True) if places.count(place) > 1}
+    if duplicates:
+        raise ValueError(f"Expected every member once, these are named more than once: {sorted(duplicates)}.")
     while len({member.name for member in members}) < len(members):  # such as run1/epochs/020 and run2/epochs/020
         members = [replace(member, tail=member.tail + 1) for member in members]
     return members
@@ -145,24 +147,25 @@ def _named(word: str) -> list[Member]:
         if path.suffix != WEIGHTS_SUFFIX:
             raise ValueError(
                 f"Expected a file of weights ({WEIGHTS_SUFFIX}), got {path}. Convert an original checkpoint with "
-                "scripts/convert_checkpoint.py first."
+                "psla_hf.models.weights.convert_psla_checkpoint first."
             )
         if not (path.parent / CONFIG_FILE).is_file():
             raise FileNotFoundError(f"Expected the model's {CONFIG_FILE} beside {path}: it says what the weights are.")
         return [Member(str(path.parent), None if path.name == WEIGHTS_FILE else path)]
     if glob.has_magic(word):
-        found = [Path(match) for match in sorted(glob.glob(word))]  # noqa: PTH207 - Path.glob takes no absolute pattern
-        usable = [p for p in found if (p / CONFIG_FILE).is_file() or (p.is_file() and p.suffix == WEIGHTS_SUFFIX)]
+        matches = [Path(match) for match in sorted(glob.glob(word))]  # noqa: PTH207 - Path.glob: no absolute pattern
+        usable = [p for p in matches if (p / CONFIG_FILE).is_file() or (p.is_file() and p.suffix == WEIGHTS_SUFFIX)]
         if not usable:
-            raise FileNotFoundError(f"Expected {word} to match saved models, it matches {len(found)} other things.")
+            raise FileNotFoundError(f"Expected {word} to match saved models, it matches {len(matches)} other things.")
         return [member for match in usable for member in _named(str(match))]
-    if path.exists() or path.is_absolute() or word.count("/") != 1:
-        raise FileNotFoundError(f"Expected a saved model ({CONFIG_FILE}), a {WEIGHTS_SUFFIX} file or a Hub id: {word}.")
+    what = f"a saved model ({CONFIG_FILE}), a {WEIGHTS_SUFFIX} file or a Hub id"
+    if local_path(word, what) is not None:
+        raise FileNotFoundError(f"Expected {what}, {word} is none of them.")
     return [Member(word)]
 
 
 def kept_epochs(run_dir: str | Path) -> dict[int, Member]:
-    """The models that `scripts/train.py --keep-epochs` has kept, by epoch.
+    """The models of single epochs that a run of training with `keep_epochs` has kept, by epoch.
 
     Raises:
         FileNotFoundError: There are none.
@@ -170,7 +173,7 @@ def kept_epochs(run_dir: str | Path) -> dict[int, Member]:
     folders = sorted((Path(run_dir) / EPOCHS).glob("[0-9]*"), key=lambda folder: int(folder.name))
     if not folders:
         raise FileNotFoundError(
-            f"Expected the models of single epochs in {run_dir}/{EPOCHS}. Train with --keep-epochs."
+            f"Expected the models of single epochs in {run_dir}/{EPOCHS}. Train with keep_epochs=True."
         )
     return {int(folder.name): Member(str(folder)) for folder in folders}
 
@@ -199,8 +202,8 @@ class Alike:
         first, expected = self._first
         differ = [what for what in expected if described[what] != expected[what]]
         if differ:
-            said = "; ".join(_difference(what, expected[what], described[what]) for what in differ)
-            raise ValueError(f"Expected members that are alike; {name} differs from {first}: {said}.")
+            differences = "; ".join(_difference(what, expected[what], described[what]) for what in differ)
+            raise ValueError(f"Expected members that are alike; {name} differs from {first}: {differences}.")
 
     def _described(self, tagger: AudioTagger) -> dict[str, Any]:
         config = tagger.model.config
@@ -212,10 +215,10 @@ class Alike:
         return described
 
 
-def _difference(what: str, expected: Any, found: Any) -> str:
-    if isinstance(expected, list) and isinstance(found, list):
-        if len(expected) != len(found):
-            return f"{what} are {len(found)} instead of {len(expected)}"
-        place = next(k for k, pair in enumerate(zip(expected, found, strict=True)) if pair[0] != pair[1])
-        return f"{what}, number {place} is {found[place]!r} instead of {expected[place]!r}"
-    return f"{what} is {found!r} instead of {expected!r}"
+def _difference(what: str, expected: Any, actual: Any) -> str:
+    if isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            return f"{what} are {len(actual)} instead of {len(expected)}"
+        place = next(k for k, pair in enumerate(zip(expected, actual, strict=True)) if pair[0] != pair[1])
+        return f"{what}, number {place} is {actual[place]!r} instead of {expected[place]!r}"
+    return f"{what} is {actual!r} instead of {expected!r}"

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
-from tqdm import tqdm
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.progress import progress
 
 from .schema import tagging_features
 from .summary import LoadOptions, LoadSummary, report
@@ -220,12 +220,11 @@ def _with_seconds(clips: pa.Table, quiet: bool) -> tuple[pa.Table, dict[str, str
     paths = clips["path"].to_pylist()
     tasks = [paths[i : i + HEADERS_PER_TASK] for i in range(0, len(paths), HEADERS_PER_TASK)]
     found: list[float | str] = []
-    # Without a value, tqdm is silent where nobody watches a terminal.
-    progress = tqdm(total=len(paths), desc="headers", unit="clip", disable=quiet or None)
-    with progress, ThreadPoolExecutor(HEADER_THREADS) as pool:
+    bar = progress(total=len(paths), desc="headers", unit="clip", quiet=quiet)
+    with bar, ThreadPoolExecutor(HEADER_THREADS) as pool:
         for of_task in pool.map(_seconds_or_reasons, tasks):
             found += of_task
-            progress.update(len(of_task))
+            bar.update(len(of_task))
     seconds = pa.array([None if isinstance(value, str) else value for value in found], pa.float32())
     reasons = {
         clip: value for clip, value in zip(clips["id"].to_pylist(), found, strict=True) if isinstance(value, str)

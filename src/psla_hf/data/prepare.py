@@ -18,10 +18,10 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
-from tqdm.auto import tqdm
 
 from psla_hf.files import clear_unfinished, write_json
 from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.progress import progress
 
 from .flac_shards import ShardJob, is_unchanged, make_shard, read_json
 from .schema import Clips, as_clips, tagging_features
@@ -234,8 +234,7 @@ def _make_shards(
     )
     num_processes = min(num_processes, len(files))
     made = map(make_shard, jobs) if num_processes == 1 else _make_in_processes(jobs, num_processes)
-    # disable=None: shown on a terminal only.
-    return list(tqdm(made, f"preparing {settings.split}", len(files), unit="shard", disable=None))
+    return list(progress(made, f"preparing {settings.split}", total=len(files), unit="shard"))
 
 
 def _make_in_processes(jobs: Iterator[ShardJob], num_processes: int) -> Iterator[dict]:

@@ -15,6 +15,7 @@ from datasets.exceptions import DatasetNotFoundError
 from psla_hf.data.schema import Clips, as_clips
 from psla_hf.files import write_json
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
+from psla_hf.places import local_path
 
 from .algorithm import RELATION_NAMES, Enhancement, check_probabilities
 
@@ -141,13 +142,9 @@ class LabelSet:
         name = str(name)
         if config is None and not Path(name).exists() and ":" in name:
             name, _, config = name.rpartition(":")
-        folder = Path(name) / (config or "")
-        if Path(name).is_dir():
-            return cls._of_folder(folder)
-        if Path(name).is_absolute() or name.count("/") != 1:
-            raise FileNotFoundError(
-                f"Expected a label set's folder or a repository OWNER/NAME or OWNER/NAME:CONFIG, there is no {name}."
-            )
+        path = local_path(name, "a label set's folder or a repository OWNER/NAME or OWNER/NAME:CONFIG")
+        if path is not None:
+            return cls._of_folder(path / (config or ""))
         clips = _of_hub(name, config)
         columns = [column for column in COLUMNS if column in clips.features]
         table = clips.select_columns(columns).with_format("arrow")[:]

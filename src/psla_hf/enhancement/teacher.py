@@ -18,6 +18,7 @@ from psla_hf.files import atomic_file, check_identity, digest, write_json
 from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.progress import progress
 
 from .scores import IDENTITY, NpyRows, chunk_files, ids_fingerprint
 
@@ -94,10 +95,10 @@ def score_training_clips(
     accelerator.wait_for_everyone()  # nobody writes while another still looks what is missing
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     scorer = _Scorer(model, extractor, accelerator, batch_size, num_workers, on_error)
-    hidden = None if accelerator.is_local_main_process else True  # None: shown on a terminal only
-    with tqdm(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", disable=hidden) as progress:
+    quiet = not accelerator.is_local_main_process
+    with progress(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", quiet=quiet) as bar:
         for file in mine:
-            scores = scorer.scores(clips.select(files[file]), len(vocabulary), progress)
+            scores = scorer.scores(clips.select(files[file]), len(vocabulary), bar)
             with atomic_file(file) as temporary, temporary.open("wb") as stream:
                 np.save(stream, scores)
     accelerator.wait_for_everyone()
@@ -121,7 +122,7 @@ class _Scorer:
         self.batch_size, self.num_workers, self.skip = batch_size, num_workers, on_error == "skip"
 
     @torch.inference_mode()
-    def scores(self, clips: Clips, num_classes: int, progress: tqdm) -> np.ndarray:
+    def scores(self, clips: Clips, num_classes: int, bar: tqdm) -> np.ndarray:
         """Float16 `[n, K]`, NaN for a clip that did not decode."""
         data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
         parts = []
@@ -140,7 +141,7 @@ class _Scorer:
                 )
             scores[silent] = np.nan
             parts.append(scores)
-            progress.update(len(scores))
+            bar.update(len(scores))
         return np.concatenate(parts)
 
 

@@ -66,7 +66,7 @@ def push_model(
     The card is written into the folder as `README.md`, from `results.json` and the templates, over one that is there.
 
     Args:
-        folder: What `scripts/train.py` left (the averaged model, or its `last_epoch`) or `scripts/aggregate.py` made.
+        folder: What a training run left (the averaged model, or its `last_epoch`) or `save_aggregate` wrote.
         repo_id: Such as `user/name`; made if it does not exist.
         private: Only you and your organisation can see it. A repository that is public already is then refused.
         revision: The branch; made if it does not exist. By default `main`.
@@ -114,7 +114,7 @@ def push_labels(
     The repository then has these configurations and no others.
 
     Args:
-        folders: A folder that `scripts/enhance_labels.py` wrote for each configuration, such as `mean` and `25P`.
+        folders: A label set's folder, with its report, for each configuration, such as `mean` and `25P`.
         repo_id: Such as `user/name`; made if it does not exist.
         license: Of the labels, as the Hub names it, such as `cc-by-4.0`.
         teacher: What to call the teacher, for example by its Hub id; by default as the reports do.

@@ -106,7 +106,7 @@ class Repository:
         check_repo_id(repo_id)
         self.repo_type, self.api = repo_type, api or HfApi()
         with self._explained(f"open the repository {repo_id}", "Nothing was uploaded."):
-            url = _patiently(lambda: self.api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
+            url = _retrying(lambda: self.api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
             self.url, self.repo_id = str(url), url.repo_id
             public = not self.api.repo_info(self.repo_id, repo_type=repo_type).private
         if private and public:
@@ -173,7 +173,7 @@ class Repository:
             )
             # A commit whose answer was lost is found there by the next try, which then has nothing to commit; a pull
             # request is not.
-            done = commit() if create_pr else _patiently(commit)
+            done = commit() if create_pr else _retrying(commit)
         return Publication.of(self.url, files, done)
 
     def fill_in_parts(self, folder: str | Path, patterns: Sequence[str], message: str) -> None:
@@ -223,18 +223,18 @@ class Repository:
         except (HTTPError, OSError, RuntimeError) as error:  # huggingface_hub wraps an upload's in a RuntimeError
             cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
             status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
-            said, token = " ".join(f"{type(cause).__name__}: {cause}".split()), self._token()
-            shown = said.replace(token, "(the token)") if token else said
+            answer, token = " ".join(f"{type(cause).__name__}: {cause}".split()), self._token()
+            shown = answer.replace(token, "(the token)") if token else answer
             message = f"Could not {what}. {state} {WHAT_TO_DO.get(status or 0, '')} The Hub said: {shown}"
             # The cause goes along for `python -X dev`, unless it repeats the token.
-            raise PublishError(" ".join(message.split())) from (cause if shown == said else None)
+            raise PublishError(" ".join(message.split())) from (cause if shown == answer else None)
 
 
 def _additions(files: Contents) -> list[CommitOperationAdd]:
     return [CommitOperationAdd(path, content) for path, content in files.items()]
 
 
-def _patiently(call: Callable[[], Answer]) -> Answer:
+def _retrying(call: Callable[[], Answer]) -> Answer:
     """Call again, after growing waits, as long as the Hub or the network has a passing trouble."""
     for wait in RETRY_WAITS:
         try:

@@ -12,6 +12,7 @@ from psla_hf.audio import decode_audio, to_mono_at_rate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, unpack_sound
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
+from psla_hf.places import local_path
 
 __all__ = ["AudioTagger"]
 
@@ -54,16 +55,14 @@ class AudioTagger:
         """Load a tagger from a directory or from the Hub.
 
         Raises:
-            FileNotFoundError: A path is given and holds no model.
+            FileNotFoundError: A path is given (`local_path` says when) and holds no model.
         """
-        path = Path(name_or_path)
-        looks_like_path = path.is_absolute() or path.exists() or str(name_or_path).count("/") != 1
-        if looks_like_path and not (path / "config.json").is_file():
-            raise FileNotFoundError(f"Expected a saved model (config.json) in {path}. Train one with scripts/train.py.")
+        path = local_path(name_or_path, "a saved model")
+        if path is not None and not (path / "config.json").is_file():
+            raise FileNotFoundError(f"Expected a saved model (config.json) in {path}, a folder of save_pretrained.")
+        place = path or name_or_path
         return cls(
-            AutoModelForAudioClassification.from_pretrained(name_or_path),
-            AutoFeatureExtractor.from_pretrained(name_or_path),
-            device,
+            AutoModelForAudioClassification.from_pretrained(place), AutoFeatureExtractor.from_pretrained(place), device
         )
 
     @overload

@@ -180,8 +180,10 @@ def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], what: st
         "of another shape": {name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape},
     }
     if any(problems.values()):
-        said = "; ".join(f"{len(names)} {problem} {sorted(names)[:5]}" for problem, names in problems.items() if names)
-        raise ValueError(f"Expected {what} to fit the model: {said}.")
+        listed = "; ".join(
+            f"{len(names)} {problem} {sorted(names)[:5]}" for problem, names in problems.items() if names
+        )
+        raise ValueError(f"Expected {what} to fit the model: {listed}.")
 
 
 def make_backbone(config: PslaConfig) -> nn.Module:
@@ -345,11 +347,43 @@ def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
     return PslaLinearPooling(in_features, num_labels)
 
 
-class PslaForAudioClassification(PslaPreTrainedModel):
-    """A PSLA tagger: `PslaModel` and a pooling head whose sigmoid is the clip's probability per class."""
+class PslaTagging(PslaPreTrainedModel):
+    """The forward pass of single taggers and of ensembles: from the probabilities of `pool` to logits and loss."""
 
     # Trainer must not rescale the loss for gradient accumulation: it is a mean over clips and classes already.
     accepts_loss_kwargs = False
+
+    def forward(
+        self,
+        input_values: Tensor,
+        labels: Tensor | None = None,
+        output_frame_scores: bool = False,
+        return_dict: bool | None = None,
+    ) -> PslaAudioClassifierOutput | tuple:
+        """Tag spectrograms.
+
+        Args:
+            input_values: `[B, frames, F]` from `PslaFeatureExtractor`.
+            labels: By `config.problem_type`: probabilities `[B, K]` in [0, 1] (multi-label, the default; soft labels
+                welcome), class indices `[B]` or soft labels `[B, K]` (single-label), or targets `[B, K]` or `[B]`
+                (regression).
+            output_frame_scores: Also return scores per frame, their attention and their times.
+            return_dict: `False` gives a tuple.
+
+        Raises:
+            ValueError: Scores per frame are asked for, and a linear pooling has none.
+        """
+        pooled = self.pool(input_values, per_frame=output_frame_scores)
+        output = classifier_output(pooled, input_values.shape[1], labels, self.config.problem_type)
+        return output.to_tuple() if return_dict is False else output
+
+    def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
+        """The probabilities before the clamp that `forward` makes its output of."""
+        raise NotImplementedError
+
+
+class PslaForAudioClassification(PslaTagging):
+    """A PSLA tagger: `PslaModel` and a pooling head whose sigmoid is the clip's probability per class."""
 
     def __init__(self, config: PslaConfig):
         super().__init__(config)
@@ -372,29 +406,8 @@ class PslaForAudioClassification(PslaPreTrainedModel):
         model.psla.load_backbone(weights, first_convolution)
         return model
 
-    def forward(
-        self,
-        input_values: Tensor,
-        labels: Tensor | None = None,
-        output_frame_scores: bool = False,
-        return_dict: bool | None = None,
-    ) -> PslaAudioClassifierOutput | tuple:
-        """Tag spectrograms.
-
-        Args:
-            input_values: `[B, frames, F]` from `PslaFeatureExtractor`.
-            labels: By `config.problem_type`: probabilities `[B, K]` in [0, 1] (multi-label, the default; soft labels
-                welcome), class indices `[B]` or soft labels `[B, K]` (single-label), or targets `[B, K]` or `[B]`
-                (regression).
-            output_frame_scores: Also return scores per frame, their attention and their times.
-            return_dict: `False` gives a tuple.
-        """
-        pooled = self.pool(input_values, per_frame=output_frame_scores)
-        output = classifier_output(pooled, input_values.shape[1], labels, self.config.problem_type)
-        return output.to_tuple() if return_dict is False else output
-
     def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
-        """The probabilities before the clamp that `forward` makes its output of."""
+        """The head's probabilities."""
         return self.pooling(self.psla(input_values).last_hidden_state, per_frame=per_frame)
 
 

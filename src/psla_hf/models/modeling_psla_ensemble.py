@@ -12,11 +12,10 @@ from .configuration_psla import PslaEnsembleConfig
 from .modeling_psla import (
     EPSILON,
     Pooled,
-    PslaAudioClassifierOutput,
     PslaForAudioClassification,
     PslaModel,
     PslaPreTrainedModel,
-    classifier_output,
+    PslaTagging,
 )
 
 __all__ = ["PslaEnsembleForAudioClassification", "PslaEnsembleModel"]
@@ -71,14 +70,12 @@ class PslaEnsembleModel(PslaEnsemblePreTrainedModel):
         return [member["psla"] for member in self.members]  # type: ignore[index]
 
 
-class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel):
+class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel, PslaTagging):
     """Several taggers as one: its probabilities are the mean of the members' clamped ones, class by class.
 
     Members may differ in backbone, pooling and order of classes; they share the spectrogram, computed once. It trains
     as a single model does, through all of its members at once.
     """
-
-    accepts_loss_kwargs = False  # as of a single model
 
     def __init__(self, config: PslaEnsembleConfig):
         super().__init__(config)
@@ -117,26 +114,15 @@ class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel):
         ensemble.members = nn.ModuleList(given)
         return ensemble.eval()
 
-    def forward(
-        self,
-        input_values: Tensor,
-        labels: Tensor | None = None,
-        output_frame_scores: bool = False,
-        return_dict: bool | None = None,
-    ) -> PslaAudioClassifierOutput | tuple:
-        """Tag spectrograms; arguments and output are those of `PslaForAudioClassification.forward`.
+    def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
+        """The mean of the members' probabilities.
 
-        With `output_frame_scores`, `frame_scores` are the mean of the members' on the time grid of the one with the
-        most steps, linearly interpolated between the middles of the steps. `attentions` has all members' heads, one
-        member after the other, divided by the number of members; they say where each member listened. Their sum with
-        the mean scores is the clip's probability only where members weigh time alike.
-
-        Raises:
-            ValueError: Scores per frame are asked for and a member's linear pooling has none.
+        Per frame, scores are the mean of the members' on the time grid of the one with the most steps, linearly
+        interpolated between the middles of the steps. The attentions are all members' heads, one member after the
+        other, divided by the number of members; they say where each member listened. Their sum with the mean scores is
+        the clip's probability only where members weigh time alike.
         """
-        pooled = mean_of_members(self._pool_members(input_values, output_frame_scores))
-        output = classifier_output(pooled, input_values.shape[1], labels, self.config.problem_type)
-        return output.to_tuple() if return_dict is False else output
+        return mean_of_members(self._pool_members(input_values, per_frame))
 
     def _pool_members(self, input_values: Tensor, per_frame: bool) -> list[Pooled]:
         """Each member's probabilities, clamped, with the classes in the ensemble's order."""

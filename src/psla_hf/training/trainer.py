@@ -17,7 +17,6 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from psla_hf.data.schema import Clips, as_clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
@@ -28,6 +27,7 @@ from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.weights import imagenet_source
+from psla_hf.progress import progress
 from psla_hf.provenance import provenance
 
 from .build import arrange_model, build_model, build_optimizer
@@ -174,14 +174,13 @@ class Trainer:
         self.model.train()
         batches = self.epochs.batches(place.epoch, place.batch)
         clips = recipe.input.batch_size // recipe.input.gradient_accumulation  # of all processes, in a batch
-        hidden = None if self.accelerator.is_local_main_process else True  # None: shown on a terminal only
-        bar = tqdm(
+        bar = progress(
             total=self.epochs.batches_per_epoch * clips,
             initial=place.batch * clips,
             desc=f"epoch {place.epoch}/{recipe.schedule.epochs}",
             unit=" clips",
             leave=False,
-            disable=hidden,
+            quiet=not self.accelerator.is_local_main_process,
         )
         last = time.perf_counter()
         with bar:
