@@ -22,7 +22,7 @@ __all__ = [
     "class_thresholds",
     "enhance_clip_labels",
     "enhance_labels",
-    "relation_matrices",
+    "relation_matrix",
     "threshold_name",
 ]
 
@@ -30,6 +30,8 @@ __all__ = [
 Threshold = Literal["mean", "median"] | float
 
 RelationType = Literal["I", "II"]
+
+BITS: dict[str, int] = {"I": 1, "II": 2}
 
 RELATION_NAMES = {1: "I", 2: "II", 3: "I+II"}
 
@@ -47,27 +49,24 @@ class ScoreRows(Protocol):
         """Some consecutive rows `[n, K]`."""
 
 
-def relation_matrices(
-    ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")
-) -> tuple[csr_array, csr_array]:
-    """Which classes a label proposes by type I, its direct children, and by type II, all its ancestors.
+def relation_matrix(ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")) -> csr_array:
+    """Which classes a label proposes: by type I its direct children, by type II all its ancestors.
 
     Args:
         ontology: The graph.
         ids: The ontology's id of each class, in index order.
-        types: `("I",)`, `("II",)` or both; the matrix of a type that is not among them is empty.
+        types: `("I",)`, `("II",)` or both.
 
     Returns:
-        Two sparse boolean `[K, K]`, a row per proposing label.
+        Sparse uint8 `[K, K]`, a row per proposing label, bits: 1 for type I, 2 for type II.
 
     Raises:
         ValueError: A type is unknown or there is none, a class is not in the ontology, or one is duplicated.
     """
+    if not types or set(types) - BITS.keys():
+        raise ValueError(f"Expected types from {sorted(BITS)}, got {list(types)}.")
     relations = {"I": ontology.child_relation, "II": ontology.ancestor_relation}
-    if not types or set(types) - relations.keys():
-        raise ValueError(f"Expected types from {sorted(relations)}, got {list(types)}.")
-    first, second = (csr_array(relation(ids) & (name in types)) for name, relation in relations.items())
-    return first, second
+    return csr_array(sum(BITS[kind] * relations[kind](ids).astype(np.uint8) for kind in sorted(set(types))))
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def check_enhancement(
     """
     _check_iterations(iterations)
     ontology.check_classes(vocabulary)
-    if not any(relation.nnz for relation in relation_matrices(ontology, vocabulary.mids, types)):
+    if not relation_matrix(ontology, vocabulary.mids, types).nnz:
         raise ValueError(
             f"Expected an ontology that relates classes of the data by type {' or '.join(types)}, it relates none of "
             f"the {len(vocabulary)}. Take one in which some of them are above others, or other types."
@@ -204,7 +203,7 @@ def enhance_clip_labels(
     if labels.num_classes != len(ids):
         raise ValueError(f"Expected the ids of {labels.num_classes} classes, got {len(ids)}.")
     _check_iterations(iterations)
-    relations = relation_matrices(ontology, ids, types)
+    relations = relation_matrix(ontology, ids, types)
     original = labels.each_once()
     own, unscored = _labelled_scores(original, scores, allow_unscored)
     thresholds = _statistics(original, own, threshold)
@@ -213,13 +212,13 @@ def enhance_clip_labels(
     parts = [_Added(*empty, ClipLabels.from_matrix(nothing))]
     for numbers, rows in _chunks(scores):
         present = original.take(numbers).matrix()
-        for _ in range(iterations):
+        for rounds_left in reversed(range(iterations)):
             added = _one_round(present, rows, thresholds, relations)
-            if len(added.clips) == 0:
-                break
             parts.append(added._replace(clips=numbers[added.clips]))
-            new = csr_array((np.ones(len(added.clips), bool), (added.clips, added.classes)), shape=present.shape)
-            present = present + new
+            if not rounds_left or not len(added.clips):
+                break
+            ones = np.ones(len(added.clips), dtype=bool)
+            present = present + csr_array((ones, (added.clips, added.classes)), shape=present.shape)
     return Enhancement(original, thresholds, *_merged(parts), unscored)
 
 
@@ -351,27 +350,23 @@ def _statistics(labels: ClipLabels, own: np.ndarray, threshold: Threshold) -> np
     return thresholds
 
 
-def _one_round(
-    present: csr_array, scores: np.ndarray, thresholds: np.ndarray, relations: tuple[csr_array, csr_array]
-) -> _Added:
-    """What the labels `present`, boolean `[n, K]`, propose and the teacher agrees to."""
-    by_child, by_ancestor = ((present @ relation).astype(np.uint8) for relation in relations)
-    kinds = by_child + 2 * by_ancestor
-    kinds.sort_indices()
-    clips, classes = np.repeat(np.arange(len(scores)), np.diff(kinds.indptr)), kinds.indices
+def _one_round(present: csr_array, scores: np.ndarray, thresholds: np.ndarray, relations: csr_array) -> _Added:
+    """What the labels `present`, boolean `[n, K]`, propose and the teacher agrees to, in any order."""
+    proposals = present @ relations.astype(bool)
+    clips, classes = np.repeat(np.arange(len(scores)), np.diff(proposals.indptr)), proposals.indices
     score = scores[clips, classes]
     kept = (score > thresholds[classes]) & ~present.toarray()[clips, classes]
     clips, classes = clips[kept], classes[kept]
-    proposed_by = present[clips].multiply((relations[0] + relations[1]).T.tocsr()[classes]).tocsr()
-    proposed_by.sort_indices()
-    labels = ClipLabels.from_matrix(proposed_by)
-    return _Added(clips, classes.astype(np.int32), score[kept].astype(np.float32), kinds.data[kept], labels)
+    proposers = present[clips].multiply(relations.T.tocsr()[classes]).tocsr()  # [M, K]: the bits of each that proposes
+    kinds = np.bitwise_or.reduceat(proposers.data, proposers.indptr[:-1]) if len(clips) else proposers.data
+    proposed_by = ClipLabels.from_matrix(proposers)
+    return _Added(clips, classes.astype(np.int32), score[kept].astype(np.float32), kinds, proposed_by)
 
 
 def _merged(parts: Sequence[_Added]) -> _Added:
     """The added labels of all parts, by clip and class."""
     *columns, proposed_by = zip(*parts, strict=True)
     clips, classes, scores, kinds = map(np.concatenate, columns)
-    order = np.lexsort((classes, clips))
-    together = ClipLabels.concatenate(proposed_by).take(order)
-    return _Added(clips[order], classes[order], scores[order], kinds[order], together)
+    together = ClipLabels.concatenate(proposed_by)
+    order = np.argsort(clips * together.num_classes + classes, kind="stable")
+    return _Added(clips[order], classes[order], scores[order], kinds[order], together.take(order))
