@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from psla_hf.aggregation import aggregate as aggregation
 from psla_hf.aggregation.members import Member, find_members, kept_epochs
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
-from psla_hf.data.load import load_run_data, load_test_clips
+from psla_hf.data.load import load
 from psla_hf.data.schema import Clips
 from psla_hf.files import write_json
 from psla_hf.provenance import provenance
@@ -67,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
 def load_clips(arguments: argparse.Namespace, quiet: bool, part: str = "test") -> Clips | None:
     """A part of the data, if the command line names data."""
     if arguments.data_dir is None or part == "test":
-        return None if arguments.data_dir is None else load_test_clips(**data_choice(arguments), quiet=quiet)
-    clips = load_run_data(**data_choice(arguments), quiet=quiet).validation
+        return None if arguments.data_dir is None else load(**data_choice(arguments, quiet), parts=["test"]).test
+    clips = load(**data_choice(arguments, quiet)).validation
     if clips is None:
         raise ValueError(
             f"{arguments.dataset} has no validation part to choose on. --greedy test chooses on the test part."

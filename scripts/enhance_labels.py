@@ -12,9 +12,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
-from psla_hf.data.load import load_run_data
+from psla_hf.data.load import load
 from psla_hf.data.schema import Clips
-from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
+from psla_hf.data.sources import SOURCES
 from psla_hf.enhancement.algorithm import Threshold, check_enhancement, check_threshold, enhance_clip_labels
 from psla_hf.enhancement.label_set import write_label_set
 from psla_hf.enhancement.report import enhancement_figures, write_report
@@ -34,7 +34,7 @@ def main() -> None:
     ontology = Ontology.from_json(arguments.ontology).without_relations(arguments.skip_sources)
     accelerator = make_accelerator()
     quiet = not accelerator.is_main_process
-    data = load_run_data(**data_choice(arguments), streaming=arguments.streaming, quiet=quiet)
+    data = load(**data_choice(arguments, quiet, arguments.streaming))
     clips = data.train
     # What does not fit is to be told before the teacher scores for hours.
     vocabulary = clips.vocabulary
@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.model:
         scores, teacher = score(arguments, clips, accelerator)
         if accelerator.is_main_process:
-            enhance(arguments, clips, ontology, scores, {**teacher, "data": data.about})
+            enhance(arguments, clips, ontology, scores, {**teacher, "data": data.facts()})
     elif accelerator.is_main_process:
         parent = Path(arguments.output).absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def main() -> None:
             scores = open_scores(arguments.scores, clips.ids, len(vocabulary), Path(place), vocabulary.fingerprint)
             name, fingerprint = saved_teacher(arguments.scores)
             name = name or f"whoever made the scores in {public_name(arguments.scores)}"
-            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": data.about}
+            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": data.facts()}
             enhance(arguments, clips, ontology, scores, about)
 
 
@@ -150,7 +150,7 @@ def parse() -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     if arguments.skip_sources is None:
-        arguments.skip_sources = list(FSD50K_SKIPPED) if arguments.dataset == "fsd50k" else []
+        arguments.skip_sources = list(SOURCES[arguments.dataset].no_proposals)
     return arguments
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from psla_hf.commands.arguments import add_data_flags, command_line, data_choice
-from psla_hf.data.load import load_test_clips
+from psla_hf.data.load import load
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.files import write_json
 from psla_hf.inference.tagger import AudioTagger
@@ -22,7 +22,7 @@ def main() -> None:
 
     accelerator = make_accelerator()
     tagger = AudioTagger.from_pretrained(arguments.model)
-    clips = load_test_clips(**data_choice(arguments), quiet=not accelerator.is_main_process)
+    clips = load(**data_choice(arguments, quiet=not accelerator.is_main_process), parts=["test"]).test
     scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, arguments.batch_size)
     metrics = tagging_metrics(scores, clips.labels.multi_hot())
     print_metrics({arguments.model: metrics}, f"{len(clips)} clips of {arguments.dataset}")

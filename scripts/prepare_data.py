@@ -4,23 +4,15 @@ Started again with the same arguments, it keeps what is finished. `prepare_data.
 """
 
 import argparse
-from collections.abc import Callable
-from typing import cast
-
-from datasets import Dataset, DatasetDict
 
 from psla_hf.commands.arguments import command_line
-from psla_hf.data.load import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
+from psla_hf.data.load import load_splits
 from psla_hf.data.prepare import prepare, verify
-from psla_hf.data.schema import Clips, as_clips
-from psla_hf.data.shards import ShardedClips, ShardIndex, find_shards, holds_shards
-from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES
-from psla_hf.data.sources.esc import NUM_ESC_FOLDS
-from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES
+from psla_hf.data.sources import SOURCES
+from psla_hf.data.summary import LoadOptions
 from psla_hf.hub.dataset_cards import push
-from psla_hf.labels.vocabulary import Vocabulary
 
-Loader = Callable[[argparse.Namespace], dict[str, Clips]]
+DATASETS = {"audioset": "audioset_full", **{key: key for key in SOURCES if not key.startswith("audioset")}}
 
 
 def main() -> None:
@@ -28,7 +20,13 @@ def main() -> None:
     if arguments.source == "verify":
         report(arguments.output_dir, verify(arguments.output_dir))
         return
-    for split, clips in (shards(arguments) or LOADERS[arguments.source](arguments)).items():
+    options = LoadOptions("drop" if arguments.on_error == "drop" else None, streaming=True)
+    names = set(SOURCES[DATASETS[arguments.source]].settings) & vars(arguments).keys()
+    splits = [arguments.split] if getattr(arguments, "split", None) else None
+    settings = {name: getattr(arguments, name) for name in names - {"split"}}
+    loaded = load_splits(DATASETS[arguments.source], arguments.data_dir, options, splits=splits, **settings)
+    for part, clips in loaded.parts.items():
+        split = part.replace(" ", "_")
         manifest = prepare(
             clips,
             arguments.output_dir,
@@ -44,50 +42,6 @@ def main() -> None:
         print(push(arguments.output_dir, arguments.push, private=not arguments.public, **card))
 
 
-def shards(arguments: argparse.Namespace) -> dict[str, Clips] | None:
-    """Parquet files, local or remote, are read as they are prepared: no copy of them is made."""
-    if arguments.source not in SHARD_NAMES or not holds_shards(arguments.data_dir):
-        return None
-    files = find_shards(arguments.data_dir, arguments.split, SHARD_NAMES[arguments.source])
-    if files[0].endswith(".tar"):
-        return None
-    vocabulary = Vocabulary.from_csv(arguments.vocabulary) if arguments.vocabulary else None
-    index = ShardIndex.open(files, vocabulary)
-    return {arguments.split or "all": ShardedClips(index, 0, len(index.labels))}
-
-
-def audioset(arguments: argparse.Namespace) -> dict[str, Clips]:
-    files = {"segments": arguments.segments, "vocabulary": arguments.vocabulary}
-    return {arguments.split: as_clips(cast("Dataset", load_audioset(arguments.data_dir, arguments.split, **files)))}
-
-
-def fsd50k(arguments: argparse.Namespace) -> dict[str, Clips]:
-    options = {"vocabulary": arguments.vocabulary, "incomplete": arguments.on_error}
-    return {arguments.split: as_clips(cast("Dataset", load_fsd50k(arguments.data_dir, arguments.split, **options)))}
-
-
-def esc(arguments: argparse.Namespace) -> dict[str, Clips]:
-    folds: dict[str, Clips] = {}
-    for fold in range(1, NUM_ESC_FOLDS + 1):
-        options = {"incomplete": arguments.on_error, "quiet": fold > 1}
-        data = cast("DatasetDict", load_esc(arguments.data_dir, fold, arguments.subset, **options))
-        folds[f"fold_{fold}"] = as_clips(data["test"])
-    return folds
-
-
-def own(arguments: argparse.Namespace) -> dict[str, Clips]:
-    names = ("audio_dir", "vocabulary", "split", "separator")
-    options = {name: getattr(arguments, name) for name in names}
-    data = load_tagging_dataset(arguments.data_dir, incomplete=arguments.on_error, **options)
-    if isinstance(data, DatasetDict):
-        return {str(split): as_clips(clips) for split, clips in data.items()}
-    return {arguments.split or "all": as_clips(cast("Dataset", data))}
-
-
-SHARD_NAMES = {"audioset": AUDIOSET_SHARD_NAMES, "fsd50k": FSD50K_SHARD_NAMES, "own": None}
-LOADERS: dict[str, Loader] = {"audioset": audioset, "fsd50k": fsd50k, "esc": esc, "own": own}
-
-
 def report(output_dir: str, manifest: dict) -> None:
     for split, section in manifest["splits"].items():
         print(
@@ -100,7 +54,7 @@ def report(output_dir: str, manifest: dict) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     sources = parser.add_subparsers(dest="source", required=True)
-    of = {name: sources.add_parser(name, allow_abbrev=False) for name in (*LOADERS, "verify")}
+    of = {name: sources.add_parser(name, allow_abbrev=False) for name in (*DATASETS, "verify")}
     of["audioset"].add_argument("--split", default="balanced_train", help="or unbalanced_train, eval")
     of["audioset"].add_argument("--segments", help="the official CSV; default: looked for in the data's folder")
     of["fsd50k"].add_argument("--split", default="train", help="or val, eval")
@@ -112,8 +66,8 @@ def parse() -> argparse.Namespace:
         of[name].add_argument("--vocabulary", help="table of classes; default: the data's own")
     for source in of.values():
         source.add_argument("--output-dir", required=True, help="folder for the shards")
-    for name in LOADERS:
-        title = {"audioset": "AudioSet", "fsd50k": "FSD50K", "esc": "ESC"}.get(name)
+    for name in DATASETS:
+        title = {"own": None, "esc": "ESC"}.get(name, SOURCES[DATASETS[name]].name)
         of[name].add_argument("--data-dir", required=True, help="the folder or address, or for own data the table")
         of[name].add_argument("--title", default=title, required=title is None, help="the data's name for people")
         of[name].add_argument("--clips-per-shard", type=int, default=2048)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from psla_hf.commands.arguments import command_line, data_choice, parse_with_recipe
-from psla_hf.data.load import RunData, load_run_data
+from psla_hf.data.load import load
+from psla_hf.data.summary import Loaded
 from psla_hf.enhancement.label_set import LabelSet
 from psla_hf.hub.publish import push_model
 from psla_hf.hub.repository import Repository
@@ -26,13 +27,11 @@ class RunArguments:
     data_dir: str = required("folder of the data; for own data a table or folder with splits; for streams an address")
     output_dir: str = required("folder for the model and the results")
     recipe: str = setting("esc10", "which recipe; each of its settings can be overridden by the flag of its name")
-    dataset: Literal["audioset_balanced", "audioset_full", "fsd50k", "esc", "own"] | None = setting(
-        None, "which data; default: what the recipe is named after"
-    )
+    dataset: str | None = setting(None, "which data; default: what the recipe is named after")
     subset: Literal["esc10", "audioset"] | None = setting(
         None, "take these classes out of ESC-50; default: all it lists"
     )
-    fold: int = setting(1, "ESC: fold to hold out and test on, 1 to 5")
+    fold: int = setting(1, "fold to hold out and test on, for ESC and UrbanSound8K")
     vocabulary: str | None = setting(None, "table of classes; default: the data's own")
     labels: str | None = setting(
         None, "enhanced labels for the clips to train on: a folder of enhance_labels.py, or OWNER/NAME[:CONFIG]"
@@ -62,7 +61,7 @@ class RunArguments:
         """Take the recipe's own data where none are named, and refuse what would have no effect."""
         named = self.recipe.partition("/")[0]
         own_data = "esc" if named.startswith("esc") else named
-        self.dataset = self.dataset or own_data  # type: ignore[assignment]  # a recipe without data is no choice there
+        self.dataset = self.dataset or own_data
         # On other data than its own a recipe has no published figures to be measured against.
         self.title = self.recipe if self.dataset == own_data else f"{self.recipe} on {self.dataset}"
         if self.public and not self.push_to_hub:
@@ -76,8 +75,8 @@ def main() -> None:
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(run.cpu, run.mixed_precision, trackers, run.output_dir)
     quiet = not accelerator.is_main_process
-    data = load_run_data(**data_choice(run), streaming=run.streaming, quiet=quiet)
-    train_clips, facts = data.train, data.about
+    data = load(**data_choice(run, quiet, run.streaming))
+    train_clips, facts = data.train, data.facts()
     if run.labels:
         label_set = LabelSet.open(run.labels)
         train_clips, facts = label_set.apply(train_clips), {**facts, "label_set": label_set.in_figures()}
@@ -117,7 +116,7 @@ def main() -> None:
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: python scripts/tag.py {run.output_dir} FILE")
 
 
-def planned(run: RunArguments, recipe: Recipe, data: RunData, num_processes: int) -> Plan:
+def planned(run: RunArguments, recipe: Recipe, data: Loaded, num_processes: int) -> Plan:
     return plan(
         recipe,
         num_train=len(data.train),

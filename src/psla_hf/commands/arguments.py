@@ -14,7 +14,8 @@ import yaml
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
-from psla_hf.data.load import DATASETS
+from psla_hf.data.sources import SOURCES
+from psla_hf.data.summary import Incomplete, LoadOptions
 from psla_hf.training.recipes import Recipe, check_used, get_recipe
 
 __all__ = ["add_data_flags", "command_line", "data_choice", "parse_with_recipe", "read_settings"]
@@ -51,17 +52,23 @@ def add_data_flags(parser: argparse.ArgumentParser, part: str, required: bool = 
         required: Whether there must be data.
     """
     parser.add_argument("--data-dir", required=required, help="folder of the data; for own data its table or folder")
-    parser.add_argument("--dataset", choices=DATASETS, default="esc", help=f"which data; its {part} part is loaded")
+    parser.add_argument(
+        "--dataset", choices=list(SOURCES), default="esc", help=f"which data; its {part} part is loaded"
+    )
     parser.add_argument("--subset", choices=["esc10", "audioset"], help="take these classes out of ESC-50")
-    parser.add_argument("--fold", type=int, default=1, help="ESC: the fold that is held out for testing, 1 to 5")
+    parser.add_argument(
+        "--fold", type=int, default=1, help="the fold that is held out for testing, for ESC and UrbanSound8K"
+    )
     parser.add_argument("--vocabulary", help="table of classes; default: the data's own")
     parser.add_argument("--drop-incomplete", action="store_true", help="go on without missing and unreadable clips")
 
 
-def data_choice(arguments: Any) -> dict[str, Any]:
-    """What `add_data_flags` read, or a data class has of the same names, as arguments of `run_data`'s functions."""
-    names = ("dataset", "data_dir", "fold", "subset", "vocabulary", "drop_incomplete")
-    return {name: getattr(arguments, name) for name in names}
+def data_choice(arguments: Any, quiet: bool = False, streaming: bool = False) -> dict[str, Any]:
+    """What `add_data_flags` read, or a data class has of the same names, as arguments of `psla_hf.data.load.load`."""
+    incomplete: Incomplete | None = "drop" if arguments.drop_incomplete else None
+    options = LoadOptions(incomplete, streaming=streaming, quiet=quiet)
+    chosen = {name: getattr(arguments, name) for name in ("dataset", "fold", "subset", "vocabulary")}
+    return {"place": arguments.data_dir, "options": options, **chosen}
 
 
 def parse_with_recipe(run_type: type[Arguments], description: str | None) -> tuple[Arguments, Recipe]:
