@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_audioset, load_esc, load_fsd50k
+from psla_hf.data.load import load, load_audioset, load_esc, load_fsd50k, load_splits
 from psla_hf.data.schema import class_names, targets_of, vocabulary_of
+from psla_hf.data.sources import urbansound8k
 from psla_hf.data.sources.esc import ESC50_TO_AUDIOSET
 from psla_hf.labels.vocabulary import Vocabulary
 
@@ -158,11 +159,11 @@ def test_the_official_lists_load_with_their_527_classes(shared, tmp_path):
         "_2ceiz5M6K4.wav",
     ):
         write_clip(tmp_path / name)
-    path = tmp_path / "summary.json"
-    clips = load_audioset(tmp_path, segments=official / "balanced_train_segments.csv", summary_path=path)
+    path, split = official / "balanced_train_segments.csv", "balanced_train"
+    loaded = load_splits("audioset_full", tmp_path, splits=[split], segments=path)
+    clips, summary = loaded.parts[split].dataset(), loaded.summaries[split]
     assert len(class_names(clips)) == 527 and class_names(clips)[0] == "Speech"
-    summary = json.loads(path.read_text())
-    assert summary["listed"] == 22160 and len(summary["missing"]) == 22160 - len(clips)
+    assert summary.listed == 22160 and len(summary.missing) == 22160 - len(clips)
     speech_and_gush = clips[list(clips["id"]).index("--PJHxphWEs")]
     assert [vocabulary_of(clips).mids[k] for k in speech_and_gush["mids"]] == ["/m/09x0r", "/t/dd00088"]
 
@@ -286,3 +287,39 @@ def test_missing_folder_table_column_clip_and_fold_each_have_their_message(esc_f
     table.rename(columns={"category": "class"}).to_csv(path, index=False)
     with pytest.raises(ValueError, match=r"missing \['category'\], found \['filename', 'fold', 'target', 'class'"):
         load_esc(esc_folder, 1)
+
+
+@pytest.fixture
+def urbansound_folder(tmp_path) -> Path:
+    """UrbanSound8K's official layout: ten folds of two clips, the second class's number before the first's."""
+    folder = tmp_path / "UrbanSound8K"
+    lines = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
+    for fold in range(1, 11):
+        for number, name in ((9, "street_music"), (3, "dog_bark")):
+            file = f"{100 * fold + number}-{number}-0-0.wav"
+            write_clip(folder / "audio" / f"fold{fold}" / file)
+            lines.append(f"{file},{100 * fold + number},0.0,0.25,1,{fold},{number},{name}")
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "UrbanSound8K.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_urbansound8k_holds_one_fold_of_ten_out(urbansound_folder):
+    loaded = load("urbansound8k", urbansound_folder, fold=10)
+    assert loaded.facts()["fold"] == 10
+    data = {part: clips.dataset() for part, clips in loaded.parts.items()}
+    assert {split: len(clips) for split, clips in data.items()} == {"train": 18, "test": 2}
+    assert vocabulary_of(data["test"]) == Vocabulary(("dog_bark", "street_music"), ("/m/05tny_", "street_music"))
+    assert data["test"]["id"][:] == ["1009-9-0-0", "1003-3-0-0"] and data["test"]["labels"][:] == [[1], [0]]
+    assert set(data["test"]["split"]) == {"fold 10"} and "fold 10" not in data["train"]["split"]
+    with pytest.raises(ValueError, match="fold 1 to 10, got 11 for UrbanSound8K"):
+        load("urbansound8k", urbansound_folder, fold=11)
+    (urbansound_folder / "audio" / "fold3" / "303-3-0-0.wav").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 20 listed clips .*fold3/303-3-0-0\.wav"):
+        load("urbansound8k", urbansound_folder, fold=1)
+
+
+@pytest.mark.shared
+def test_urbansound8ks_mids_are_classes_of_audioset(shared):
+    audioset = Vocabulary.from_csv(shared / "audioset" / "class_labels_indices.csv")
+    assert set(urbansound8k.MIDS.values()) <= set(audioset.mids)

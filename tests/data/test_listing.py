@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.data.listing import Listing, clip_table, load_clips
-from psla_hf.data.load import load_esc, load_tagging_dataset
+from psla_hf.data.listing import Listing, clip_table, load_listing
+from psla_hf.data.load import load, load_esc, load_splits, load_tagging_dataset
 from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
-from psla_hf.data.summary import LoadOptions
+from psla_hf.data.summary import LoadOptions, LoadSummary
 from psla_hf.labels.vocabulary import Vocabulary
 
 
@@ -30,8 +30,9 @@ def broken(tmp_path) -> Path:
 
 
 def test_dropped_clips_are_all_named_with_their_reason(broken, tmp_path):
-    data = load_tagging_dataset(broken, incomplete="drop", summary_path=tmp_path / "summary.json")
-    assert list(data["train"]["id"]) == ["a", "b"] and list(data["test"]["id"]) == []
+    data = load_splits("own", broken, LoadOptions("drop"))
+    assert data.train.ids == ["a", "b"] and data.test.ids == []
+    LoadSummary.joined(list(data.summaries.values())).save(tmp_path / "summary.json")
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["missing"] == ["e"]
     assert set(summary["unreadable"]) == {"c", "d"}
@@ -80,24 +81,25 @@ def test_without_headers_lengths_are_unknown_and_the_summary_says_so(broken, cap
     assert "Headers were not read" in printed and "hours" not in printed.splitlines()[0]
 
 
-def test_the_printed_summary_ends_with_where_the_saved_one_says_the_same(esc_folder, cache, capsys):
+def test_what_is_printed_is_what_can_be_had_and_saved(esc_folder, tmp_path, capsys):
     load_esc(esc_folder, 1)
     printed = capsys.readouterr().out
-    (path,) = (cache / "psla_hf").iterdir()
-    assert printed.endswith(f"  saved as {path}\n")
-    summary = json.loads(path.read_text())
-    assert f"{summary['source']}: {summary['found']} of {summary['listed']} listed clips" in printed
+    data = load("esc", esc_folder, LoadOptions(quiet=True))
+    assert printed == "".join(f"{data.summaries[part]}\n" for part in ("train", "test"))
+    assert "esc50: 24 of 24 listed clips" in printed and "esc50: 6 of 6 listed clips" in printed
+    joined = LoadSummary.joined([data.summaries["test"], data.summaries["train"]])
+    joined.save(tmp_path / "summary.json")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["found"] == summary["listed"] == 30
     assert summary["splits"] == {f"fold {fold}": 6 for fold in range(1, 6)}
     assert summary["class_counts"] == {"dog": 10, "rain": 10, "rooster": 10}
     load_esc(esc_folder, 1, quiet=True)
     assert capsys.readouterr() == ("", "")
 
 
-def test_summaries_of_other_folders_and_subsets_do_not_replace_each_other(esc_folder, cache):
+def test_loading_leaves_nothing_in_the_cache(esc_folder, cache):
     load_esc(esc_folder, 1)
-    load_esc(esc_folder, 1, subset="audioset")
-    load_esc(esc_folder.rename(esc_folder.parent / "other"), 1)
-    assert len(list((cache / "psla_hf").iterdir())) == 3
+    assert not cache.exists()
 
 
 def test_a_stream_has_the_same_rows_and_features_as_the_list(esc_folder):
@@ -117,7 +119,7 @@ def test_two_hundred_thousand_clips_are_loaded_column_by_column(tmp_path):
     vocabulary = Vocabulary(tuple(f"class {k}" for k in range(530)))
     listing = Listing("many clips", tmp_path, vocabulary, table, "As they come.")
     start = time.perf_counter()
-    clips = load_clips(listing, LoadOptions("drop", read_headers=False, quiet=True))
+    clips = load_listing(listing, LoadOptions("drop", read_headers=False, quiet=True))["s"][0].dataset()
     assert time.perf_counter() - start < 10  # about half a second; row by row it takes a minute
     assert len(clips) == size * 3 // 4
     assert clips[0] == {

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from datasets import Dataset, IterableDataset
 
-from psla_hf.data.load import load_audioset, load_fsd50k, load_tagging_dataset
+from psla_hf.data.load import load_audioset, load_fsd50k, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, labels_of, targets_of
 from psla_hf.data.shards import find_shards
-from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES
+from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import Vocabulary
 from tests import fake_hub
@@ -47,12 +47,13 @@ def audioset(tmp_path):
     return tmp_path
 
 
-def test_a_split_is_its_folder(audioset, capsys, tmp_path):
-    clips = load_audioset(audioset, "balanced_train", vocabulary=VOCABULARY, summary_path=tmp_path / "s.json")
+def test_a_split_is_its_folder(audioset, capsys):
+    clips = load_audioset(audioset, "balanced_train", vocabulary=VOCABULARY)
     assert clips["id"][:] == ["a0", "a1", "a2", "b0", "b1", "b2"]
     assert clips["labels"][:3] == [[1], [0, 2], []] and class_names(clips) == ["Speech", "Dog", "Rain"]
     assert "6 of 6 listed clips" in capsys.readouterr().out
-    assert json.loads((tmp_path / "s.json").read_text())["class_counts"] == {"Speech": 2, "Dog": 2, "Rain": 2}
+    loaded = load_splits("audioset_full", audioset, splits=["balanced_train"], vocabulary=VOCABULARY)
+    assert loaded.summaries["balanced_train"].class_counts == {"Speech": 2, "Dog": 2, "Rain": 2}
     assert len(load_audioset(audioset, "unbalanced_train", vocabulary=VOCABULARY, quiet=True)) == 9
     assert len(load_audioset(audioset / "data" / "eval", "eval", vocabulary=VOCABULARY, quiet=True)) == 3
 
@@ -136,8 +137,8 @@ def test_what_folders_above_the_source_are_called_means_nothing(tmp_path):
     folder.mkdir(parents=True)
     for split in ("bal_train", "eval"):
         (folder / f"{split}-0.parquet").touch()
-    assert find_shards(folder, "eval", AUDIOSET_SHARD_NAMES) == [str(folder / "eval-0.parquet")]
+    assert find_shards(folder, "eval", SOURCES["audioset_full"].shard_names) == [str(folder / "eval-0.parquet")]
     (folder / "eval").mkdir()
     (folder / "eval" / "bal_train-1.parquet").touch()  # the file's own name comes first
-    assert len(find_shards(folder, "eval", AUDIOSET_SHARD_NAMES)) == 1
-    assert find_shards(folder / "eval", "balanced_train", AUDIOSET_SHARD_NAMES)
+    assert len(find_shards(folder, "eval", SOURCES["audioset_full"].shard_names)) == 1
+    assert find_shards(folder / "eval", "balanced_train", SOURCES["audioset_full"].shard_names)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -11,14 +11,14 @@ from typing import NoReturn
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from datasets import Dataset
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
-from .schema import tagging_features
-from .summary import LoadOptions, LoadSummary, report
+from .schema import IndexedClips, tagging_features
+from .summary import LoadOptions, LoadSummary
 
 __all__ = [
     "ONE_SPLIT",
@@ -29,8 +29,8 @@ __all__ = [
     "clip_table",
     "encode_label_texts",
     "first_file",
-    "load_clips",
-    "load_parts",
+    "load_listing",
+    "numbered_listing",
     "read_csv",
     "read_table",
     "read_vocabulary",
@@ -72,11 +72,11 @@ class Listing:
         if not len(self.clips):
             raise ValueError(f"Expected clips, but {self.source} lists none. Check the list under {self.root}.")
         counts = self.clips["id"].value_counts()
-        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
-        if twice:
+        duplicates = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+        if duplicates:
             raise ValueError(
-                f"Expected {self.source} to list every clip once, these ids occur more than once: {twice[:5]}. Take "
-                "the repeated rows out of the list, or give the clips ids of their own."
+                f"Expected {self.source} to list every clip once, these ids occur more than once: {duplicates[:5]}. "
+                "Take the repeated rows out of the list, or give the clips ids of their own."
             )
 
     @property
@@ -106,32 +106,26 @@ def clip_table(
     return pa.table(columns, names=["id", "path", "there", "labels", "split"])
 
 
-def load_clips(listing: Listing, options: LoadOptions) -> Dataset | IterableDataset:
-    """Check the listed clips, say what was found and save it, and return them.
+def load_listing(
+    listing: Listing, options: LoadOptions, parts: Mapping[str, Collection[str]] | None = None
+) -> dict[str, tuple[IndexedClips, LoadSummary]]:
+    """Check the listed clips, and return them with an account of them.
 
     Args:
         listing: What to load.
         options: How.
+        parts: Splits of each part, for example `{"test": ["fold 1"]}`; by default each split is a part. Clips of other
+            splits are not looked at.
 
     Raises:
         FileNotFoundError: No clip is there, or one is not and `incomplete` says to raise.
         ValueError: No clip is readable, or one is not and `incomplete` says to raise.
     """
-    return _as_dataset(_checked(listing, options), listing.vocabulary, options.streaming)
-
-
-def load_parts(
-    listing: Listing, parts: Mapping[str, Collection[str]], options: LoadOptions
-) -> DatasetDict | IterableDatasetDict:
-    """Like `load_clips`, in parts that each take certain splits, for example `{"train": ["fold 1"]}`."""
-    clips = _checked(listing, options)
-    data = {
-        part: _as_dataset(
-            clips.filter(pc.is_in(clips["split"], pa.array(splits))), listing.vocabulary, options.streaming
-        )
-        for part, splits in parts.items()
-    }
-    return IterableDatasetDict(data) if options.streaming else DatasetDict(data)
+    parts = parts or {split: [split] for split in listing.splits}
+    wanted = [split for splits in parts.values() for split in splits]
+    listing = replace(listing, clips=_of_splits(listing.clips, wanted))
+    clips, unreadable = _checked(listing, options)
+    return {part: _part(listing, clips, unreadable, splits, options) for part, splits in parts.items()}
 
 
 def audio_files(root: Path) -> Iterator[Path]:
@@ -170,31 +164,58 @@ def check_folder(folder: str | Path, what: str) -> Path:
     return Path(folder)
 
 
-def _checked(listing: Listing, options: LoadOptions) -> pa.Table:
-    """The clips that are there and readable, with `seconds`; the summary of it is printed and saved."""
+def _of_splits(clips: pa.Table, splits: Collection[str]) -> pa.Table:
+    return clips.filter(pc.is_in(clips["split"], pa.array(splits, pa.string())))
+
+
+def _checked(listing: Listing, options: LoadOptions) -> tuple[pa.Table, dict[str, str]]:
+    """The clips that are there and readable, with `seconds`, and the ids of the unreadable ones with the reason."""
     missing = listing.clips.filter(pc.invert(listing.clips["there"]))
     clips = listing.clips.filter(listing.clips["there"])
     if not len(clips):
         raise FileNotFoundError(_nothing_found(listing))
-    if len(missing) and options.incomplete == "raise":
+    if len(missing) and options.incomplete != "drop":
         raise FileNotFoundError(
             f"{len(missing)} of {len(listing.clips)} listed clips are not in {listing.root}, for example "
             f"{_listed_as(missing)}. {listing.naming} {WAYS_OUT}"
         )
     unreadable: dict[str, str] = {}
-    notes = listing.notes
     if options.read_headers:
         clips, unreadable = _with_seconds(clips, options.quiet)
     else:
         clips = clips.append_column("seconds", pa.nulls(len(clips), pa.float32()))
-        notes = (*notes, "Headers were not read: hours are unknown, and what is unreadable shows when it is decoded.")
-    if not len(clips) or (unreadable and options.incomplete == "raise"):
+    if not len(clips) or (unreadable and options.incomplete != "drop"):
         raise ValueError(
             f"{len(unreadable)} of {len(unreadable) + len(clips)} clips in {listing.root} are unreadable, for example: "
             f"{next(iter(unreadable.values()))} {WAYS_OUT}"
         )
-    report(_summary(listing, clips, missing["id"].to_pylist(), unreadable, notes), listing.root, options)
-    return clips
+    return clips, unreadable
+
+
+def _part(
+    listing: Listing, clips: pa.Table, unreadable: Mapping[str, str], splits: Collection[str], options: LoadOptions
+) -> tuple[IndexedClips, LoadSummary]:
+    """The checked clips of some splits in the schema, and their summary."""
+    listed, clips = _of_splits(listing.clips, splits), _of_splits(clips, splits)
+    indexed = IndexedClips(_as_dataset(clips, listing.vocabulary))
+    notes = listing.notes
+    if not options.read_headers:
+        notes = (*notes, "Headers were not read: hours are unknown, and what is unreadable shows when it is decoded.")
+    without = pc.sum(pc.equal(pc.list_value_length(clips["labels"]), 0)).as_py()
+    if without:
+        notes = (*notes, f"{without} clips have no label.")
+    found = {entry["values"]: entry["counts"] for entry in clips["split"].value_counts().to_pylist()}
+    summary = LoadSummary.of(
+        indexed,
+        listing.source,
+        # A split of which nothing was found counts 0 rather than going unmentioned.
+        {split: found.get(split, 0) for split in splits},
+        missing=listed.filter(pc.invert(listed["there"]))["id"].to_pylist(),
+        unreadable={clip: unreadable[clip] for clip in listed["id"].to_pylist() if clip in unreadable},
+        hours=indexed.hours,
+        notes=notes,
+    )
+    return indexed, summary
 
 
 def _nothing_found(listing: Listing) -> str:
@@ -243,38 +264,14 @@ def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
     return found
 
 
-def _summary(
-    listing: Listing, clips: pa.Table, missing: list[str], unreadable: dict[str, str], notes: tuple[str, ...]
-) -> LoadSummary:
-    counts = ClipLabels.from_arrow(clips["labels"], len(listing.vocabulary)).class_counts()
-    by_split = {entry["values"]: entry["counts"] for entry in clips["split"].value_counts().to_pylist()}
-    seconds = pc.sum(pc.cast(clips["seconds"], pa.float64())).as_py()
-    without = pc.sum(pc.equal(pc.list_value_length(clips["labels"]), 0)).as_py()
-    if without:
-        notes = (*notes, f"{without} clips have no label.")
-    return LoadSummary(
-        source=listing.source,
-        # A split of which nothing was found counts 0 rather than going unmentioned.
-        splits={split: by_split.get(split, 0) for split in listing.splits},
-        listed=len(listing.clips),
-        class_counts=dict(zip(listing.vocabulary.names, counts.tolist(), strict=True)),
-        vocabulary=listing.vocabulary.fingerprint,
-        missing=missing,
-        unreadable=unreadable,
-        hours=None if seconds is None else seconds / 3600,
-        notes=notes,
-    )
-
-
-def _as_dataset(clips: pa.Table, vocabulary: Vocabulary, streaming: bool) -> Dataset | IterableDataset:
+def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     """Checked clips in the schema, column by column."""
     columns = {name: clips[name].combine_chunks() for name in ("id", "path", "labels", "split", "seconds")}
     audio = [columns.pop("path"), pa.nulls(len(clips), pa.binary())]
     columns["audio"] = pa.StructArray.from_arrays(audio, names=["path", "bytes"])
     columns["mids"] = columns["labels"]
     features = tagging_features(vocabulary)
-    dataset = Dataset.from_dict({name: columns[name] for name in features}, features=features)
-    return dataset.to_iterable_dataset() if streaming else dataset
+    return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 
 def _raise(error: OSError) -> NoReturn:
@@ -335,3 +332,35 @@ def first_file(candidates: Sequence[Path], what: str) -> Path:
             f"Expected {' or '.join(map(str, candidates))}, found none. Put it there, or pass {what}."
         )
     return path
+
+
+def numbered_listing(
+    source: str, root: Path, table: pd.DataFrame, files: Sequence[Path], mids: Mapping[str, str], naming: str
+) -> Listing:
+    """The clips of a table with one class each, in the order of the classes' numbers, and with folds as splits.
+
+    Args:
+        source: Which data, in words.
+        root: The folder under which the files are.
+        table: Columns `fold`, `number` and `name` of the class, as strings.
+        files: One for each row; a clip's id is its name.
+        mids: Of the classes that have one.
+        naming: How the files are named, a sentence.
+
+    Raises:
+        ValueError: The numbers of the classes are none.
+    """
+    if not table["number"].str.isdecimal().all():
+        found = sorted(set(table["number"]))[:5]
+        raise ValueError(f"Expected numbers of classes in the table of {source} in {root}, got {found}.")
+    numbers = sorted(set(table["number"]), key=int)
+    names = [table["name"][table["number"] == number].iloc[0] for number in numbers]
+    index = {number: k for k, number in enumerate(numbers)}
+    clips = clip_table(
+        ids=[path.stem for path in files],
+        paths=list(map(str, files)),
+        there=are_there(files),
+        labels=[[index[number]] for number in table["number"]],
+        splits=[f"fold {fold}" for fold in table["fold"]],
+    )
+    return Listing(source, root, Vocabulary(tuple(names), tuple(mids.get(name, name) for name in names)), clips, naming)

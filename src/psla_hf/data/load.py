@@ -1,147 +1,134 @@
-"""Loaders of tagging data: AudioSet, FSD50K, ESC and own data, in one schema. Knows no models and no recipes.
+"""Loaders of tagging data in one schema: any `Source` from a folder, a table or shards. Knows no models, no recipes.
 
-Every loader returns data with the features of `schema.tagging_features`, audio undecoded. Classes are in the
-vocabulary's order. What was found is printed, and saved as JSON with every missing and unreadable clip by name.
+All data have the features of `schema.tagging_features`, audio undecoded, classes in the vocabulary's order. What was
+found is printed unless one asks for `quiet`; `load` and `load_splits` return it too.
 
-The source of all but ESC may also be shards, parquet files or WebDataset tars: a folder of them, an address such as
-`hf://datasets/owner/name@revision/folder`, one file, or a list. See `shard_loading.load_shards`.
-
-All loaders share these arguments:
-
-- `incomplete`: what to do about listed clips that are missing or unreadable, `"drop"` them or `"raise"`.
-- `read_headers`: read each file's header, for its length and to see that it is audio. `False` is faster: hours are then
-  unknown, and what is unreadable shows when it is decoded.
-- `streaming`: return an `IterableDataset` of the same clips in the same order.
-- `quiet`: print nothing.
-- `summary_path`: where to save the summary; by default in the folder `psla_hf` of the cache of `datasets`.
+Data may also be shards, parquet files or WebDataset tars: a folder of them, an address such as
+`hf://datasets/owner/name@revision/folder`, one file, or a list.
 
 All raise `FileNotFoundError` where a folder, a list or all of its clips are missing, and `ValueError` where a list is
 not in its format, an argument is out of range, or none of the clips is readable.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias
 
-import datasets
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
+from typing_extensions import Unpack
 
-from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES, AUDIOSET_SPLITS, audioset_listing
-from psla_hf.data.sources.esc import NUM_ESC_FOLDS, EscSubset, esc_listing
-from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES, FSD50K_SPLITS, fsd50k_listing
-from psla_hf.data.sources.own import own_listing
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.data.sources import SOURCES, Source
+from psla_hf.data.sources.esc import EscSubset
+from psla_hf.labels.vocabulary import Vocabulary
 
-from .listing import ONE_SPLIT, load_clips, load_parts, read_vocabulary
+from .listing import ONE_SPLIT, Listing, load_listing, read_vocabulary
 from .remote import files_version
-from .schema import Clips, IndexedClips, as_clips, tagging_features, vocabulary_of
+from .schema import Clips, IndexedClips, tagging_features
 from .shards import ShardedClips, ShardIndex, find_shards, holds_shards, iterate_parquet, iterate_tar
-from .summary import Incomplete, LoadOptions, LoadSummary, report
+from .summary import LoadArguments, Loaded, LoadOptions, LoadSummary
 
 __all__ = [
-    "DATASETS",
-    "RunData",
-    "check_split",
+    "load",
     "load_audioset",
     "load_esc",
     "load_fsd50k",
-    "load_run_data",
-    "load_shards",
+    "load_splits",
     "load_tagging_dataset",
-    "load_test_clips",
-    "shards_summary",
 ]
 
 
-def check_split(split: str, splits: tuple[str, ...]) -> None:
-    """Refuse a split that a data set does not have."""
-    if split not in splits:
-        raise ValueError(f"Expected split {', '.join(splits)}, got {split!r}.")
+Place: TypeAlias = str | Path | Sequence[str | Path]
+
+Parts: TypeAlias = Mapping[str, Sequence[str]]  # the splits of each part
+
+AnyDataset: TypeAlias = Dataset | IterableDataset
+
+DEFAULTS = LoadOptions()
 
 
-def load_shards(
-    files: Sequence[str], vocabulary: Vocabulary | None, split: str, source: str, options: LoadOptions
-) -> Dataset | IterableDataset:
-    """Clips of parquet files or WebDataset tars.
-
-    By index, `datasets` writes a copy to its cache, which is memory-mapped; streamed, nothing is kept, and each file is
-    a shard of the stream. Labels are counted from the label column alone. A tar has no such column: streamed tars are
-    not counted, and have no summary.
+def load(
+    dataset: str,
+    place: Place,
+    options: LoadOptions = DEFAULTS,
+    *,
+    parts: Collection[str] | None = None,
+    fold: int = 1,
+    **settings: Any,
+) -> Loaded:
+    """Load the parts of a data set that a run needs: `train`, `test` and, where there is one, `validation`.
 
     Args:
-        files: From `find_shards`.
-        vocabulary: The classes; may be none if the files carry them.
-        split: Name for clips whose shards do not say.
-        source: Which data, in words.
-        options: How; headers are not read, a clip's length is what the shards say.
+        dataset: A key of `sources.SOURCES`.
+        place: The folder, table or shards.
+        options: How. Streamed, the clips to train on are `ShardedClips` of parquet shards; the others are loaded.
+        parts: Only these.
+        fold: The fold to hold out and test on, for data with folds.
+        **settings: Those of the data set, such as `vocabulary` or `subset`; none as if left out.
 
     Raises:
-        ValueError: The shards are not understood, or their labels are not the vocabulary's.
+        FileNotFoundError: Data are missing.
+        ValueError: There is no such data set or part, a setting would have no effect, or there are no shards to stream.
     """
-    if files[0].endswith(".parquet"):
-        index = ShardIndex.open(files, vocabulary)
-        report(shards_summary(index, split, source), files[0], options)
-        how = {"files": list(files), "vocabulary": index.vocabulary, "split": split}
-        return _generated(iterate_parquet, how, options.streaming, index.version)
-    if vocabulary is None:
-        raise ValueError(f"Tars such as {files[0]} do not say what their classes are. Pass the vocabulary.")
-    how = {"files": list(files), "vocabulary": vocabulary, "split": split}
-    clips = _generated(iterate_tar, how, options.streaming, files_version(files))
-    if isinstance(clips, Dataset):
-        indexed = IndexedClips(clips)
-        report(_summary(indexed.labels, vocabulary, indexed.hours, split, source), files[0], options)
-    elif not options.quiet:
-        print(f"{source}: {len(files)} tars, streamed. A tar has no index, so that its clips are not counted.")
-    return clips
+    source = _source(dataset)
+    given = source.check(fold, settings)
+    if options.streaming and not holds_shards(place):
+        raise ValueError(
+            f"Streaming is for what does not fit: expected parquet shards in {place}, as psla_hf.data.prepare.prepare "
+            f"makes them. Load {dataset} by index."
+        )
+    data = _open(source, place, given)
+    splits = source.parts(fold, data.splits, place)
+    absent = [part for part in parts or () if part not in splits]
+    if absent:
+        raise ValueError(f"Expected parts of {source.title}, {', '.join(splits)}, got {absent}.")
+    loaded: LoadedParts = {}
+    for streaming in (True, False):
+        chosen = {
+            part: splits[part] for part in parts or splits if (options.streaming and part == "train") == streaming
+        }
+        if chosen:
+            loaded |= data.load(chosen, _complete(options, source, streaming))
+    ordered = {part: loaded[part] for part in parts or splits}
+    return _loaded(source, ordered, fold if source.num_folds else None, given.get("subset"))
 
 
-def shards_summary(index: ShardIndex, split: str, source: str) -> LoadSummary:
-    """What parquet shards hold: `source` says which data in words, `split` which part."""
-    return _summary(index.labels, index.vocabulary, ShardedClips.of(index).hours, split, source)
+def load_splits(
+    dataset: str,
+    place: Place,
+    options: LoadOptions = DEFAULTS,
+    *,
+    splits: Collection[str] | None = None,
+    **settings: Any,
+) -> Loaded:
+    """Load splits of a data set, each as a part, for example to prepare them.
 
-
-def _generated(
-    generator: Callable[..., Iterator[dict[str, Any]]], how: dict[str, Any], streaming: bool, version: str
-) -> Dataset | IterableDataset:
-    features = tagging_features(how["vocabulary"])
-    if streaming:
-        return IterableDataset.from_generator(generator, features=features, gen_kwargs=how)
-    # datasets would know its copy by the files' names alone, and serve it when they hold something else.
-    known_by = hashlib.sha256(repr((version, how["vocabulary"].fingerprint, how["split"])).encode()).hexdigest()
-    return Dataset.from_generator(generator, features=features, gen_kwargs=how, fingerprint=known_by)
-
-
-def _summary(labels: ClipLabels, vocabulary: Vocabulary, hours: float | None, split: str, source: str) -> LoadSummary:
-    return LoadSummary(
-        source=source,
-        splits={split: len(labels)},
-        listed=len(labels),
-        class_counts=dict(zip(vocabulary.names, labels.class_counts().tolist(), strict=True)),
-        vocabulary=vocabulary.fingerprint,
-        hours=hours,
-        notes=() if hours is not None else ("The shards do not say how long their clips are.",),
-    )
-
-
-Source = str | Path | Sequence[str | Path]
+    Args:
+        dataset: A key of `sources.SOURCES`.
+        place: The folder, table or shards.
+        options: How. Streamed, what is in parquet shards becomes `ShardedClips`: no copy is made of it.
+        splits: Only these; by default all, those of shards without known names as `all`.
+        **settings: Those of the data set, such as `vocabulary` or `subset`; none as if left out.
+    """
+    source = _source(dataset)
+    given = source.check(1, settings)
+    data = _open(source, place, given)
+    chosen = {split: [split] for split in splits or data.splits or [ONE_SPLIT]}
+    _check_splits(source, chosen)
+    return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, given.get("subset"))
 
 
 def load_audioset(
-    source: Source,
+    source: Place,
     split: str = "balanced_train",
     *,
     segments: str | Path | None = None,
     vocabulary: str | Path | Vocabulary | None = None,
-    incomplete: Incomplete = "drop",
-    read_headers: bool = True,
-    streaming: bool = False,
-    quiet: bool = False,
-    summary_path: str | Path | None = None,
-) -> Dataset | IterableDataset:
+    **options: Unpack[LoadArguments],
+) -> AnyDataset:
     """Load the clips of AudioSet that are there: videos disappear, so nobody has all.
 
     The audio may lie at any depth under the folder. AudioSet itself names no files; understood are the YouTube id, or
@@ -159,30 +146,19 @@ def load_audioset(
             paths relative to the folder or absolute; a clip's id is then the name of its file.
         vocabulary: `class_labels_indices.csv`, or what it holds; by default looked for beside the list, then in
             the folder and its folder `metadata`.
-        incomplete: `"drop"` listed clips that are missing or unreadable, or `"raise"`.
-        read_headers: Read every file's header, for its length and to see that it is audio.
-        streaming: Return what is iterable.
-        quiet: Print nothing.
-        summary_path: Where to save the summary.
+        **options: See `LoadOptions`.
     """
-    options = LoadOptions(incomplete, read_headers, streaming, quiet, summary_path)
-    check_split(split, AUDIOSET_SPLITS)
-    if segments is None and holds_shards(source):
-        return _shards(source, split, AUDIOSET_SHARD_NAMES, "AudioSet", vocabulary, options)
-    return load_clips(audioset_listing(_one(source), split, segments, vocabulary), options)
+    settings = {"segments": segments, "vocabulary": vocabulary}
+    return _datasets("audioset_full", source, {split: [split]}, settings, options)[split]
 
 
 def load_fsd50k(
-    source: Source,
+    source: Place,
     split: str = "train",
     *,
     vocabulary: str | Path | Vocabulary | None = None,
-    incomplete: Incomplete = "raise",
-    read_headers: bool = True,
-    streaming: bool = False,
-    quiet: bool = False,
-    summary_path: str | Path | None = None,
-) -> Dataset | IterableDataset:
+    **options: Unpack[LoadArguments],
+) -> AnyDataset:
     """Load FSD50K from its official folders `FSD50K.dev_audio`, `FSD50K.eval_audio` and `FSD50K.ground_truth`.
 
     Args:
@@ -190,71 +166,39 @@ def load_fsd50k(
         split: `train`, `val` or `eval`.
         vocabulary: A table of classes, or what it holds; by default `FSD50K.ground_truth/vocabulary.csv`. The names and
             the mids of every clip must be the same classes of it.
-        incomplete: `"drop"` listed clips that are missing or unreadable, or `"raise"`.
-        read_headers: Read every file's header, for its length and to see that it is audio.
-        streaming: Return what is iterable.
-        quiet: Print nothing.
-        summary_path: Where to save the summary.
+        **options: See `LoadOptions`.
     """
-    options = LoadOptions(incomplete, read_headers, streaming, quiet, summary_path)
-    check_split(split, FSD50K_SPLITS)
-    if holds_shards(source):
-        return _shards(source, split, FSD50K_SHARD_NAMES, "FSD50K", vocabulary, options)
-    return load_clips(fsd50k_listing(_one(source), split, vocabulary), options)
+    return _datasets("fsd50k", source, {split: [split]}, {"vocabulary": vocabulary}, options)[split]
 
 
 def load_esc(
-    data_dir: str | Path,
-    fold: int,
-    subset: EscSubset | None = None,
-    *,
-    incomplete: Incomplete = "raise",
-    read_headers: bool = True,
-    streaming: bool = False,
-    quiet: bool = False,
-    summary_path: str | Path | None = None,
+    data_dir: Place, fold: int, subset: EscSubset | None = None, **options: Unpack[LoadArguments]
 ) -> DatasetDict | IterableDatasetDict:
-    """Load ESC-50 or ESC-10 from a folder: splits `train` (four folds) and `test` (the held-out one).
+    """Load ESC-50 or ESC-10: splits `train` (four folds) and `test` (the held-out one).
 
     Two layouts are understood: the official one (`audio/*.wav`, `meta/esc50.csv`) and ESC-10 by itself (`audio/*`,
     `esc10.csv`). Classes are ordered by the official `target`; one that AudioSet has too (`ESC50_TO_AUDIOSET`) has the
     mid of that class. The column `split` says the fold, such as `fold 1`.
 
     Args:
-        data_dir: The folder.
+        data_dir: The folder, or prepared shards.
         fold: The fold to hold out, 1 to 5.
         subset: `"esc10"` picks ESC-10 out of ESC-50, `"audioset"` the classes that AudioSet has too; by default
             everything that the table lists is loaded.
-        incomplete: `"drop"` listed clips that are missing or unreadable, or `"raise"`.
-        read_headers: Read every file's header, for its length and to see that it is audio.
-        streaming: Return what is iterable.
-        quiet: Print nothing.
-        summary_path: Where to save the summary.
+        **options: See `LoadOptions`.
     """
-    options = LoadOptions(incomplete, read_headers, streaming, quiet, summary_path)
-    if fold not in range(1, NUM_ESC_FOLDS + 1):
-        raise ValueError(f"Expected fold 1 to {NUM_ESC_FOLDS}, got {fold}.")
-    listing = esc_listing(data_dir, subset)
-    held_out = f"fold {fold}"
-    others = [split for split in listing.splits if split != held_out]
-    if not others or held_out not in listing.splits:
-        raise ValueError(f"Expected clips in fold {fold} and in others, the table has {sorted(listing.splits)}.")
-    return load_parts(listing, {"train": others, "test": [held_out]}, options)
+    return _as_dict(_datasets("esc", data_dir, None, {"subset": subset}, options, fold))
 
 
 def load_tagging_dataset(
-    source: Source,
+    source: Place,
     *,
     audio_dir: str | Path | None = None,
     vocabulary: str | Path | Vocabulary | None = None,
     split: str | None = None,
     separator: str | None = None,
-    incomplete: Incomplete = "raise",
-    read_headers: bool = True,
-    streaming: bool = False,
-    quiet: bool = False,
-    summary_path: str | Path | None = None,
-) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict:
+    **options: Unpack[LoadArguments],
+) -> AnyDataset | DatasetDict | IterableDatasetDict:
     """Load own data: a table of clips, or a folder laid out as for `audiofolder` of `datasets`.
 
     A table is a CSV or a JSON-lines file. Its columns: the file as `file_name`, `file`, `path`, `filename`, `fname` or
@@ -276,224 +220,199 @@ def load_tagging_dataset(
             in alphabetical order.
         split: Load this split only.
         separator: Separates the labels in a string; then no string is taken as a whole.
-        incomplete: `"drop"` listed clips that are missing or unreadable, or `"raise"`.
-        read_headers: Read every file's header, for its length and to see that it is audio.
-        streaming: Return what is iterable.
-        quiet: Print nothing.
-        summary_path: Where to save the summary.
+        **options: See `LoadOptions`.
 
     Returns:
         One data set if `split` is given or the source has no splits (`split` is `all` then), else one by split.
     """
-    options = LoadOptions(incomplete, read_headers, streaming, quiet, summary_path)
-    if holds_shards(source):
-        return _shards(source, split, {}, "own data", vocabulary, options)
-    classes = None if vocabulary is None else read_vocabulary(vocabulary, [])
-    listing = own_listing(_one(source), audio_dir, classes, split, separator)
-    if split is not None or listing.splits == [ONE_SPLIT]:
-        return load_clips(listing, options)
-    return load_parts(listing, {name: [name] for name in listing.splits}, options)
+    settings = {"audio_dir": audio_dir, "vocabulary": vocabulary, "split": split, "separator": separator}
+    parts = {split or ONE_SPLIT: [split or ONE_SPLIT]} if holds_shards(source) else None
+    data = _datasets("own", source, parts, settings, options)
+    return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)
 
 
-def _shards(
-    source: Source,
-    split: str | None,
-    names: Mapping[str, tuple[str, ...]],
-    what: str,
-    vocabulary: str | Path | Vocabulary | None,
-    options: LoadOptions,
-) -> Dataset | IterableDataset:
-    """What the loaders do with parquet files and tars."""
-    files = find_shards(source, split, names)
-    classes = None if vocabulary is None else read_vocabulary(vocabulary, [])
-    return load_shards(files, classes, split or ONE_SPLIT, f"{what} {split or ''} ({len(files)} shards)", options)
+def _source(dataset: str) -> Source:
+    if dataset not in SOURCES:
+        raise ValueError(f"Expected a data set of {', '.join(SOURCES)}, got {dataset!r}.")
+    return SOURCES[dataset]
 
 
-def _one(source: Source) -> str | Path:
-    """The folder or table, where it is no list of shards."""
-    assert isinstance(source, str | Path)
-    return source
+def _check_splits(source: Source, parts: Parts) -> None:
+    """Refuse a split that a data set does not have."""
+    for split in (split for splits in parts.values() for split in splits):
+        if source.splits and split not in source.splits:
+            raise ValueError(f"Expected split {', '.join(source.splits)}, got {split!r}.")
 
 
-DATASETS = ("audioset_balanced", "audioset_full", "fsd50k", "esc", "own")
+def _complete(options: LoadOptions, source: Source, streaming: bool) -> LoadOptions:
+    return replace(options, incomplete=options.incomplete or source.incomplete, streaming=streaming)
+
+
+LoadedParts: TypeAlias = dict[str, tuple[Clips, LoadSummary]]
+
+
+def _loaded(source: Source, parts: LoadedParts, fold: int | None, subset: str | None) -> Loaded:
+    clips, summaries = ({part: pair[k] for part, pair in parts.items()} for k in range(2))
+    return Loaded(source.key, clips, summaries, fold, subset)  # type: ignore[arg-type]  # mypy does not see which k
 
 
 @dataclass(frozen=True)
-class RunData:
-    """The parts of a data set.
+class _Folder:
+    """A data set's folder or table."""
 
-    Attributes:
-        train: Clips to train on, by index or in parquet shards to be streamed.
-        test: Clips to test on.
-        validation: Clips to choose an epoch on, where the data set has such.
-        about: What each load found, in figures, by part.
-    """
+    source: Source
+    place: Place
+    settings: Mapping[str, Any]
 
-    train: Clips
-    test: Clips
-    validation: Clips | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    @cached_property
+    def splits(self) -> Sequence[str]:
+        return self.source.splits or self.listing.splits
 
+    @cached_property
+    def listing(self) -> Listing:
+        return self.source.list_folder(self.place, **self.settings)
 
-def load_run_data(
-    dataset: str,
-    data_dir: str | Path,
-    *,
-    fold: int = 1,
-    subset: EscSubset | None = None,
-    vocabulary: str | None = None,
-    streaming: bool = False,
-    drop_incomplete: bool = False,
-    quiet: bool = False,
-) -> RunData:
-    """Load all parts of a data set.
+    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+        loaded: Mapping[str, tuple[Clips, LoadSummary]]
+        if self.source.splits:  # each has a list of its own
+            loaded = {part: self._joined(splits, options) for part, splits in parts.items()}
+        else:
+            unknown = sorted({split for splits in parts.values() for split in splits}.difference(self.splits))
+            if unknown:
+                raise ValueError(f"Expected splits of {self.place}, {', '.join(self.splits)}, got {unknown}.")
+            loaded = load_listing(self.listing, options, parts)
+        return _reported(loaded, options)
 
-    `audioset_balanced` and `audioset_full` (both training lists) are tested on `eval`; `fsd50k` has `train`, `val` and
-    `eval`; `esc` trains on four folds and tests on the one held out; `own` is what `load_tagging_dataset` finds as
-    splits `train`, `test` and, if there is one, `validation` or `val`.
-
-    Args:
-        dataset: One of `DATASETS`.
-        data_dir: The folder, table or address.
-        fold: ESC's, to hold out.
-        subset: Of ESC-50.
-        vocabulary: The classes, where the data do not say; see `data`.
-        streaming: Do not load the training clips, stream them: `data_dir` holds parquet shards.
-        drop_incomplete: Go on without listed clips that are missing or unreadable (AudioSet always does).
-        quiet: Print no summaries.
-
-    Raises:
-        FileNotFoundError: Data are missing.
-        ValueError: There is no such data set, or it lacks a part.
-    """
-    _check_choice(dataset, fold, subset, vocabulary)
-    place = hashlib.sha256(str(Path(data_dir).absolute()).encode()).hexdigest()[:8]
-    summaries = Path(datasets.config.HF_DATASETS_CACHE) / "psla_hf" / f"{dataset}-{place}"
-    loaded: list[Path] = []
-
-    def how(part: str) -> dict[str, Any]:
-        incomplete = "drop" if drop_incomplete or dataset.startswith("audioset") else "raise"
-        loaded.append(summaries / f"{part}.json")
-        return {"incomplete": incomplete, "quiet": quiet, "summary_path": loaded[-1]}
-
-    both = ("balanced_train", "unbalanced_train")
-    loaders: dict[str, Callable[[], RunData]] = {
-        "audioset_balanced": lambda: _audioset(data_dir, both[:1], vocabulary, streaming, how),
-        "audioset_full": lambda: _audioset(data_dir, both, vocabulary, streaming, how),
-        "fsd50k": lambda: _fsd50k(data_dir, vocabulary, how),
-        "esc": lambda: _esc(data_dir, fold, subset, how),
-        "own": lambda: _own(data_dir, vocabulary, how),
-    }
-    if streaming and not dataset.startswith("audioset"):
-        raise ValueError(f"Streaming is for what does not fit: AudioSet's shards. Load {dataset} by index.")
-    data = loaders[dataset]()
-    about = {path.stem: _in_figures(path) for path in loaded if path.is_file()}
-    return replace(data, about=about)
+    def _joined(self, splits: Sequence[str], options: LoadOptions) -> tuple[Clips, LoadSummary]:
+        listings = [self.source.list_folder(self.place, split=split, **self.settings) for split in splits]
+        return _join([pair for listing in listings for pair in load_listing(listing, options).values()])
 
 
-def load_test_clips(
-    dataset: str,
-    data_dir: str | Path,
-    *,
-    fold: int = 1,
-    subset: EscSubset | None = None,
-    vocabulary: str | None = None,
-    drop_incomplete: bool = False,
-    quiet: bool = False,
-) -> Clips:
-    """Only the part of a data set that a run is tested on; the arguments are those of `load_run_data`.
+@dataclass(frozen=True)
+class _Shards:
+    """A data set's parquet files or tars."""
 
-    Raises:
-        FileNotFoundError: Data are missing.
-        ValueError: There is no such data set, or it has no such part.
-    """
-    _check_choice(dataset, fold, subset, vocabulary)
-    incomplete: Incomplete = "drop" if drop_incomplete or dataset.startswith("audioset") else "raise"
-    if dataset.startswith("audioset"):
-        clips = load_audioset(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
-    elif dataset == "fsd50k":
-        clips = load_fsd50k(data_dir, "eval", vocabulary=vocabulary, incomplete=incomplete, quiet=quiet)
-    elif dataset == "esc":
-        data = cast("DatasetDict", load_esc(data_dir, fold, subset, incomplete=incomplete, quiet=quiet))
-        return as_clips(data["test"])
-    else:
-        clips = load_tagging_dataset(data_dir, vocabulary=vocabulary, split="test", incomplete=incomplete, quiet=quiet)
-    return as_clips(cast("Dataset", clips))
+    source: Source
+    place: Place
+    vocabulary: Vocabulary | None
 
+    @cached_property
+    def splits(self) -> Sequence[str]:
+        if self.source.splits:
+            return self.source.splits
+        found = []
+        for split in self.source.shard_names:
+            with suppress(FileNotFoundError):
+                self.files(split)
+                found.append(split)
+        return found
 
-How = Callable[[str], dict[str, Any]]
+    def files(self, split: str) -> list[str]:
+        return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names)
 
+    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+        make = self._streamed if options.streaming else self._joined
+        return _reported({part: make(splits) for part, splits in parts.items()}, options)
 
-def _check_choice(dataset: str, fold: int, subset: EscSubset | None, vocabulary: str | None) -> None:
-    """Refuse a data set that there is not, and what would have no effect on this one."""
-    if dataset not in DATASETS:
-        raise ValueError(f"Expected a data set of {', '.join(DATASETS)}, got {dataset!r}.")
-    if dataset == "esc" and vocabulary is not None:
-        raise ValueError(f"Expected no vocabulary for ESC, whose classes are its own, got {vocabulary}.")
-    if dataset != "esc" and (fold != 1 or subset is not None):
-        raise ValueError(f"Expected fold and subset for ESC only, got fold {fold} and subset {subset} for {dataset}.")
+    def _streamed(self, splits: Sequence[str]) -> tuple[Clips, LoadSummary]:
+        """Parquet files are read as they are needed, tars into a copy as always."""
+        files = {split: self.files(split) for split in splits}
+        every = [file for of_split in files.values() for file in of_split]
+        if not every[0].endswith(".parquet"):
+            return self._joined(splits)
+        clips = ShardedClips.of(ShardIndex.open(every, self.vocabulary))
+        return clips, self.summary(clips, clips.index.count(files), f"{len(every)} shards, streamed")
 
-
-def _audioset(
-    data_dir: str | Path, splits: tuple[str, ...], vocabulary: str | None, streaming: bool, how: How
-) -> RunData:
-    test = cast("Dataset", load_audioset(data_dir, "eval", vocabulary=vocabulary, **how("eval")))
-    if streaming:
-        if not holds_shards(data_dir):
-            raise ValueError(f"Expected parquet shards to stream in {data_dir}. Make them with prepare_data.py.")
-        files = [file for split in splits for file in find_shards(data_dir, split, AUDIOSET_SHARD_NAMES)]
-        index = ShardIndex.open(files, vocabulary_of(test))
-        source = f"AudioSet {', '.join(splits)} ({len(files)} shards, streamed)"
-        report(shards_summary(index, "train", source), files[0], LoadOptions(**how("train")))
-        return RunData(ShardedClips.of(index), as_clips(test))
-    parts = [cast("Dataset", load_audioset(data_dir, split, vocabulary=vocabulary, **how(split))) for split in splits]
-    return RunData(as_clips(concatenate_datasets(parts)), as_clips(test))
-
-
-def _fsd50k(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
-    train, validation, test = (
-        as_clips(cast("Dataset", load_fsd50k(data_dir, split, vocabulary=vocabulary, **how(split))))
-        for split in ("train", "val", "eval")
-    )
-    return RunData(train, test, validation)
-
-
-def _esc(data_dir: str | Path, fold: int, subset: EscSubset | None, how: How) -> RunData:
-    data = cast("DatasetDict", load_esc(data_dir, fold, subset, **how("esc")))
-    return RunData(as_clips(data["train"]), as_clips(data["test"]))
-
-
-def _own(data_dir: str | Path, vocabulary: str | None, how: How) -> RunData:
-    if holds_shards(data_dir):
-        parts = {
-            split: as_clips(
-                cast("Dataset", load_tagging_dataset(data_dir, vocabulary=vocabulary, split=split, **how(split)))
+    def _joined(self, splits: Sequence[str]) -> tuple[Clips, LoadSummary]:
+        """By index: `datasets` writes a copy to its cache, which is memory-mapped."""
+        pairs = []
+        for split in splits:
+            files = self.files(split)
+            read, how, version, _ = self.reader(files, split)
+            # datasets would know its copy by the files' names alone, and serve it when they hold something else.
+            key = repr((version, how["vocabulary"].fingerprint, split)).encode()
+            dataset = Dataset.from_generator(
+                read,
+                features=tagging_features(how["vocabulary"]),
+                gen_kwargs=how,
+                fingerprint=hashlib.sha256(key).hexdigest(),
             )
-            for split in ("train", "test", *_validation_shards(data_dir))
-        }
-        return RunData(parts.pop("train"), parts.pop("test"), next(iter(parts.values()), None))
-    data = load_tagging_dataset(data_dir, vocabulary=vocabulary, **how("own"))
-    if not isinstance(data, DatasetDict) or not {"train", "test"} <= set(data):
-        found = sorted(data) if isinstance(data, DatasetDict) else "none"
-        raise ValueError(f"Expected the splits train and test in {data_dir}, found {found}. Add a column split.")
-    validation = data.get("validation", data.get("val"))
-    return RunData(
-        as_clips(data["train"]), as_clips(data["test"]), None if validation is None else as_clips(validation)
-    )
+            clips = IndexedClips(dataset)
+            pairs.append((clips, self.summary(clips, {split: len(clips)}, f"{len(files)} shards")))
+        return _join(pairs)
+
+    def reader(
+        self, files: Sequence[str], split: str
+    ) -> tuple[Callable[..., Iterator[dict[str, Any]]], dict[str, Any], str, ShardIndex | None]:
+        """What yields the clips of files in the schema, its arguments, what changes when files do, and their index."""
+        how = {"files": list(files), "vocabulary": self.vocabulary, "split": split}
+        if files[0].endswith(".parquet"):
+            index = ShardIndex.open(files, self.vocabulary)
+            return iterate_parquet, {**how, "vocabulary": index.vocabulary}, index.version, index
+        if self.vocabulary is None:
+            raise ValueError(f"Tars such as {files[0]} do not say what their classes are. Pass the vocabulary.")
+        return iterate_tar, how, files_version(files), None
+
+    def summary(self, clips: Clips, splits: Mapping[str, int], how: str) -> LoadSummary:
+        """What shards hold, by split."""
+        name = " ".join(part for part in (self.source.name, ", ".join(splits)) if part != ONE_SPLIT)
+        notes = () if clips.hours is not None else ("The shards do not say how long their clips are.",)
+        return LoadSummary.of(clips, f"{name} ({how})", splits, hours=clips.hours, notes=notes)
 
 
-def _validation_shards(data_dir: str | Path) -> list[str]:
-    """What the validation split of one's own shards is called, if they have one."""
-    for split in ("validation", "val"):
-        with suppress(FileNotFoundError):
-            find_shards(data_dir, split)
-            return [split]
-    return []
+def _open(source: Source, place: Place, settings: Mapping[str, Any]) -> _Folder | _Shards:
+    """Where there are shards, only a vocabulary and a split can be said about them."""
+    if not holds_shards(place) or settings.keys() - {"vocabulary", "split"}:
+        return _Folder(source, place, settings)
+    vocabulary = settings.get("vocabulary")
+    return _Shards(source, place, None if vocabulary is None else read_vocabulary(vocabulary, []))
 
 
-def _in_figures(path: Path) -> dict[str, Any]:
-    """A saved summary, its lists as counts."""
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    kept = ("source", "splits", "listed", "found", "hours", "vocabulary", "notes")
-    counts = {name: len(summary[name]) for name in ("missing", "unreadable")}
-    return {name: summary[name] for name in kept} | counts
+def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummary]:
+    if len(pairs) == 1:
+        return pairs[0]
+    clips = concatenate_datasets([clips.dataset() for clips, _ in pairs])
+    return IndexedClips(clips), LoadSummary.joined([summary for _, summary in pairs])
+
+
+def _reported(loaded: Mapping[str, tuple[Clips, LoadSummary]], options: LoadOptions) -> LoadedParts:
+    if not options.quiet:
+        for _, summary in loaded.values():
+            print(summary)
+    return dict(loaded)
+
+
+def _datasets(
+    key: str, place: Place, parts: Parts | None, settings: Mapping[str, Any], arguments: LoadArguments, fold: int = 1
+) -> dict[str, AnyDataset]:
+    """What the loaders of single data sets return, by part: those given, else those for a fold, else the splits."""
+    source = SOURCES[key]
+    given = source.check(fold, settings)
+    _check_splits(source, parts or {})
+    options = _complete(LoadOptions(**arguments), source, arguments.get("streaming", False))
+    data = _open(source, place, given)
+    if parts is None:
+        parts = (
+            source.parts(fold, data.splits, place) if source.num_folds else {split: [split] for split in data.splits}
+        )
+    if options.streaming and isinstance(data, _Shards):
+        return {part: _stream(data, splits, options) for part, splits in parts.items()}
+    loaded = {part: clips.dataset() for part, (clips, _) in data.load(parts, options).items()}
+    return {part: clips.to_iterable_dataset() for part, clips in loaded.items()} if options.streaming else {**loaded}
+
+
+def _stream(data: _Shards, splits: Sequence[str], options: LoadOptions) -> IterableDataset:
+    """Nothing is kept, and each file is a shard of the stream."""
+    by_split = {split: data.files(split) for split in splits}
+    files = [file for of_split in by_split.values() for file in of_split]
+    read, how, _, index = data.reader(files, ", ".join(splits))
+    if index is not None and not options.quiet:
+        print(data.summary(ShardedClips.of(index), index.count(by_split), f"{len(files)} shards, streamed"))
+    elif not options.quiet:
+        print(f"{data.source.name}: {len(files)} tars, streamed. A tar has no index, so that clips are not counted.")
+    return IterableDataset.from_generator(read, features=tagging_features(how["vocabulary"]), gen_kwargs=how)
+
+
+def _as_dict(data: Mapping[str, AnyDataset]) -> DatasetDict | IterableDatasetDict:
+    streamed = any(isinstance(clips, IterableDataset) for clips in data.values())
+    return IterableDatasetDict(data) if streamed else DatasetDict(data)

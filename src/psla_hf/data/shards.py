@@ -24,7 +24,15 @@ from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from .remote import REMOTE, files_version, find_files, open_binary
 from .schema import Clips, tagging_features
 
-__all__ = ["ShardIndex", "ShardedClips", "find_shards", "holds_shards", "iterate_parquet", "iterate_tar"]
+__all__ = [
+    "COMMON_SHARD_NAMES",
+    "ShardIndex",
+    "ShardedClips",
+    "find_shards",
+    "holds_shards",
+    "iterate_parquet",
+    "iterate_tar",
+]
 
 
 # What sets on the Hub call these columns; the first one that is there counts.
@@ -106,6 +114,12 @@ class ShardIndex:
     def group_starts(self) -> np.ndarray:
         """Number of the first clip of each row group, and the number of clips `[G + 1]`."""
         return np.concatenate([[0], np.cumsum(self.group_sizes)])
+
+    def count(self, files: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """Clips in some of the files each, such as those of a split."""
+        sizes = np.bincount(self.group_files[:, 0], weights=self.group_sizes, minlength=len(self.files)).astype(int)
+        by_file = dict(zip(self.files, sizes.tolist(), strict=True))
+        return {name: sum(by_file[file] for file in chosen) for name, chosen in files.items()}
 
     @property
     def features(self) -> Features:
@@ -402,13 +416,7 @@ def _in_schema(table: pa.Table, vocabulary: Vocabulary, file: str) -> list[dict[
 
 SHARDS = (".parquet", ".tar")
 
-COMMON_SHARD_NAMES = {
-    "train": ("train",),
-    "validation": ("validation",),
-    "val": ("val",),
-    "test": ("test",),
-    "eval": ("eval",),
-}
+COMMON_SHARD_NAMES = {split: (split,) for split in ("train", "validation", "val", "test", "eval")}
 
 
 def holds_shards(source: str | Path | Sequence[str | Path]) -> bool:
@@ -420,21 +428,23 @@ def holds_shards(source: str | Path | Sequence[str | Path]) -> bool:
 
 
 def find_shards(
-    source: str | Path | Sequence[str | Path], split: str | None, names: Mapping[str, tuple[str, ...]] | None = None
+    source: str | Path | Sequence[str | Path],
+    split: str | None,
+    names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES,
 ) -> list[str]:
     """The shards of a split.
 
     Args:
         source: See `remote.find_files`.
         split: Which; with none, all shards are taken.
-        names: By split, what it is called as a folder or at the beginning of a file's name; by default as it is.
+        names: By split, what it is called as a folder or at the beginning of a file's name; else as it is.
 
     Raises:
         FileNotFoundError: There are no shards, or none of this split.
         ValueError: There are parquet files and tars.
     """
     files = find_files(source, SHARDS)
-    known = {**(names or COMMON_SHARD_NAMES)}
+    known = {**names}
     if split is not None:
         known.setdefault(split, (split,))
     chosen = [file for file in files if split is None or _split_of(file, source, known) == split]

@@ -1,17 +1,17 @@
-"""What a loader can be told, and the account of what a load found. Knows no sources and opens no audio."""
+"""How data are loaded, and the account of what was found. Knows no sources and opens no audio."""
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import datasets
+from typing_extensions import TypedDict
 
 from psla_hf.files import write_json
 
-__all__ = ["Incomplete", "LoadOptions", "LoadSummary", "report"]
+from .schema import Clips
+
+__all__ = ["Incomplete", "LoadArguments", "LoadOptions", "LoadSummary", "Loaded"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,38 @@ class LoadSummary:
     hours: float | None = None
     notes: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, clips: Clips, source: str, splits: Mapping[str, int], **more: Any) -> "LoadSummary":
+        """The account of clips that are there: of listed clips that are not, `more` has the attributes."""
+        counts = clips.labels.class_counts().tolist()
+        return cls(
+            source=source,
+            splits=splits,
+            listed=len(clips) + len(more.get("missing", ())) + len(more.get("unreadable", ())),
+            class_counts=dict(zip(clips.vocabulary.names, counts, strict=True)),
+            vocabulary=clips.vocabulary.fingerprint,
+            **more,
+        )
+
+    @classmethod
+    def joined(cls, summaries: Sequence["LoadSummary"]) -> "LoadSummary":
+        """The account of several loads of the same classes together."""
+        first, *others = summaries
+        if not others:
+            return first
+        hours = [summary.hours for summary in summaries if summary.hours is not None]
+        return cls(
+            source="; ".join(summary.source for summary in summaries),
+            splits={split: n for summary in summaries for split, n in summary.splits.items()},
+            listed=sum(summary.listed for summary in summaries),
+            class_counts={name: sum(s.class_counts[name] for s in summaries) for name in first.class_counts},
+            vocabulary=first.vocabulary,
+            missing=[name for summary in summaries for name in summary.missing],
+            unreadable={name: why for summary in summaries for name, why in summary.unreadable.items()},
+            hours=sum(hours) if len(hours) == len(summaries) else None,
+            notes=list(dict.fromkeys(note for summary in summaries for note in summary.notes)),
+        )
+
     @property
     def found(self) -> int:
         """Clips that are there and readable."""
@@ -61,10 +93,15 @@ class LoadSummary:
         ]
         return "\n".join(lines)
 
+    def figures(self) -> dict[str, Any]:
+        """What a run's results say of it: lists of clips as their numbers."""
+        kept = ("source", "splits", "listed", "found", "hours", "vocabulary")
+        counts = {name: len(getattr(self, name)) for name in ("missing", "unreadable")}
+        return {name: getattr(self, name) for name in kept} | {"notes": list(self.notes)} | counts
+
     def save(self, path: str | Path) -> None:
         """Write everything, with the full lists, as JSON."""
-        content = {"found": self.found, **asdict(self)}
-        write_json(content, path)
+        write_json({"found": self.found, **asdict(self)}, path)
 
 
 Incomplete = Literal["drop", "raise"]
@@ -72,39 +109,75 @@ Incomplete = Literal["drop", "raise"]
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What every loader of files can be told.
+    """How data are loaded: what every loader takes as keyword arguments.
 
     Attributes:
-        incomplete: What to do about listed clips that are missing or unreadable: `"drop"` them, or `"raise"`.
-        read_headers: Read each file's header for its length. Without it hours are unknown, and what is unreadable shows
-            when it is decoded.
-        streaming: Return iterable data sets.
+        incomplete: What to do about listed clips that are missing or unreadable: `"drop"` them, or `"raise"`; by
+            default what the data set's `Source` says, for AudioSet `"drop"` and else `"raise"`.
+        read_headers: Read each file's header, for its length and to see that it is audio. Without it, which is faster,
+            hours are unknown, and what is unreadable shows when it is decoded.
+        streaming: Return what is iterable: the same clips in the same order, nothing kept of what comes from shards.
         quiet: Print no summary and no progress.
-        summary_path: Where to save the summary as JSON; by default in the folder `psla_hf` of the cache of `datasets`.
 
     Raises:
         ValueError: `incomplete` is neither of the two.
     """
 
-    incomplete: Incomplete
+    incomplete: Incomplete | None = None
     read_headers: bool = True
     streaming: bool = False
     quiet: bool = False
-    summary_path: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse a misspelt choice before anything is read."""
-        if self.incomplete not in ("drop", "raise"):
+        if self.incomplete not in ("drop", "raise", None):
             raise ValueError(f"Expected incomplete='drop' or 'raise', got {self.incomplete!r}.")
 
 
-def report(summary: LoadSummary, place: str | Path, options: LoadOptions) -> None:
-    """Save the summary of what was loaded from a place, and print it with where it is saved."""
-    name = re.sub(r"\W+", "-", summary.source).strip("-").lower()
-    digest = hashlib.sha256(str(Path(place).absolute()).encode()).hexdigest()[:8]
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    path = Path(options.summary_path or cache / "psla_hf" / f"{name}-{digest}.json")
-    summary.save(path)
-    if not options.quiet:
-        print(summary)
-        print(f"  saved as {path}")
+class LoadArguments(TypedDict, total=False):
+    """The same as keyword arguments, see `LoadOptions`."""
+
+    incomplete: Incomplete | None
+    read_headers: bool
+    streaming: bool
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Parts of a data set, and what was found of each.
+
+    Attributes:
+        dataset: Its key among `sources.SOURCES`.
+        parts: Clips by part, such as `train`.
+        summaries: What was found of each.
+        fold: The fold that is held out; none for data without folds.
+        subset: The subset of the classes that was taken; none for all.
+    """
+
+    dataset: str
+    parts: Mapping[str, Clips]
+    summaries: Mapping[str, LoadSummary]
+    fold: int | None = None
+    subset: str | None = None
+
+    @property
+    def train(self) -> Clips:
+        """Clips to train on."""
+        return self.parts["train"]
+
+    @property
+    def test(self) -> Clips:
+        """Clips to test on."""
+        return self.parts["test"]
+
+    @property
+    def validation(self) -> Clips | None:
+        """Clips to choose an epoch on, where the data set has such."""
+        return self.parts.get("validation")
+
+    def facts(self) -> dict[str, Any]:
+        """What `results.json` records of the data."""
+        folds = {} if self.fold is None else {"fold": self.fold, "subset": self.subset}
+        parts = {part: summary.figures() for part, summary in self.summaries.items()}
+        return {"dataset": self.dataset, **folds, "parts": parts}

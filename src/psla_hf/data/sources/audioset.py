@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,10 +21,10 @@ from psla_hf.data.listing import (
 )
 from psla_hf.labels.vocabulary import Vocabulary
 
-__all__ = ["AUDIOSET_SHARD_NAMES", "AUDIOSET_SPLITS", "audioset_listing"]
+from .source import Source
 
+__all__ = ["AUDIOSET_BALANCED", "AUDIOSET_FULL"]
 
-AUDIOSET_SPLITS = ("balanced_train", "unbalanced_train", "eval")
 
 # A YouTube id has eleven characters, which may themselves begin with Y or look like a time: only the length tells.
 # Around it there may be a Y, and where the clip starts and ends, in seconds or in milliseconds.
@@ -37,8 +38,12 @@ AUDIOSET_NAMING = (
 )
 
 
-def audioset_listing(
-    data_dir: str | Path, split: str, segments: str | Path | None, vocabulary: str | Path | Vocabulary | None
+def list_audioset(
+    data_dir: str | Path,
+    *,
+    split: str,
+    segments: str | Path | None = None,
+    vocabulary: str | Path | Vocabulary | None = None,
 ) -> Listing:
     """The clips of a segments CSV or of a PSLA JSON, and their files under `data_dir`."""
     data_dir = check_folder(data_dir, "the folder that holds AudioSet's clips")
@@ -113,8 +118,27 @@ def _psla_json_clips(path: Path, data_dir: Path, classes: Vocabulary, split: str
     )
 
 
-AUDIOSET_SHARD_NAMES = {
-    "balanced_train": ("balanced_train", "bal_train"),
-    "unbalanced_train": ("unbalanced_train", "unbal_train"),
-    "eval": ("eval", "evaluation", "test"),
-}
+AUDIOSET_BALANCED = Source(
+    key="audioset_balanced",
+    name="AudioSet",
+    title="AudioSet (balanced)",
+    list_folder=list_audioset,
+    settings=("segments", "vocabulary"),
+    splits=("balanced_train", "unbalanced_train", "eval"),
+    train=("balanced_train",),
+    test=("eval",),
+    shard_names={
+        "balanced_train": ("balanced_train", "bal_train"),
+        "unbalanced_train": ("unbalanced_train", "unbal_train"),
+        "eval": ("eval", "evaluation", "test"),
+    },
+    incomplete="drop",  # videos disappear, so that nobody has all
+    licence="cc-by-4.0",  # of the lists; the clips are their makers'
+    hub_id="agkphysics/AudioSet",
+    citation="Gemmeke et al., Audio Set: An ontology and human-labeled dataset for audio events, ICASSP 2017",
+    homepage="https://research.google.com/audioset/",
+)
+
+AUDIOSET_FULL = replace(
+    AUDIOSET_BALANCED, key="audioset_full", title="AudioSet", train=("balanced_train", "unbalanced_train")
+)

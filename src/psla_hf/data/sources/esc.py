@@ -5,10 +5,11 @@ from typing import Literal
 
 import pandas as pd
 
-from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, first_file, read_table
-from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing, read_table
 
-__all__ = ["ESC50_TO_AUDIOSET", "NUM_ESC_FOLDS", "EscSubset", "esc_listing"]
+from .source import Source
+
+__all__ = ["ESC", "ESC50_TO_AUDIOSET", "EscSubset"]
 
 
 EscSubset = Literal["esc10", "audioset"]
@@ -71,29 +72,22 @@ ESC50_TO_AUDIOSET = {
 }
 
 
-def esc_listing(data_dir: str | Path, subset: EscSubset | None) -> Listing:
+def list_esc(data_dir: str | Path, *, subset: EscSubset | None = None) -> Listing:
     """All folds of ESC-50, or of those of its classes that a subset takes."""
     if subset not in (None, "esc10", "audioset"):
         raise ValueError(f"Expected subset 'esc10', 'audioset' or none, got {subset!r}.")
     data_dir = check_folder(data_dir, "the folder of ESC-50 or ESC-10")
     path = first_file([data_dir / name for name in ESC_TABLES], "the folder that holds one")
     table = _esc_subset(read_table(path, ESC_COLUMNS), subset)
-    if not table["target"].str.isdecimal().all():
-        raise ValueError(f"Expected numbers of classes as target in {path}, got {sorted(set(table['target']))[:5]}.")
-    targets = sorted(set(table["target"]), key=int)
-    names = [table["category"][table["target"] == target].iloc[0] for target in targets]
-    classes = Vocabulary(tuple(names), tuple(ESC50_TO_AUDIOSET.get(name, (name, name))[0] for name in names))
-    index = {target: k for k, target in enumerate(targets)}
-    paths = [data_dir / "audio" / name for name in table["filename"]]
-    clips = clip_table(
-        ids=[path.stem for path in paths],
-        paths=[str(path) for path in paths],
-        there=are_there(paths),
-        labels=[[index[target]] for target in table["target"]],
-        splits=[f"fold {fold}" for fold in table["fold"]],
-    )
     source = {None: path.stem, "esc10": "esc10", "audioset": f"{path.stem}, classes that AudioSet has"}[subset]
-    return Listing(source, data_dir, classes, clips, "Expected the files of the table's column filename in audio/.")
+    return numbered_listing(
+        source,
+        data_dir,
+        table.rename(columns={"target": "number", "category": "name"}),
+        [data_dir / "audio" / name for name in table["filename"]],
+        {name: mid for name, (mid, _) in ESC50_TO_AUDIOSET.items()},
+        "Expected the files of the table's column filename in audio/.",
+    )
 
 
 def _esc_subset(table: pd.DataFrame, subset: EscSubset | None) -> pd.DataFrame:
@@ -110,4 +104,16 @@ def _esc_subset(table: pd.DataFrame, subset: EscSubset | None) -> pd.DataFrame:
     return table
 
 
-NUM_ESC_FOLDS = 5
+ESC = Source(
+    key="esc",
+    name="ESC-50",
+    title="ESC-50",
+    list_folder=list_esc,
+    settings=("subset",),
+    num_folds=5,
+    shard_names={f"fold {fold}": (f"fold_{fold}",) for fold in range(1, 6)},
+    licence="cc-by-nc-3.0",
+    hub_id="ashraq/esc50",
+    citation="Piczak, ESC: Dataset for environmental sound classification, ACM Multimedia 2015",
+    homepage="https://github.com/karolpiczak/ESC-50",
+)

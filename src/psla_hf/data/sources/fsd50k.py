@@ -13,17 +13,12 @@ from psla_hf.data.listing import (
 )
 from psla_hf.labels.vocabulary import Vocabulary
 
-__all__ = ["FSD50K_SHARD_NAMES", "FSD50K_SKIPPED", "FSD50K_SPLITS", "fsd50k_listing"]
+from .source import Source
+
+__all__ = ["FSD50K"]
 
 
-# Classes of FSD50K that propose nothing in the original's label enhancement: Human_voice, Crash_cymbal,
-# Human_group_actions, Respiratory_sounds and Domestic_sounds_and_home_sounds.
-FSD50K_SKIPPED = ("/m/09l8g", "/m/0bm0k", "/t/dd00012", "/m/09hlz4", "/t/dd00071")
-
-FSD50K_SPLITS = ("train", "val", "eval")
-
-
-def fsd50k_listing(data_dir: str | Path, split: str, vocabulary: str | Path | Vocabulary | None) -> Listing:
+def list_fsd50k(data_dir: str | Path, *, split: str, vocabulary: str | Path | Vocabulary | None = None) -> Listing:
     """The clips of FSD50K's ground truth."""
     data_dir = check_folder(data_dir, "the folder that holds FSD50K.ground_truth and the folders of audio")
     truth = data_dir / "FSD50K.ground_truth"
@@ -52,8 +47,24 @@ def fsd50k_listing(data_dir: str | Path, split: str, vocabulary: str | Path | Vo
     return Listing(f"FSD50K {split}", data_dir, classes, clips, naming)
 
 
-FSD50K_SHARD_NAMES = {
-    "train": ("train", "dev"),
-    "val": ("val", "valid", "validation"),
-    "eval": ("eval", "evaluation", "test"),
-}
+FSD50K = Source(
+    key="fsd50k",
+    name="FSD50K",
+    title="FSD50K",
+    list_folder=list_fsd50k,
+    settings=("vocabulary",),
+    splits=("train", "val", "eval"),
+    train=("train",),
+    validation=("val",),
+    test=("eval",),
+    shard_names={
+        "train": ("train", "dev"),
+        "val": ("val", "valid", "validation"),
+        "eval": ("eval", "evaluation", "test"),
+    },
+    # Human_voice, Crash_cymbal, Human_group_actions, Respiratory_sounds and Domestic_sounds_and_home_sounds
+    no_proposals=("/m/09l8g", "/m/0bm0k", "/t/dd00012", "/m/09hlz4", "/t/dd00071"),
+    licence="cc-by-4.0",
+    citation="Fonseca et al., FSD50K: An open dataset of human-labeled sound events, TASLP 2022",
+    homepage="https://zenodo.org/records/4060432",
+)

@@ -8,10 +8,22 @@ from typing import Any
 import pandas as pd
 
 from psla_hf.audio import AUDIO_SUFFIXES
-from psla_hf.data.listing import ONE_SPLIT, Listing, are_there, audio_files, check_folder, clip_table, read_csv
+from psla_hf.data.listing import (
+    ONE_SPLIT,
+    Listing,
+    are_there,
+    audio_files,
+    check_folder,
+    clip_table,
+    read_csv,
+    read_vocabulary,
+)
+from psla_hf.data.shards import COMMON_SHARD_NAMES
 from psla_hf.labels.vocabulary import Vocabulary
 
-__all__ = ["own_listing"]
+from .source import Source
+
+__all__ = ["OWN"]
 
 
 FILE_COLUMNS = ("file_name", "file", "path", "filename", "fname", "wav")
@@ -27,14 +39,16 @@ SEPARATORS = (";", "|", ",")
 NAMING = "Expected the files at the paths that the list gives, relative to the folder or absolute."
 
 
-def own_listing(
+def list_own(
     source: str | Path,
-    audio_dir: str | Path | None,
-    vocabulary: Vocabulary | None,
-    split: str | None,
-    separator: str | None,
+    *,
+    audio_dir: str | Path | None = None,
+    vocabulary: str | Path | Vocabulary | None = None,
+    split: str | None = None,
+    separator: str | None = None,
 ) -> Listing:
     """The clips of a table or of a folder; the arguments are those of `data.load_tagging_dataset`."""
+    vocabulary = None if vocabulary is None else read_vocabulary(vocabulary, [])
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"Expected a CSV, a JSON-lines file or a folder, there is no {source}.")
@@ -196,3 +210,16 @@ def _of_split(rows: pd.DataFrame, split: str, source: Path) -> pd.DataFrame:
             + (f"It has {splits}." if splits else "It has no column split and no folders by split: leave split out.")
         )
     return rows[rows["split"] == split]
+
+
+OWN = Source(
+    key="own",
+    name="own data",
+    title="own data",
+    list_folder=list_own,
+    settings=("audio_dir", "vocabulary", "split", "separator"),
+    train=("train",),
+    validation=("validation", "val"),
+    test=("test",),
+    shard_names=COMMON_SHARD_NAMES,
+)

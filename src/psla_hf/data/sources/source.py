@@ -1,0 +1,96 @@
+"""What there is to know of a data set without opening it. Knows none by name."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psla_hf.data.listing import Listing
+from psla_hf.data.summary import Incomplete
+
+__all__ = ["Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set: what it is, how it lies on a disk, and what of it is for training and testing.
+
+    Attributes:
+        key: What it is chosen by.
+        name: What it is called, such as `AudioSet`.
+        title: The same, with the part that is trained on.
+        list_folder: Makes the listing of a folder or table: of `split` where the data set has `splits`, else of all.
+            It takes the place, and as keyword arguments `split` and the `settings`.
+        settings: What else can be said about what to load, such as `vocabulary`.
+        splits: Those of the data set; none where they are the folds, or what the data themselves say.
+        train: The splits to train on.
+        validation: The splits to choose an epoch on.
+        test: The splits to test on.
+        num_folds: Folds, one of which is held out for testing; 0 for data without.
+        shard_names: By split, what it is called as a folder or at the beginning of a shard's name.
+        incomplete: What to do about listed clips that are missing or unreadable, unless something else is asked for.
+        no_proposals: Ids of classes that propose nothing in the original's label enhancement.
+        licence: Of the data, as the Hub names it; none where their owner says.
+        hub_id: A copy on the Hub to be relied on.
+        citation: Who made it, where it was published.
+        homepage: Where it is to be had.
+    """
+
+    key: str
+    name: str
+    title: str
+    list_folder: Callable[..., Listing]
+    settings: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    num_folds: int = 0
+    shard_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    incomplete: Incomplete = "raise"
+    no_proposals: tuple[str, ...] = ()
+    licence: str | None = None
+    hub_id: str | None = None
+    citation: str | None = None
+    homepage: str | None = None
+
+    def check(self, fold: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that are not none.
+
+        Raises:
+            ValueError: The fold or a setting would have no effect on these data, or there is no such fold.
+        """
+        given = {name: value for name, value in settings.items() if value is not None}
+        unknown = {name: value for name, value in given.items() if name not in self.settings}
+        if unknown:
+            known = ", ".join(self.settings) or "none"
+            raise ValueError(f"Expected no other settings for {self.title} than {known}, got {unknown}.")
+        if fold not in range(1, max(self.num_folds, 1) + 1):
+            folds = f"1 to {self.num_folds}" if self.num_folds else "1, the default, as there are none"
+            raise ValueError(f"Expected fold {folds}, got {fold} for {self.title}.")
+        return given
+
+    def parts(self, fold: int, there: Collection[str], place: object) -> dict[str, Sequence[str]]:
+        """The splits of the parts `train`, `test` and, if there is one, `validation`.
+
+        Args:
+            fold: The fold to hold out.
+            there: The splits of the data at hand.
+            place: Where they are, for messages.
+
+        Raises:
+            ValueError: The data lack a part.
+        """
+        if self.num_folds:
+            test = [f"fold {fold}"]
+            train = [split for split in there if split not in test]
+            if not train or test[0] not in there:
+                raise ValueError(f"Expected clips in fold {fold} and in others, the table has {sorted(there)}.")
+            return {"train": train, "test": test}
+        parts: dict[str, Sequence[str]] = {"train": self.train, "test": self.test}
+        validation = self.validation if self.splits else [split for split in self.validation if split in there][:1]
+        lacking = [split for splits in parts.values() for split in splits if split not in there]
+        if lacking:
+            raise ValueError(
+                f"Expected the splits train and test in {place}, found {sorted(there)}. Add a column split."
+            )
+        return parts | ({"validation": validation} if validation else {})
