@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from .arguments import MESSAGES, BatchSize, Data, Messages, Switch, option, panel
+from .arguments import MESSAGES, BatchSize, Messages, Switch, option, panel
+from .data import Data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from .arguments import MESSAGES, Data, Messages, Switch, Whole, option, panel
+from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+from .data import Data
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -53,6 +54,11 @@ class Enhancement:
         "mean, median or a percentile such as 25.", "mean"
     )
     types: Types = option("I, II or I,II.", ("I", "II"))
+    soft: Switch = option("An added label's target is the teacher's score, not 1.", False)
+    iterations: Whole = option("Rounds at most; the paper has one.", 1)
+    skip_sources: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
+        "Ids of classes that propose nothing; default for fsd50k: the original's five.", None
+    )
 
 
 @panel("Teacher", 2)

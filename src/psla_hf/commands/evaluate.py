@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .arguments import MESSAGES, BatchSize, Data, Messages
+from .arguments import MESSAGES, BatchSize, Messages
+from .data import Data
 
 
 def evaluate(

@@ -5,18 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .arguments import (
-    MESSAGES,
-    Data,
-    DataSet,
-    Messages,
-    Switch,
-    Whole,
-    option,
-    panel,
-    recipe_with,
-    settings_type,
-)
+from .arguments import MESSAGES, Messages, Switch, Whole, option, panel, recipe_with, settings_type
+from .data import Data, DataSet
 
 TOLERATED_SHARE = 0.01
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends

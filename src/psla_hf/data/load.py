@@ -31,6 +31,7 @@ import datasets
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
 
+from psla_hf.data.sources import DATASETS
 from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES, AUDIOSET_SPLITS, audioset_listing
 from psla_hf.data.sources.esc import NUM_ESC_FOLDS, EscSubset, esc_listing
 from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES, FSD50K_SPLITS, fsd50k_listing
@@ -46,7 +47,6 @@ from .summary import Incomplete, LoadOptions, LoadSummary, report
 from .training_clips import TrainingClips
 
 __all__ = [
-    "DATASETS",
     "RunData",
     "check_split",
     "load_audioset",
@@ -317,9 +317,6 @@ def _one(source: Source) -> str | Path:
     """The folder or table, where it is no list of shards."""
     assert isinstance(source, str | Path)
     return source
-
-
-DATASETS = ("audioset_balanced", "audioset_full", "fsd50k", "esc", "own")
 
 
 @dataclass(frozen=True)
