@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from .arguments import MESSAGES, BatchSize, Data, Messages, Switch, option, panel
+from .arguments import MESSAGES, BatchSize, Messages, Switch, option, panel
+from .data import Data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accelerate import Accelerator
-    from datasets import Dataset
 
     from psla_hf.aggregation.aggregate import Aggregate, Scorer
     from psla_hf.aggregation.members import Member
@@ -74,8 +74,7 @@ def average(
             return aggregation.average(members, scorer)
         if data is None or scorer is None:
             raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
-        clips = load_clips(data, messages.quiet or not accelerator.is_main_process, greedy)
-        chooser = aggregation.Scorer(clips, accelerator, batch_size, data.facts())
+        chooser = scorer_of(data, accelerator, batch_size, messages, greedy)
         return aggregation.greedy_average(members, chooser, scorer)
 
     write("average", members, make, output, data, batch_size, messages)
@@ -149,7 +148,7 @@ def curve(
         batch_size: Clips at a time, of each process.
         messages: How much is said.
     """
-    from psla_hf.aggregation.aggregate import Scorer, averaging_curve
+    from psla_hf.aggregation.aggregate import averaging_curve
     from psla_hf.aggregation.members import kept_epochs
     from psla_hf.files import write_json
     from psla_hf.provenance import provenance
@@ -161,8 +160,7 @@ def curve(
         raise ValueError("curve scores models: expected --data-dir.")
     accelerator = make_accelerator()
     epochs = {run: kept_epochs(run) for run in runs}
-    clips = load_clips(data, messages.quiet or not accelerator.is_main_process)
-    scorer = Scorer(clips, accelerator, batch_size, data.facts())
+    scorer = scorer_of(data, accelerator, batch_size, messages)
     for run, members in epochs.items():
         rows = averaging_curve(members, scorer)
         if not accelerator.is_main_process:
@@ -176,16 +174,13 @@ def curve(
         print(path)
 
 
-def load_clips(data: Data, quiet: bool, part: str = "test") -> Dataset:
-    """A part of the data, to score on or to choose members by."""
-    from psla_hf.data.load import load_run_data, load_test_clips
+def scorer_of(data: Data, accelerator: Accelerator, batch_size: int, messages: Messages, part: str = "test") -> Scorer:
+    """What scores on a part of the data, or chooses members by it."""
+    from psla_hf.aggregation.aggregate import Scorer
+    from psla_hf.data.load import load
 
-    if part == "test":
-        return load_test_clips(**data.choice(), quiet=quiet)
-    clips = load_run_data(**data.choice(), quiet=quiet).validation
-    if clips is None:
-        raise ValueError(f"{data.dataset} has no validation part to choose on. --greedy test chooses on the test part.")
-    return clips
+    loaded = load(**data.choice(quiet=messages.quiet or not accelerator.is_main_process), parts=[part])
+    return Scorer(loaded.parts[part], accelerator, batch_size, loaded.facts())
 
 
 def write(
@@ -205,11 +200,8 @@ def write(
 
     accelerator = make_accelerator()
     members = find_members(patterns)
-    clips = None if data is None else load_clips(data, messages.quiet or not accelerator.is_main_process)
+    scorer = None if data is None else scorer_of(data, accelerator, batch_size, messages)
     folder = aggregation.open_output(output.output_dir, members, accelerator, output.overwrite)
-    scorer = None
-    if data is not None and clips is not None:
-        scorer = aggregation.Scorer(clips, accelerator, batch_size, data.facts())
     outcome = make(members, scorer, accelerator)
     content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)
     if not accelerator.is_main_process:
@@ -219,7 +211,7 @@ def write(
     if content["results"]:
         rows = {AGGREGATE_NAMES[name]: metrics for name, metrics in content["results"].items()}
         print_metrics(outcome.members | rows, f"{len(outcome.members)} members")
-    if output.save_scores and clips is not None:
-        for path in aggregation.save_scores(outcome, clips["id"][:], output.save_scores):
+    if output.save_scores and scorer is not None:
+        for path in aggregation.save_scores(outcome, scorer.clips.ids, output.save_scores):
             print(path)
     print(f"{way} of {len(content['members'])} members: {folder}")

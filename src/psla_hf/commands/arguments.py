@@ -1,4 +1,4 @@
-"""What commands share: data, messages, a recipe's settings as flags, settings from files. Knows no single command."""
+"""What commands share: messages, a recipe's settings as flags, settings from files. Knows no single command."""
 
 import difflib
 import logging
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import wrapt
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
@@ -26,8 +26,6 @@ __all__ = [
     "MESSAGES",
     "WORDS",
     "BatchSize",
-    "Data",
-    "DataSet",
     "Messages",
     "Switch",
     "Whole",
@@ -134,38 +132,6 @@ class Messages:
 
 
 MESSAGES = Messages()
-
-
-def data_sets() -> tuple[str, ...]:
-    """The data sets that there are, by name."""
-    from psla_hf.data.load import DATASETS
-
-    return DATASETS
-
-
-DataSet = Annotated[str, Parameter(choices=data_sets())]
-
-
-@panel("Data", 1)
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """Which data."""
-
-    data_dir: str = option("Folder of the data; for own data its table or folder.")
-    dataset: DataSet = option("Which data.", "esc")
-    subset: Literal["esc10", "audioset"] | None = option("Take these classes out of ESC-50.", None)
-    fold: Whole = option("Of ESC, to hold out and test on: 1 to 5.", 1)
-    vocabulary: str | None = option("Table of classes; default: the data's own.", None)
-    drop_incomplete: Switch = option("Go on without missing and unreadable clips.", False)
-
-    def choice(self) -> dict[str, Any]:
-        """As arguments of the loaders."""
-        return {setting.name: getattr(self, setting.name) for setting in fields(Data)}
-
-    def facts(self) -> dict[str, Any]:
-        """As results record them."""
-        folds = {"fold": self.fold, "subset": self.subset} if self.dataset == "esc" else {}
-        return {"dataset": self.dataset, **folds}
 
 
 def recipe_settings() -> list[tuple[str, Field, Any]]:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from .arguments import MESSAGES, Data, Messages, Switch, Whole, option, panel
+from psla_hf.data.sources import SOURCES
+
+from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+from .data import Data
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -105,7 +108,7 @@ def enhance(
         streaming: Read the training clips from parquet shards.
         messages: How much is said.
     """
-    from psla_hf.data.load import load_run_data
+    from psla_hf.data.load import load
     from psla_hf.enhancement.algorithm import check_enhancement
     from psla_hf.enhancement.scores import open_scores, saved_teacher
     from psla_hf.files import check_output
@@ -118,7 +121,7 @@ def enhance(
     ontology = Ontology.from_json(how.ontology).without_relations(skipped(how, data))
     accelerator = make_accelerator()
     quiet = messages.quiet or not accelerator.is_main_process
-    loaded = load_run_data(**data.choice(), streaming=streaming, quiet=quiet)
+    loaded = load(**data.choice(quiet=quiet, streaming=streaming), parts=["train"])
     clips = loaded.train
     # What does not fit is to be told before the teacher scores for hours.
     vocabulary = clips.vocabulary
@@ -127,7 +130,7 @@ def enhance(
     if scoring.model:
         scores, teacher = teachers_scores(scoring, how.output, clips, accelerator)
         if accelerator.is_main_process:
-            write(how, data, scoring, clips, ontology, scores, {**teacher, "data": loaded.about})
+            write(how, data, scoring, clips, ontology, scores, {**teacher, "data": loaded.facts()})
     elif accelerator.is_main_process:
         assert scoring.scores is not None  # there is one of the two
         parent = how.output.absolute().parent
@@ -136,17 +139,13 @@ def enhance(
             scores = open_scores(scoring.scores, clips.ids, len(vocabulary), Path(place), vocabulary.fingerprint)
             name, fingerprint = saved_teacher(scoring.scores)
             name = name or f"whoever made the scores in {public_name(scoring.scores)}"
-            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": loaded.about}
+            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": loaded.facts()}
             write(how, data, scoring, clips, ontology, scores, about)
 
 
 def skipped(how: Enhancement, data: Data) -> list[str]:
     """Classes that propose nothing."""
-    from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
-
-    if how.skip_sources is not None:
-        return how.skip_sources
-    return list(FSD50K_SKIPPED) if data.dataset == "fsd50k" else []
+    return list(SOURCES[data.dataset].no_proposals) if how.skip_sources is None else how.skip_sources
 
 
 def teachers_scores(

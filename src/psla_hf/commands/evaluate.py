@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .arguments import MESSAGES, BatchSize, Data, Messages
+from .arguments import MESSAGES, BatchSize, Messages
+from .data import Data
 
 
 def evaluate(
@@ -26,8 +27,7 @@ def evaluate(
         output: Also write the metrics to this JSON file.
         messages: How much is said.
     """
-    from psla_hf.data.load import load_test_clips
-    from psla_hf.data.schema import targets_of
+    from psla_hf.data.load import load
     from psla_hf.evaluation import score_clips, tagging_metrics
     from psla_hf.files import write_json
     from psla_hf.inference.tagger import AudioTagger
@@ -37,11 +37,12 @@ def evaluate(
 
     accelerator = make_accelerator()
     tagger = AudioTagger.from_pretrained(model)
-    clips = load_test_clips(**data.choice(), quiet=messages.quiet or not accelerator.is_main_process)
+    quiet = messages.quiet or not accelerator.is_main_process
+    clips = load(**data.choice(quiet=quiet), parts=["test"]).test
     scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, batch_size)
     if not accelerator.is_main_process:
         return
-    metrics = tagging_metrics(scores, targets_of(clips))
+    metrics = tagging_metrics(scores, clips.labels.multi_hot())
     print_metrics({model: metrics}, f"{len(clips)} clips of {data.dataset}")
     if output:
         write_json({**provenance(), "clips": len(clips), "results": metrics}, output)

@@ -3,26 +3,20 @@
 from __future__ import annotations  # the types of what is imported when the command runs
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from psla_hf.data.sources import SOURCES
+
 from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from datasets import Dataset
-
-    from psla_hf.data.shards import ShardedClips
-
-    Clips: TypeAlias = Dataset | ShardedClips
+# AudioSet is prepared split by split, whatever is trained on.
+DATA_SETS = {"audioset": "audioset_full"} | {key: key for key in SOURCES if not key.startswith("audioset")}
 
 SPLITS = {"audioset": "balanced_train", "fsd50k": "train"}  # where none is named
 
-TITLES = {"audioset": "AudioSet", "fsd50k": "FSD50K", "esc": "ESC", "own": None}
-
-Source = Annotated[str, Parameter(choices=tuple(TITLES))]
+Source = Annotated[str, Parameter(choices=tuple(DATA_SETS))]
 
 prepare = App(name="prepare")
 
@@ -40,6 +34,10 @@ class Original:
     separator: str | None = option("Of own data: separates the labels of a clip; default: found out.", None)
     vocabulary: str | None = option("Table of classes; default: the data's own.", None)
     title: str | None = option("The data's name for people; own data need one.", None)
+
+    def settings(self) -> dict[str, Any]:
+        """What there is to say of some data sets only."""
+        return {name: getattr(self, name) for name in ("subset", "segments", "audio_dir", "separator", "vocabulary")}
 
 
 @panel("Shards", 1)
@@ -101,13 +99,21 @@ def prepared(
         publishing: Where it goes then.
         messages: How much is said.
     """
+    from psla_hf.data.load import load_splits
     from psla_hf.data.prepare import prepare
+    from psla_hf.data.summary import LoadOptions
     from psla_hf.hub.dataset_cards import push
 
-    title = data.title or TITLES[source]
+    key = DATA_SETS[source]
+    title = data.title or (None if source == "own" else SOURCES[key].name)
     if title is None:
         raise ValueError(f"expected --title, the name of the data for people, with {source}.")
-    for split, clips in load(source, data, shards.on_error, messages.quiet).items():
+    # Streamed: of parquet files, local or remote, no copy is made.
+    options = LoadOptions("drop" if shards.drop_unreadable else None, streaming=True, quiet=messages.quiet)
+    split = data.split or SPLITS.get(source)
+    loaded = load_splits(key, data.data_dir, options, splits=[split] if split else None, **data.settings())
+    for part, clips in loaded.parts.items():
+        split = part.replace(" ", "_")
         manifest = prepare(
             clips,
             shards.output_dir,
@@ -137,41 +143,6 @@ def verify(*, output_dir: str, messages: Messages = MESSAGES) -> None:
     from psla_hf.data.prepare import verify
 
     show(output_dir, verify(output_dir))
-
-
-def load(source: str, data: Original, on_error: Literal["drop", "raise"], quiet: bool) -> dict[str, Clips]:
-    """The source's splits; of parquet files, local or remote, no copy is made."""
-    from datasets import DatasetDict
-
-    from psla_hf.data.load import load_audioset, load_esc, load_fsd50k, load_tagging_dataset
-    from psla_hf.data.shards import ShardedClips, ShardIndex, find_shards, holds_shards
-    from psla_hf.data.sources.audioset import AUDIOSET_SHARD_NAMES
-    from psla_hf.data.sources.esc import NUM_ESC_FOLDS
-    from psla_hf.data.sources.fsd50k import FSD50K_SHARD_NAMES
-    from psla_hf.labels.vocabulary import Vocabulary
-
-    split = data.split or SPLITS.get(source, "all")
-    shard_names: dict[str, Any] = {"audioset": AUDIOSET_SHARD_NAMES, "fsd50k": FSD50K_SHARD_NAMES, "own": None}
-    if source in shard_names and holds_shards(data.data_dir):
-        files = find_shards(data.data_dir, data.split or SPLITS.get(source), shard_names[source])
-        if not files[0].endswith(".tar"):
-            index = ShardIndex.open(files, Vocabulary.from_csv(data.vocabulary) if data.vocabulary else None)
-            return {split: ShardedClips(index, 0, len(index.labels))}
-    if source == "audioset":
-        tables: dict[str, Any] = {"segments": data.segments, "vocabulary": data.vocabulary}
-        return {split: load_audioset(data.data_dir, split, quiet=quiet, **tables)}
-    options: dict[str, Any] = {"incomplete": on_error, "quiet": quiet}
-    if source == "fsd50k":
-        return {split: load_fsd50k(data.data_dir, split, vocabulary=data.vocabulary, **options)}
-    if source == "esc":
-        folds = {}
-        for fold in range(1, NUM_ESC_FOLDS + 1):
-            options["quiet"] = quiet or fold > 1
-            folds[f"fold_{fold}"] = load_esc(data.data_dir, fold, data.subset, **options)["test"]
-        return folds
-    options |= {name: getattr(data, name) for name in ("audio_dir", "vocabulary", "split", "separator")}
-    loaded = load_tagging_dataset(data.data_dir, **options)
-    return dict(loaded) if isinstance(loaded, DatasetDict) else {split: loaded}
 
 
 def show(output_dir: str, manifest: dict) -> None:

@@ -5,18 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .arguments import (
-    MESSAGES,
-    Data,
-    DataSet,
-    Messages,
-    Switch,
-    Whole,
-    option,
-    panel,
-    recipe_with,
-    settings_type,
-)
+from .arguments import MESSAGES, Messages, Switch, Whole, option, panel, recipe_with, settings_type
+from .data import Data, DataSet
 
 TOLERATED_SHARE = 0.01
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
@@ -111,7 +101,7 @@ def train(
     """
     recipe = recipe_with(run.recipe, settings)  # what is wrong with it is said before seconds of imports
 
-    from psla_hf.data.load import load_run_data
+    from psla_hf.data.load import load
     from psla_hf.enhancement.label_set import LabelSet
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
@@ -122,16 +112,16 @@ def train(
 
     named = run.recipe.partition("/")[0]
     own_data = "esc" if named.startswith("esc") else named
-    choice = {**data.choice(), "dataset": data.dataset or own_data}
+    dataset = data.dataset or own_data
     # On other data than its own a recipe has no published figures to be measured against.
     title = run.recipe
-    if choice["dataset"] != own_data:
-        recipe, title = recipe.replace(target=None), f"{run.recipe} on {choice['dataset']}"
+    if dataset != own_data:
+        recipe, title = recipe.replace(target=None), f"{run.recipe} on {dataset}"
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(machine.cpu, machine.mixed_precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    loaded = load_run_data(**choice, streaming=data.streaming, quiet=quiet)
-    train_clips, facts = loaded.train, loaded.about
+    loaded = load(**{**data.choice(quiet=quiet, streaming=data.streaming), "dataset": dataset})
+    train_clips, facts = loaded.train, loaded.facts()
     if data.labels:
         label_set = LabelSet.open(data.labels)
         train_clips, facts = label_set.apply(train_clips), {**facts, "label_set": label_set.in_figures()}

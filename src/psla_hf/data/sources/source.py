@@ -1,11 +1,14 @@
 """What there is to know of a data set without opening it. Knows none by name."""
 
+from __future__ import annotations  # the types below take seconds to import
+
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psla_hf.data.listing import Listing
-from psla_hf.data.summary import Incomplete
+if TYPE_CHECKING:
+    from psla_hf.data.listing import Listing
+    from psla_hf.data.summary import Incomplete
 
 __all__ = ["Source"]
 
