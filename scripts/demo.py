@@ -16,6 +16,7 @@ from psla_hf.models.weights import imagenet_source
 from psla_hf.reports.tables import print_added_labels, print_epoch, print_metrics, print_tags
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import Recipe, get_recipe
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
     def train(name: str, recipe: Recipe, clips: Dataset = train_clips) -> dict:
         print(f"\n{name}")
-        trainer = Trainer(recipe, clips, test_clips, output_dir / name, accelerator, overwrite=True)
+        trainer = Trainer(recipe, clips, test_clips, output_dir / name, accelerator, RunSettings(overwrite=True))
         return trainer.train(report=print_epoch)["results"]
 
     psa = get_recipe("scenes")

@@ -108,6 +108,7 @@ def train(
     from psla_hf.reports.tables import print_epoch, print_results
     from psla_hf.training.build import make_accelerator
     from psla_hf.training.plan import Plan
+    from psla_hf.training.run_settings import RunSettings
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     named = run.recipe.partition("/")[0]
@@ -147,18 +148,19 @@ def train(
         loaded.test,
         run.output_dir,
         accelerator,
+        RunSettings(
+            seed=run.seed,
+            num_workers=machine.num_workers,
+            on_error=machine.on_error,
+            tolerated_share=machine.tolerated_share,
+            checkpoint_every=run.checkpoint_every,
+            keep_epochs=run.keep_epochs,
+            resume=run.resume,
+            overwrite=run.overwrite,
+        ),
         validation_clips=loaded.validation,
-        seed=run.seed,
-        num_workers=machine.num_workers,
-        on_error=machine.on_error,
-        tolerated_share=machine.tolerated_share,
-        checkpoint_every=run.checkpoint_every,
-        keep_epochs=run.keep_epochs,
-        resume=run.resume,
-        overwrite=run.overwrite,
         about_data=facts,
     )
-    accelerator.init_trackers("psla-hf", config={**recipe.settings(), "seed": run.seed})
     try:
         results = trainer.train(report=(lambda row: None) if messages.quiet else print_epoch)
     except RunInterruptedError as interrupted:
