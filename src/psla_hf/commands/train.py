@@ -168,7 +168,7 @@ def train(
         sys.exit(RESUMABLE)
     accelerator.end_training()
     if accelerator.is_main_process:
-        print_results(results["results"], title)
+        print_results(results["results"], title, recipe.target)
         if publishing.push_to_hub:
             print(push_model(run.output_dir, publishing.push_to_hub, private=not publishing.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: psla tag {run.output_dir} FILE")
