@@ -129,7 +129,7 @@ def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(
         Trainer(RECIPE, *scenes, tmp_path / "run", accelerator).train(report=stop)
     with pytest.raises(FileExistsError, match="Resume the run in it"):
         run(RECIPE, scenes, tmp_path / "run", accelerator)
-    with pytest.raises(ValueError, match=r"recipe.optimizer.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
+    with pytest.raises(ValueError, match=r"recipe.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
         run(RECIPE.replace(learning_rate=0.1), scenes, tmp_path / "run", accelerator, seed=1, resume=True)
     results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
     assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]

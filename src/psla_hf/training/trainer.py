@@ -32,7 +32,16 @@ from psla_hf.provenance import provenance
 from .build import arrange_model, build_model, build_optimizer
 from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination, open_epochs
 from .recipes import LAST_EPOCHS, Recipe
-from .run_folder import CHECKPOINTS, FAILED, METRICS_FILE, RESULTS_FILE, open_run_folder, read_results
+from .run_folder import (
+    CHECKPOINTS,
+    EPOCHS,
+    FAILED,
+    LAST_EPOCH,
+    METRICS_FILE,
+    RESULTS_FILE,
+    open_run_folder,
+    read_results,
+)
 from .run_settings import RunSettings
 from .state import Place, RunState, Totals
 
@@ -55,7 +64,7 @@ class Trainer:
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
             line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
-        accelerator: From `assembly.make_accelerator`.
+        accelerator: From `build.make_accelerator`.
         settings: How the run is carried out.
         validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
         about_data: What the loads of the data found, for `results.json`.
@@ -87,9 +96,9 @@ class Trainer:
         model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
         self.test_loader = self._evaluation_loader(self.test_clips)
-        self.validation_loader = (
-            None if validation_clips is None else self._evaluation_loader(as_clips(validation_clips))
-        )
+        self.validation_loader = None
+        if self.validation_clips is not None:
+            self.validation_loader = self._evaluation_loader(self.validation_clips)
         self.state = RunState(accelerator, self._identity())
         self._terminated = False
 
@@ -276,7 +285,7 @@ class Trainer:
             metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
         self.state.rows.append({"epoch": epoch, **trained, **metrics})
         if self.settings.keep_epochs:
-            self._save_model(self.output_dir / "epochs" / f"{epoch:03d}")
+            self._save_model(self.output_dir / EPOCHS / f"{epoch:03d}")
         state.totals, state.place = Totals(), Place(epoch + 1)
         self._save_state(CHECKPOINTS)
         self._write_log()
@@ -296,7 +305,7 @@ class Trainer:
     def _finish(self) -> dict:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
-        self._save_model(self.output_dir / "last_epoch")
+        self._save_model(self.output_dir / LAST_EPOCH)
         self._unwrapped().load_state_dict(self.state.weights.result())
         probabilities, targets = self._predict(self.test_loader)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
