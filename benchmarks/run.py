@@ -1,6 +1,7 @@
 """Measure speed against baselines in the same run, and samplers against their law: python scripts/benchmark.py WHAT."""
 
 import argparse
+from collections.abc import Mapping
 
 from datasets import concatenate_datasets
 
@@ -14,7 +15,7 @@ from psla_hf.files import write_json
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.provenance import provenance
-from psla_hf.reports.tables import print_figures, print_speed
+from psla_hf.reports.tables import print_figures
 
 
 def features(arguments: argparse.Namespace) -> dict:
@@ -53,6 +54,19 @@ def labels(arguments: argparse.Namespace) -> dict:
     whole = {name.replace("_", " "): {"all clips": figure} for name, figure in results["whole"].items()}
     print_figures(whole, "From a file of scores to a label set")
     return results
+
+
+def print_speed(results: Mapping[str, Mapping], title: str) -> None:
+    """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
+    rows = {
+        name: {"clips/s": f"{result['clips_per_second']:.0f}", "time, first = 1": f"{result['ratio']:.2f}"}
+        for name, result in results.items()
+    }
+    print_figures(rows, title, "way")
+    first, result = next(iter(results.items()))
+    print(
+        f"Where {first}'s time goes: " + ", ".join(f"{op} {share:.0%}" for op, share in result["time_shares"].items())
+    )
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
 
 from psla_hf.commands.arguments import command_line
@@ -13,9 +14,10 @@ from psla_hf.enhancement.algorithm import enhance_labels
 from psla_hf.evaluation import score_clips
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.weights import imagenet_source
-from psla_hf.reports.tables import print_added_labels, print_epoch, print_metrics, print_tags
+from psla_hf.reports.tables import print_epoch, print_metrics, print_tags
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import Recipe, get_recipe
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
 
 
@@ -39,7 +41,7 @@ def main() -> None:
 
     def train(name: str, recipe: Recipe, clips: Dataset = train_clips) -> dict:
         print(f"\n{name}")
-        trainer = Trainer(recipe, clips, test_clips, output_dir / name, accelerator, overwrite=True)
+        trainer = Trainer(recipe, clips, test_clips, output_dir / name, accelerator, RunSettings(overwrite=True))
         return trainer.train(report=print_epoch)["results"]
 
     psa = get_recipe("scenes")
@@ -72,6 +74,16 @@ def main() -> None:
     print_tags(tagger(example, top_k=6), f"{example} (true labels: {', '.join(true_labels)})", true_labels)
     print(f"Model saved in {output_dir / 'psla'}. Next, tag this scene, or a sound of yours:")
     print(f"  psla tag {output_dir / 'psla'} {example}")
+
+
+def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarray) -> None:
+    """How many labels an enhancement added, and how many of them are true; all three are 0/1 labels `[N, K]`."""
+    added, missing = (enhanced > given), (truth > given)
+    right = int((added & missing).sum())
+    print(
+        f"\nLabel enhancement added {int(added.sum())} labels ({added.sum() / given.sum():.1%}), {right} of them "
+        f"true; {int(missing.sum())} were missing."
+    )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from psla_hf.commands.arguments import command_line
-from psla_hf.reports.tables import markdown_figures, markdown_folds, markdown_origin, markdown_results
+from psla_hf.reports.tables import markdown_figures, markdown_origin
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 
 ROOT = Path(__file__).parents[1]
+RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
 RUNS = {
     "ImageNet weights": "esc10_fold1_imagenet",
     "random weights": "esc10_fold1_random",
@@ -23,6 +26,66 @@ def result(name: str) -> dict:
 
 def runs() -> str:
     return f"{markdown_results({name: result(file) for name, file in RUNS.items()})}\n\n{killed()}"
+
+
+def markdown_results(runs: Mapping[str, Mapping]) -> str:
+    """A Markdown table of training runs, with what each figure needs to be believed below it.
+
+    Args:
+        runs: What `results.json` holds, by the name of the row.
+
+    Raises:
+        KeyError: A run lacks a figure: a missing number is an error, not a dash.
+    """
+    lines = _result_rows("run", {name: run["results"] for name, run in runs.items()})
+    for name, run in runs.items():
+        clips = run["clips"]
+        lines.append("")
+        lines.append(
+            f"{name}: {markdown_origin(run)}, seed {run['seed']}, {clips['train']} clips to train on, {clips['test']} "
+            "to test on."
+        )
+    return "\n".join(lines)
+
+
+def markdown_folds(runs: Mapping[str, Mapping]) -> str:
+    """A Markdown table of a cross-validation: the mean over the folds and each of them; clips are counted alike.
+
+    Args:
+        runs: What `results.json` holds, by fold; one recipe, commit and seed.
+
+    Raises:
+        ValueError: The runs differ in more than their data and their command.
+        KeyError: A run lacks a figure.
+    """
+    for what in ("recipe", "commit", "seed", "versions"):
+        if any(run[what] != next(iter(runs.values()))[what] for run in runs.values()):
+            raise ValueError(f"Expected folds of one cross-validation, their {what} differ.")
+    results = {fold: run["results"] for fold, run in runs.items()}
+    weights = [run["clips"]["test"] for run in runs.values()]
+    mean = {
+        kind: {
+            metric: float(np.average([of_fold[kind][metric] for of_fold in results.values()], weights=weights))
+            for metric in ("accuracy", "mAP")
+        }
+        for kind in RESULT_COLUMNS.values()
+    }
+    first = next(iter(runs.values()))
+    lines = _result_rows("fold", {f"**all {len(runs)}**": mean, **results})
+    origin = f"{markdown_origin(first)}, seed {first['seed']}, and likewise for the other folds."
+    return "\n".join([*lines, "", origin])
+
+
+def _result_rows(first_column: str, results: Mapping[str, Mapping]) -> list[str]:
+    """The lines of a Markdown table: accuracy and mAP of the averaged weights, the last epoch and the ensemble."""
+    lines = [
+        f"| {first_column} | " + " | ".join(f"{column}: accuracy / mAP" for column in RESULT_COLUMNS) + " |",
+        "| --- |" + " --- |" * len(RESULT_COLUMNS),
+    ]
+    for name, of_run in results.items():
+        cells = (of_run[key] for key in RESULT_COLUMNS.values())
+        lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
+    return lines
 
 
 def killed() -> str:

@@ -26,6 +26,7 @@ from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10, Recipe
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from studies.mixtures import MIXTURE_CLASSES, make_mixtures, mixture_ontology
 
@@ -108,7 +109,7 @@ def study_seed(
     def train(name: str, targets: np.ndarray) -> dict[str, float]:
         print(f"\nseed {seed}, {name} labels", flush=True)
         clips, folder = with_targets(train_clips, targets), Path(output_dir) / name
-        run = Trainer(recipe, clips, test_clips, folder, accelerator, seed=seed, resume=True)
+        run = Trainer(recipe, clips, test_clips, folder, accelerator, RunSettings(seed=seed, resume=True))
         return run.train(report=print_epoch)["results"]["averaged"]
 
     models = {"original": train("original", given)}

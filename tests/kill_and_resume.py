@@ -23,6 +23,7 @@ from psla_hf.data.shards import ShardedClips, ShardIndex
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import get_recipe
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 
 TIMES = ("seconds", "clips_per_second", "waiting")
@@ -43,10 +44,10 @@ def run(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> None:
     )
     train, test = make_scenes(36, seed=1)[0], make_scenes(20, seed=2)[0]
     accelerator = make_accelerator(cpu=True)
-    options = {"num_workers": arguments.workers, "checkpoint_every": 2, "resume": True}
+    settings = RunSettings(num_workers=arguments.workers, checkpoint_every=2, resume=True)
     try:
         streamed = ShardedClips.of(ShardIndex.open(shards)) if shards else None
-        Trainer(recipe, streamed or train, test, folder, accelerator, **options).train()
+        Trainer(recipe, streamed or train, test, folder, accelerator, settings).train()
     except RunInterruptedError:
         os._exit(143)
 

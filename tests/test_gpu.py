@@ -8,6 +8,7 @@ from psla_hf import PslaFeatureExtractor
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import get_recipe
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 
@@ -62,7 +63,7 @@ def test_a_stopped_run_goes_on_in_half_precision(scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(stopped, "_terminated", True)
     with pytest.raises(RunInterruptedError):
         stopped.train()
-    resumed = Trainer(RECIPE, *scenes, tmp_path / "stopped", on_gpu("fp16"), resume=True).train()
+    resumed = Trainer(RECIPE, *scenes, tmp_path / "stopped", on_gpu("fp16"), RunSettings(resume=True)).train()
     assert [row["loss"] for row in resumed["epochs"]] == pytest.approx(
         [row["loss"] for row in whole["epochs"]], rel=0.02
     )

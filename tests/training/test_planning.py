@@ -153,7 +153,7 @@ def test_models_that_are_kept_are_planned_for(before):
     assert not any("epochs/" in name for name in before.files) and "metrics.jsonl" in str(before)
 
 
-def test_what_is_known_of_the_data_is_told(before):
+def test_the_hours_of_the_data_are_in_the_plan_where_they_are_known(before):
     assert "(1.5 hours)" in str(Plan(TINY, **NUMBERS, train_hours=1.5)) and "hours)" not in str(before)
 
 

@@ -11,6 +11,8 @@ from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import build_model
 from psla_hf.training.recipes import get_recipe
+from psla_hf.training.run_folder import open_run_folder
+from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 
@@ -24,13 +26,14 @@ def scenes():
     return make_scenes(24, seed=1)[0], make_scenes(20, seed=2)[0]
 
 
-def run(recipe, scenes, path, accelerator, **options) -> dict:
-    return Trainer(recipe, *scenes, path, accelerator, **options).train()
+def run(recipe, scenes, path, accelerator, validation_clips=None, **settings) -> dict:
+    settings = RunSettings(**settings)
+    return Trainer(recipe, *scenes, path, accelerator, settings, validation_clips=validation_clips).train()
 
 
 def test_a_run_leaves_models_that_load_and_results_that_say_how(scenes, tmp_path, accelerator):
     rows = []
-    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, seed=3)
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, RunSettings(seed=3))
     results = trainer.train(report=rows.append)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -125,9 +128,9 @@ def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(
     with pytest.raises(KeyboardInterrupt):
         Trainer(RECIPE, *scenes, tmp_path / "run", accelerator).train(report=stop)
     with pytest.raises(FileExistsError, match="Resume the run in it"):
-        Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
-    with pytest.raises(ValueError, match=r"recipe.optimizer.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
-        Trainer(RECIPE.replace(learning_rate=0.1), *scenes, tmp_path / "run", accelerator, seed=1, resume=True)
+        run(RECIPE, scenes, tmp_path / "run", accelerator)
+    with pytest.raises(ValueError, match=r"recipe.learning_rate was 0.001, is 0.1.*seed was 0, is 1"):
+        run(RECIPE.replace(learning_rate=0.1), scenes, tmp_path / "run", accelerator, seed=1, resume=True)
     results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
     assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]
     assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
@@ -144,26 +147,60 @@ def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
 def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_path, accelerator):
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(FileExistsError, match="is not empty"):
-        Trainer(RECIPE, *scenes, tmp_path, accelerator)
-    assert Trainer(RECIPE, *scenes, tmp_path, accelerator, overwrite=True).output_dir == tmp_path
+        run(RECIPE, scenes, tmp_path, accelerator)
+    run(RECIPE.replace(epochs=1), scenes, tmp_path, accelerator, overwrite=True)
+    assert (tmp_path / "results.json").is_file() and (tmp_path / "precious.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize("settings", [RunSettings(), RunSettings(overwrite=True), RunSettings(resume=True)])
+def test_a_trainer_touches_nothing_before_it_trains(scenes, tmp_path, accelerator, settings):
+    (tmp_path / "results.json").write_text("of an earlier run")
+    Trainer(RECIPE, *scenes, tmp_path, accelerator, settings)
+    Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    assert (tmp_path / "results.json").read_text() == "of an earlier run"
 
 
 def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
-    Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
-    assert Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    for _ in range(2):
+        open_run_folder(tmp_path / "run", accelerator, resume=False, overwrite=False)
+        (tmp_path / "run" / "metrics.jsonl").touch()
+    assert run(RECIPE.replace(epochs=1), scenes, tmp_path / "run", accelerator)["epochs"]
 
 
-def test_a_broken_clip_stops_a_run_unless_it_may_be_redrawn_and_then_it_is_counted(scenes, tmp_path, accelerator):
+@pytest.mark.parametrize(
+    "wrong",
+    [{"num_workers": -1}, {"tolerated_share": 1.5}, {"checkpoint_every": 0}, {"on_error": "skip"}, {"seed": -1}],
+)
+def test_settings_of_a_run_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"Expected {next(iter(wrong))} "):
+        RunSettings(**wrong)
+
+
+@pytest.fixture(scope="module")
+def broken(scenes):
+    """The scenes, one of them broken."""
     rows = scenes[0].to_list()
     rows[5]["audio"]["bytes"] = b"not audio"
-    broken = Dataset.from_list(rows, features=scenes[0].features)
+    return Dataset.from_list(rows, features=scenes[0].features), scenes[1]
+
+
+def test_a_broken_clip_stops_a_run_unless_it_may_be_redrawn_and_then_it_is_counted(broken, tmp_path, accelerator):
     with pytest.raises(ValueError, match="Clip 'scene-1-00005'"):
-        run(RECIPE, (broken, scenes[1]), tmp_path / "raise", accelerator)
-    results = run(RECIPE, (broken, scenes[1]), tmp_path / "redraw", accelerator, on_error="redraw", tolerated_share=0.1)
+        run(RECIPE, broken, tmp_path / "raise", accelerator)
+    results = run(RECIPE, broken, tmp_path / "redraw", accelerator, on_error="redraw", tolerated_share=0.1)
     assert sum(row["redrawn"] for row in results["epochs"]) > 0
     assert {row["short"] for row in results["epochs"]} == {0}
-    with pytest.raises(ValueError, match=r"did not decode in \d+ samples, more than the tolerated share of 0\.0%"):
-        run(RECIPE, (broken, scenes[1]), tmp_path / "none", accelerator, on_error="redraw", tolerated_share=0.0)
+
+
+def test_the_tolerated_share_is_exact(broken, tmp_path, accelerator):
+    """Of at least 1000 draws: as many as are tolerated may fail, and no more."""
+    redraw = {"on_error": "redraw", "tolerated_share": 1.0}
+    rows = run(RECIPE, broken, tmp_path / "all", accelerator, **redraw)["epochs"]
+    failed = sum(row["redrawn"] for row in rows)
+    run(RECIPE, broken, tmp_path / "as_many", accelerator, **redraw | {"tolerated_share": failed / 1000})
+    with pytest.raises(ValueError, match=rf"{failed} clips did not decode in \d+ samples, .* tolerated share"):
+        run(RECIPE, broken, tmp_path / "fewer", accelerator, **redraw | {"tolerated_share": (failed - 0.5) / 1000})
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):
@@ -191,11 +228,11 @@ def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp
     trainer = Trainer(RECIPE, *scenes, tmp_path / "stopped", accelerator)
     evaluate = trainer._evaluate
 
-    def told(loader):
+    def evaluate_terminated(loader):
         trainer._terminated = trainer.state.place.epoch == RECIPE.schedule.epochs  # in the last one
         return evaluate(loader)
 
-    monkeypatch.setattr(trainer, "_evaluate", told)
+    monkeypatch.setattr(trainer, "_evaluate", evaluate_terminated)
     with pytest.raises(RunInterruptedError):
         trainer.train()
     resumed = run(RECIPE, scenes, tmp_path / "stopped", accelerator, resume=True)

@@ -108,6 +108,7 @@ def train(
     from psla_hf.reports.tables import print_epoch, print_results
     from psla_hf.training.build import make_accelerator
     from psla_hf.training.plan import Plan
+    from psla_hf.training.run_settings import RunSettings
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     named = run.recipe.partition("/")[0]
@@ -147,18 +148,19 @@ def train(
         loaded.test,
         run.output_dir,
         accelerator,
+        RunSettings(
+            seed=run.seed,
+            num_workers=machine.num_workers,
+            on_error=machine.on_error,
+            tolerated_share=machine.tolerated_share,
+            checkpoint_every=run.checkpoint_every,
+            keep_epochs=run.keep_epochs,
+            resume=run.resume,
+            overwrite=run.overwrite,
+        ),
         validation_clips=loaded.validation,
-        seed=run.seed,
-        num_workers=machine.num_workers,
-        on_error=machine.on_error,
-        tolerated_share=machine.tolerated_share,
-        checkpoint_every=run.checkpoint_every,
-        keep_epochs=run.keep_epochs,
-        resume=run.resume,
-        overwrite=run.overwrite,
         about_data=facts,
     )
-    accelerator.init_trackers("psla-hf", config={**recipe.settings(), "seed": run.seed})
     try:
         results = trainer.train(report=(lambda row: None) if messages.quiet else print_epoch)
     except RunInterruptedError as interrupted:
@@ -166,7 +168,7 @@ def train(
         sys.exit(RESUMABLE)
     accelerator.end_training()
     if accelerator.is_main_process:
-        print_results(results["results"], title)
+        print_results(results["results"], title, recipe.target)
         if publishing.push_to_hub:
             print(push_model(run.output_dir, publishing.push_to_hub, private=not publishing.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: psla tag {run.output_dir} FILE")

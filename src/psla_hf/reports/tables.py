@@ -2,28 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
-
-from psla_hf.training.recipes import TARGETS
 
 __all__ = [
     "AGGREGATE_NAMES",
     "METRICS",
     "RESULT_NAMES",
     "markdown_figures",
-    "markdown_folds",
     "markdown_origin",
-    "markdown_results",
     "metric_text",
-    "print_added_labels",
     "print_epoch",
     "print_figures",
     "print_metrics",
     "print_results",
-    "print_speed",
     "print_tags",
 ]
 
@@ -43,8 +37,6 @@ AGGREGATE_NAMES = {
     "averaged": "averaged weights",
     "ensemble": "ensemble",
 }
-
-RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
 
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
@@ -76,31 +68,35 @@ def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_col
         print(f"{left_out} classes left out of the means: without positive or without negative clips.")
 
 
-def print_results(results: Mapping[str, Mapping[str, float]], recipe: str) -> None:
-    """A run's results, beside the figures that the recipe is to be measured against."""
+class Published(Protocol):
+    """Figures to be measured against, such as a recipe's `Target`."""
+
+    @property
+    def metric(self) -> str:
+        """Which metric they are of."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """By what was measured."""
+
+    @property
+    def source(self) -> str:
+        """Who printed them."""
+
+    @property
+    def note(self) -> str:
+        """What else must be so for a fair comparison."""
+
+
+def print_results(results: Mapping[str, Mapping[str, float]], title: str, target: Published | None = None) -> None:
+    """A run's results, beside the figures that they are to be measured against."""
     rows = {RESULT_NAMES.get(name, name): metrics for name, metrics in results.items()}
-    target = TARGETS.get(recipe)
     if target is not None:
         for name, figure in target.figures.items():
             rows[f"for comparison: {name.replace('_', ' ')}"] = {target.metric: figure}
-    print_metrics(rows, recipe)
+    print_metrics(rows, title)
     if target is not None:
         print(f"Measured against: {target.source}. {target.note}".strip())
-
-
-def print_speed(results: Mapping[str, Mapping], title: str) -> None:
-    """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
-    table = Table()
-    table.add_column("way", no_wrap=True)
-    table.add_column("clips/s", justify="right")
-    table.add_column("time, first = 1", justify="right")
-    for name, result in results.items():
-        table.add_row(name, f"{result['clips_per_second']:.0f}", f"{result['ratio']:.2f}")
-    _print(title, table)
-    first, result = next(iter(results.items()))
-    print(
-        f"Where {first}'s time goes: " + ", ".join(f"{op} {share:.0%}" for op, share in result["time_shares"].items())
-    )
 
 
 def print_figures(rows: Mapping[str, Mapping[str, float | str]], title: str, first_column: str = "") -> None:
@@ -129,16 +125,6 @@ def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] |
     _print(title, table)
 
 
-def print_added_labels(given: np.ndarray, enhanced: np.ndarray, truth: np.ndarray) -> None:
-    """How many labels an enhancement added, and how many of them are true; all three are 0/1 labels `[N, K]`."""
-    added, missing = (enhanced > given), (truth > given)
-    right = int((added & missing).sum())
-    print(
-        f"\nLabel enhancement added {int(added.sum())} labels ({added.sum() / given.sum():.1%}), {right} of them "
-        f"true; {int(missing.sum())} were missing."
-    )
-
-
 def markdown_figures(rows: Mapping[str, Mapping[str, float | str]], first_column: str) -> str:
     """The same as a Markdown table."""
     columns = list(next(iter(rows.values())))
@@ -157,66 +143,6 @@ def markdown_origin(result: Mapping) -> str:
     where = machine["accelerator"] or f"{machine['cpus']} CPU core{'s' if machine['cpus'] > 1 else ''}"
     source = f"commit {result['commit']}" if result["commit"] else f"psla-hf {result['psla_hf']}, not from a git tree"
     return f"`{result['command']}`, {source}, {where}, torch {versions['torch']}"
-
-
-def markdown_results(runs: Mapping[str, Mapping]) -> str:
-    """A Markdown table of training runs, with what each figure needs to be believed below it.
-
-    Args:
-        runs: What `results.json` holds, by the name of the row.
-
-    Raises:
-        KeyError: A run lacks a figure: a missing number is an error, not a dash.
-    """
-    lines = _result_rows("run", {name: run["results"] for name, run in runs.items()})
-    for name, run in runs.items():
-        clips = run["clips"]
-        lines.append("")
-        lines.append(
-            f"{name}: {markdown_origin(run)}, seed {run['seed']}, {clips['train']} clips to train on, {clips['test']} "
-            "to test on."
-        )
-    return "\n".join(lines)
-
-
-def markdown_folds(runs: Mapping[str, Mapping]) -> str:
-    """A Markdown table of a cross-validation: the mean over the folds and each of them; clips are counted alike.
-
-    Args:
-        runs: What `results.json` holds, by fold; one recipe, commit and seed.
-
-    Raises:
-        ValueError: The runs differ in more than their data and their command.
-        KeyError: A run lacks a figure.
-    """
-    for what in ("recipe", "commit", "seed", "versions"):
-        if any(run[what] != next(iter(runs.values()))[what] for run in runs.values()):
-            raise ValueError(f"Expected folds of one cross-validation, their {what} differ.")
-    results = {fold: run["results"] for fold, run in runs.items()}
-    weights = [run["clips"]["test"] for run in runs.values()]
-    mean = {
-        kind: {
-            metric: float(np.average([of_fold[kind][metric] for of_fold in results.values()], weights=weights))
-            for metric in ("accuracy", "mAP")
-        }
-        for kind in RESULT_COLUMNS.values()
-    }
-    first = next(iter(runs.values()))
-    lines = _result_rows("fold", {f"**all {len(runs)}**": mean, **results})
-    origin = f"{markdown_origin(first)}, seed {first['seed']}, and likewise for the other folds."
-    return "\n".join([*lines, "", origin])
-
-
-def _result_rows(first_column: str, results: Mapping[str, Mapping]) -> list[str]:
-    """The lines of a Markdown table: accuracy and mAP of the averaged weights, the last epoch and the ensemble."""
-    lines = [
-        f"| {first_column} | " + " | ".join(f"{column}: accuracy / mAP" for column in RESULT_COLUMNS) + " |",
-        "| --- |" + " --- |" * len(RESULT_COLUMNS),
-    ]
-    for name, of_run in results.items():
-        cells = (of_run[key] for key in RESULT_COLUMNS.values())
-        lines.append(f"| {name} | " + " | ".join(f"{c['accuracy']:.1%} / {c['mAP']:.3f}" for c in cells) + " |")
-    return lines
 
 
 def _short(figure: float | str, digits: int = 3) -> str:

@@ -29,7 +29,7 @@ M_MMAP_THRESHOLD = -3
 def tune_for_cpu(num_processes: int = 1) -> None:
     """Set this process up for training on a CPU.
 
-    `accelerate launch` leaves each process a single thread unless told otherwise: the cores are shared instead. And on
+    `accelerate launch` leaves each process a single thread by default: the cores are shared instead. And on
     Linux with glibc, freed memory is kept for the next step: by default every large activation is given back to the
     kernel and faulted in again, page by page, which cost up to half of a training step where it was measured.
 
@@ -54,7 +54,7 @@ def make_accelerator(
 
     Args:
         cpu: Stay on the CPU.
-        mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default what `accelerate launch` was told.
+        mixed_precision: `"no"`, `"bf16"` or `"fp16"`; by default that of `accelerate launch`.
         trackers: Such as `tensorboard`, `wandb` or `trackio`, if they are installed.
         project_dir: Where trackers that write files do so.
 

@@ -14,6 +14,7 @@ from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.stream import TaggingStream
 
 from .recipes import Recipe
+from .run_settings import RunSettings
 
 __all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs"]
 
@@ -23,20 +24,18 @@ def open_epochs(
     clips: Clips,
     maker: SampleMaker,
     accelerator: Accelerator,
-    *,
-    seed: int,
-    num_workers: int,
+    settings: RunSettings,
 ) -> "IndexedEpochs | StreamedEpochs":
     """The training batches of this process as the recipe draws them; an update takes `gradient_accumulation` of them.
 
     Args:
         recipe: Batch size, sampling and augmentation.
         clips: Schema of `schema.tagging_features`, by index or in shards to be streamed.
-        maker: Makes a sample of a clip by index; streams are treated alike.
+        maker: Makes samples of them.
         accelerator: Which process this is, and of how many.
-        seed: Of order and augmentation.
-        num_workers: Processes that decode, for each training process; 0 decodes in this one.
+        settings: The seed of order and augmentation, and how many processes decode for each training process.
     """
+    seed, num_workers = settings.seed, settings.num_workers
     rank, processes = accelerator.process_index, accelerator.num_processes
     if clips.index is None:
         weights = balanced_weights(clips.labels) if recipe.input.balanced_sampling else None
@@ -112,7 +111,7 @@ class StreamedEpochs:
 
 
 def ignore_termination(worker: int) -> None:
-    """Let a worker live on when its whole process group is told to stop: the training process saves, then ends it."""
+    """A worker lives on when its whole process group is sent SIGTERM: the training process saves, then ends it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

@@ -185,7 +185,7 @@ def activation_bytes(model: PslaForAudioClassification, frames: int) -> int:
     kept: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()  # told apart by the address of its C++ object: on meta there are no data
+        storage = tensor.untyped_storage()  # identified by the address of its C++ object: on meta there are no data
         if storage._cdata not in own:
             kept[storage._cdata] = storage  # held, so that no later one gets the address
         return tensor

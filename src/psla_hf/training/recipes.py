@@ -251,7 +251,7 @@ NOT_ENHANCED = "Only the labels differ: train the recipe itself on the original 
 # The paper's settings: no balanced sampling, since the set is balanced; labels enhanced with the mean as threshold.
 # Costs 60 epochs x 20,785 clips = 1.2 million clips.
 # The paper's figures of aggregation stand without the number of their table where it is not certain, here and below.
-# accelerate launch scripts/train.py --recipe audioset_balanced --data-dir DIR --output-dir OUT
+# psla train --recipe audioset_balanced --data-dir DIR --output-dir OUT
 AUDIOSET_BALANCED = Recipe().replace(
     balanced_sampling=False,
     target=Target(
@@ -273,7 +273,7 @@ AUDIOSET_BALANCED = Recipe().replace(
 # PSLA on all of AudioSet, at most 2,063,949 training clips (the paper has 1,953,082). The paper's settings; the labels
 # are the original ones, as enhanced ones do not help on the evaluation set.
 # Costs 30 epochs x 1,953,082 draws = 59 million clips.
-# accelerate launch scripts/train.py --recipe audioset_full --data-dir DIR --output-dir OUT
+# psla train --recipe audioset_full --data-dir DIR --output-dir OUT
 AUDIOSET_FULL = Recipe().replace(
     learning_rate=1e-4,
     epochs=30,
@@ -298,7 +298,7 @@ AUDIOSET_FULL = Recipe().replace(
 # PSLA on FSD50K: 36,796 clips of 0.3 to 30 s to train on (37,134 in the paper), 4,170 to validate, 10,231 to test on,
 # 200 classes. The paper's settings; labels enhanced with the mean as threshold.
 # Costs 40 epochs x 37,134 draws = 1.5 million clips of 30 s, three times as long as AudioSet's.
-# accelerate launch scripts/train.py --recipe fsd50k --data-dir DIR --output-dir OUT
+# psla train --recipe fsd50k --data-dir DIR --output-dir OUT
 FSD50K = Recipe().replace(
     max_length=3000,
     batch_size=24,
@@ -323,7 +323,7 @@ def esc_target(humans: float, random_forest: float, imagenet_cnn: float) -> Targ
 # PSLA's settings scaled to 320 five-second clips: EfficientNet-Lite0, whose ImageNet weights are on PyPI; masks that
 # cover the same share of the shorter clip; a warm-up and a decay that fit into a few minutes on two CPU cores.
 # Costs 20 epochs x 320 draws = 6,400 clips for each of the five folds.
-# accelerate launch scripts/train.py --recipe esc10 --data-dir DIR --fold 1 --output-dir OUT
+# psla train --recipe esc10 --data-dir DIR --fold 1 --output-dir OUT
 ESC10 = Recipe().replace(
     backbone="tf_efficientnet_lite0",
     first_convolution="sum",
@@ -343,7 +343,7 @@ ESC10 = Recipe().replace(
 # ESC-10's settings on five times as many clips, 1,600, and classes, 50: as many epochs, hence five times the updates,
 # and a warm-up over the same share of them, the first two epochs. Not from the paper, and not tuned.
 # Costs 20 epochs x 1,600 draws = 32,000 clips for each of the five folds.
-# accelerate launch scripts/train.py --recipe esc50 --data-dir DIR --fold 1 --output-dir OUT
+# psla train --recipe esc50 --data-dir DIR --fold 1 --output-dir OUT
 ESC50 = ESC10.replace(warmup_steps=200, target=esc_target(humans=0.813, random_forest=0.443, imagenet_cnn=0.915))
 
 # Half a minute's training on one-second synthetic scenes, for `make demo`: small batches, so that there are some steps.

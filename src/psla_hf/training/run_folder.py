@@ -76,8 +76,8 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
     interrupted = (folder / CHECKPOINTS).is_dir()
     accelerator.wait_for_everyone()
     if occupied and not (resume or overwrite):
-        way_out = "Resume the run in it" if interrupted else "Choose another directory"
-        raise FileExistsError(f"{folder} is not empty. {way_out}, or allow overwriting it.")
+        advice = "Resume the run in it" if interrupted else "Choose another directory"
+        raise FileExistsError(f"{folder} is not empty. {advice}, or allow overwriting it.")
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         clear_unfinished(folder)
@@ -105,7 +105,7 @@ def read_epochs(run_dir: str | Path) -> list[dict]:
 
 
 def read_curve(run_dir: str | Path) -> list[dict]:
-    """The rows that `scripts/aggregate.py curve` has written for a run, one per epoch that averaging can start from.
+    """The averaging curve of a run: a row per epoch that averaging can start from, as `aggregation` has written it.
 
     Raises:
         FileNotFoundError: There are none (yet).

@@ -19,7 +19,7 @@ from psla_hf.models.averaging import RunningMean
 __all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
-CONTENTS = "contents.json"  # names every other file with its size and digest
+STATE, CONTENTS = "state.pt", "contents.json"  # the latter names every other file with its size and digest
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
     with atomic_folder(folder / name, overwrite=True) as place:  # there already after a resume from before it
         for file, content in files.items():
             torch.save(content, place / file)
-        write_json({file: _described(place / file) for file in files}, place / CONTENTS)
+        write_json({file: _size_and_digest(place / file) for file in files}, place / CONTENTS)
     others = [checkpoint for checkpoint in _checkpoints(folder) if checkpoint.name != name]
     for old in others[: max(0, len(others) + 1 - keep)]:
         shutil.rmtree(old)
@@ -83,19 +83,16 @@ def _damage(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, if anything."""
     try:
         contents = json.loads((checkpoint / CONTENTS).read_text(encoding="utf-8"))
-        for file, described in contents.items():
-            if _described(checkpoint / file) != described:
+        for file, written in contents.items():
+            if _size_and_digest(checkpoint / file) != written:
                 return f"{file} is not what was written"
     except (OSError, ValueError) as error:
         return str(error)
     return None
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _size_and_digest(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest(path)}
-
-
-STATE = "state.pt"
 
 
 @dataclass
@@ -109,7 +106,7 @@ class Totals:
     waiting: float = 0.0
 
     def of_all_processes(self, batches: int, clips: int) -> dict[str, Any]:
-        """The epoch in figures: mean loss, odd clips, duration, speed, and the share of time spent waiting for data.
+        """The epoch in figures: loss, redrawn and short clips, duration, speed, and the share of time spent on waiting.
 
         Args:
             batches: Of each process.

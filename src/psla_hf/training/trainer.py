@@ -1,12 +1,11 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
-import hashlib
-import json
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 from psla_hf.data.schema import Clips, as_clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
 from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
-from psla_hf.loading.samples import Batch, OnError, SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -31,19 +30,29 @@ from psla_hf.progress import progress
 from psla_hf.provenance import provenance
 
 from .build import arrange_model, build_model, build_optimizer
-from .epochs import ignore_termination, open_epochs
+from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination, open_epochs
 from .recipes import LAST_EPOCHS, Recipe
-from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE, open_run_folder
+from .run_folder import (
+    CHECKPOINTS,
+    EPOCHS,
+    FAILED,
+    LAST_EPOCH,
+    METRICS_FILE,
+    RESULTS_FILE,
+    open_run_folder,
+    read_results,
+)
+from .run_settings import RunSettings
 from .state import Place, RunState, Totals
 
 __all__ = ["RunInterruptedError", "Trainer"]
 
 
-FIRST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
+FEWEST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
 
 
 class RunInterruptedError(RuntimeError):
-    """The run was told to stop by SIGTERM; its state is saved and can be resumed."""
+    """The run was stopped by SIGTERM; its state is saved and can be resumed."""
 
 
 class Trainer:
@@ -55,21 +64,13 @@ class Trainer:
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
             line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
-        accelerator: From `assembly.make_accelerator`.
+        accelerator: From `build.make_accelerator`.
+        settings: How the run is carried out.
         validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
-        seed: Of initialisation, order and augmentation.
-        num_workers: Processes that decode, for each training process; 0 decodes in this one.
-        on_error: What to do with a training clip that does not decode, see `samples.SampleMaker`.
-        tolerated_share: Share of draws that may fail to decode where they are drawn again.
-        checkpoint_every: Save the state every so many updates, besides after every epoch.
-        keep_epochs: Also keep the model of each epoch, in `epochs/`.
-        resume: Go on from the latest checkpoint in `output_dir`, if there is one. The end is the same to the bit.
-        overwrite: Write into a directory that is not empty.
         about_data: What the loads of the data found, for `results.json`.
 
     Raises:
-        ValueError: The sets' classes differ, or a resumed run was begun otherwise.
-        FileExistsError: `output_dir` is in use, and neither `resume` nor `overwrite` is on.
+        ValueError: The sets' classes differ, or the recipe asks for something that is not there.
     """
 
     def __init__(
@@ -79,72 +80,64 @@ class Trainer:
         test_clips: Clips | Dataset,
         output_dir: str | Path,
         accelerator: Accelerator,
+        settings: RunSettings | None = None,
         *,
         validation_clips: Clips | Dataset | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        on_error: OnError = "raise",
-        tolerated_share: float = 0.01,
-        checkpoint_every: int = 500,
-        keep_epochs: bool = False,
-        resume: bool = False,
-        overwrite: bool = False,
         about_data: dict[str, Any] | None = None,
     ):
-        self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
-        self.num_workers, self.checkpoint_every, self.keep_epochs = num_workers, checkpoint_every, keep_epochs
-        self.about_data, self.tolerated_share = about_data, tolerated_share
-        train_clips, test_clips = as_clips(train_clips), as_clips(test_clips)
-        validation_clips = None if validation_clips is None else as_clips(validation_clips)
-        names = list(test_clips.vocabulary.names)
-        self._check(train_clips, test_clips, validation_clips)
-        self.output_dir = open_run_folder(output_dir, accelerator, resume, overwrite)
+        self.recipe, self.accelerator, self.settings = recipe, accelerator, settings or RunSettings()
+        self.train_clips, self.test_clips = as_clips(train_clips), as_clips(test_clips)
+        self.validation_clips = None if validation_clips is None else as_clips(validation_clips)
+        self.output_dir, self.about_data = Path(output_dir), about_data
+        self._check_data()
+        names = list(self.test_clips.vocabulary.names)
         self.extractor = PslaFeatureExtractor(max_length=recipe.input.max_length)
-        maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, on_error)
-        self.epochs = open_epochs(recipe, train_clips, maker, accelerator, seed=seed, num_workers=num_workers)
-        self.updates_per_epoch = self.epochs.batches_per_epoch // recipe.input.gradient_accumulation
-        self.test_clips, self.validation_clips = test_clips, validation_clips
-        self.counts = {"train": self.epochs.num_clips, "test": len(test_clips)}
-
-        model = arrange_model(build_model(recipe, names, seed), recipe, accelerator)
+        self.maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, self.settings.on_error)
+        model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
-        self.test_loader = self._evaluation_loader(test_clips, maker)
-        self.validation_loader = None if validation_clips is None else self._evaluation_loader(validation_clips, maker)
-
+        self.test_loader = self._evaluation_loader(self.test_clips)
+        self.validation_loader = None
+        if self.validation_clips is not None:
+            self.validation_loader = self._evaluation_loader(self.validation_clips)
+        self.state = RunState(accelerator, self._identity())
         self._terminated = False
-        self.state = RunState(accelerator, self._identity(train_clips))
-        if resume and self.state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
-            self._write_log()
 
-    def _check(self, train_clips: Clips, test_clips: Clips, validation_clips: Clips | None) -> None:
+    @cached_property
+    def epochs(self) -> IndexedEpochs | StreamedEpochs:
+        """The batches to train on; shards are opened, and clips that are often drawn fetched, when first asked for."""
+        return open_epochs(self.recipe, self.train_clips, self.maker, self.accelerator, self.settings)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of the weights in an epoch."""
+        return self.epochs.batches_per_epoch // self.recipe.input.gradient_accumulation
+
+    def _check_data(self) -> None:
         """Refuse data and settings that do not go together."""
-        recipe = self.recipe
-        for what, clips in (("train", train_clips), ("validate", validation_clips)):
-            if clips is not None and clips.vocabulary.names != test_clips.vocabulary.names:
+        names = self.test_clips.vocabulary.names
+        for purpose, clips in (("train", self.train_clips), ("validate", self.validation_clips)):
+            if clips is not None and clips.vocabulary.names != names:
                 raise ValueError(
-                    f"Expected the same classes to {what} and to test on, got {list(clips.vocabulary.names)} and "
-                    f"{list(test_clips.vocabulary.names)}."
+                    f"Expected the same classes to {purpose} and to test on, got {list(clips.vocabulary.names)} and "
+                    f"{list(names)}."
                 )
-        if recipe.aggregation.report == "best_on_validation" and validation_clips is None:
+        if self.recipe.aggregation.report == "best_on_validation" and self.validation_clips is None:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
-        recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
+        self.recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
-    def _evaluation_loader(self, clips: Clips, maker: SampleMaker) -> DataLoader:
+    def _evaluation_loader(self, clips: Clips) -> DataLoader:
         """Batches of all processes together, each clip once."""
-        batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
-        dataset = TaggingDataset(clips, maker)
-        return self.accelerator.prepare(
-            DataLoader(
-                dataset,
-                batch_size,
-                collate_fn=collate,
-                num_workers=self.num_workers,
-                worker_init_fn=ignore_termination,
-            )
+        loader = DataLoader(
+            TaggingDataset(clips, self.maker),
+            self.recipe.input.batch_size // self.recipe.input.gradient_accumulation,
+            collate_fn=collate,
+            num_workers=self.settings.num_workers,
+            worker_init_fn=ignore_termination,
         )
+        return self.accelerator.prepare(loader)
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
-        """Run the epochs that are left and save the models.
+        """Open the output folder, run the epochs that are left, and save the models; trackers begin with the run.
 
         Args:
             report: Called on the main process with each epoch's metrics.
@@ -155,13 +148,20 @@ class Trainer:
             epochs.
 
         Raises:
-            ValueError: The loss is no longer finite; the state is saved in `failed/`.
+            FileExistsError: The output folder is in use, and neither `resume` nor `overwrite` is on.
+            ValueError: A resumed run was begun otherwise; or too many clips did not decode; or the loss is no longer
+                finite, and the state is saved in `failed/`.
             RunInterruptedError: SIGTERM came; the state is saved.
         """
+        settings, state = self.settings, self.state
+        open_run_folder(self.output_dir, self.accelerator, settings.resume, settings.overwrite)
         if (self.output_dir / RESULTS_FILE).is_file():
-            finished = json.loads((self.output_dir / RESULTS_FILE).read_text(encoding="utf-8"))
-            check_identity(finished["identity"], self.state.identity, self.output_dir)
+            finished = read_results(self.output_dir)
+            check_identity(finished["identity"], state.identity, self.output_dir)
             return finished
+        if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
+            self._write_log()
+        self.accelerator.init_trackers("psla-hf", config={**self.recipe.settings(), "seed": settings.seed})
         with self._watch_for_termination():
             while self.state.place.epoch <= self.recipe.schedule.epochs:
                 self._train_epoch()
@@ -194,7 +194,7 @@ class Trainer:
                 totals = self.state.totals
                 bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
                 if updated:
-                    self._between_updates(number // recipe.input.gradient_accumulation)
+                    self._after_update(number)
 
     def _step(self, batch: Batch, number: int) -> bool:
         """Add a batch's gradients; update if it completes one."""
@@ -204,12 +204,11 @@ class Trainer:
         with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
                 loss = self.model(self.extractor.normalize(log_mel), labels=batch.labels).loss
-            self._check_finite(loss, batch, number)
+            self._check_loss(loss, batch, number)
             accelerator.backward(loss / recipe.input.gradient_accumulation)
         self.state.totals.loss += loss.item()
         self.state.totals.redrawn += len(batch.redrawn)
         self.state.totals.short += len(batch.short)
-        self._check_redrawn(number)
         if complete:
             if recipe.optimizer.gradient_clipping:
                 accelerator.clip_grad_norm_(self.model.parameters(), recipe.optimizer.gradient_clipping)
@@ -224,49 +223,51 @@ class Trainer:
             self.optimizer.zero_grad()
         return complete
 
-    def _check_finite(self, loss: Tensor, batch: Batch, number: int) -> None:
+    def _check_loss(self, loss: Tensor, batch: Batch, number: int) -> None:
         """Stop all processes, with the state saved, when the loss of one is not finite."""
         finite = bool(torch.isfinite(loss))
-        if self._all(finite):
+        if not self._sums(not finite)[0]:
             return
-        mine = [] if finite else [*batch.ids, *batch.mixed_in]
-        ids = [clip for of_process in gather_object([mine]) for clip in of_process]
+        own = [] if finite else [*batch.ids, *batch.mixed_in]
+        ids = [clip for of_process in gather_object([own]) for clip in of_process]
+        folder = self.output_dir / FAILED
         if self.accelerator.is_main_process:
-            shutil.rmtree(self.output_dir / "failed", ignore_errors=True)
-        self._save_state("failed")
+            shutil.rmtree(folder, ignore_errors=True)
+        self._save_state(FAILED)
         raise ValueError(
             f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
-            f"look at the clips {ids}, mixed ones among them. The state is saved in {self.output_dir / 'failed'}: the "
-            "weights as before this batch, but BatchNorm has seen it."
+            f"look at the clips {ids}, mixed ones among them. The state is saved in {folder}: the weights as before "
+            "this batch, but BatchNorm has seen it."
         )
 
-    def _check_redrawn(self, number: int) -> None:
-        """Stop when too many clips did not decode, since the run began; workers see only their own."""
-        redrawn = self.state.totals.redrawn * self.accelerator.num_processes  # about: the others' are not known yet
+    def _after_update(self, batches: int) -> None:
+        """Stop in all processes alike where too many clips did not decode or SIGTERM came; save the state where due."""
+        terminated, redrawn = self._sums(self._terminated, self.state.totals.redrawn)
+        self._check_redrawn(redrawn, batches)
+        due = batches // self.recipe.input.gradient_accumulation % self.settings.checkpoint_every == 0
+        if terminated or due:
+            self._save_state(CHECKPOINTS)
+        if terminated:
+            raise self._interruption()
+
+    def _check_redrawn(self, redrawn: int, batches: int) -> None:
+        """Stop when too many clips did not decode since the run began, so many of them in this epoch's batches."""
         redrawn += sum(row["redrawn"] for row in self.state.rows)
-        batches = (self.state.place.epoch - 1) * self.epochs.batches_per_epoch + number
-        drawn = batches * self.recipe.clips_per_step()
-        if redrawn > self.tolerated_share * max(drawn, FIRST_DRAWS):
+        batches += (self.state.place.epoch - 1) * self.epochs.batches_per_epoch
+        drawn, share = batches * self.recipe.clips_per_step(), self.settings.tolerated_share
+        if redrawn > share * max(drawn, FEWEST_DRAWS):
             raise ValueError(
-                f"{redrawn} clips did not decode in {drawn} samples, more than the tolerated share of "
-                f"{self.tolerated_share:.1%} (of at least {FIRST_DRAWS}). Mend or remove them; the log names them."
+                f"{redrawn} clips did not decode in {drawn} samples, more than the tolerated share of {share:.1%} "
+                f"(of at least {FEWEST_DRAWS}). Mend or remove them; the log names them."
             )
 
-    def _between_updates(self, updates: int) -> None:
-        """Save the state where it is due, and stop where that was asked for."""
-        stop = not self._all(not self._terminated)
-        if stop or updates % self.checkpoint_every == 0:
-            self._save_state(CHECKPOINTS)
-        if stop:
-            self._stop()
+    def _interruption(self) -> RunInterruptedError:
+        return RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
 
-    def _stop(self) -> None:
-        raise RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
-
-    def _stop_if_told(self) -> None:
-        """Between batches of an evaluation, before which the state was saved."""
-        if not self._all(not self._terminated):
-            self._stop()
+    def _check_termination(self) -> None:
+        """Stop between batches of an evaluation, before which the state was saved."""
+        if self._sums(self._terminated)[0]:
+            raise self._interruption()
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
@@ -283,8 +284,8 @@ class Trainer:
             _, on_validation = self._evaluate(self.validation_loader)
             metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
         self.state.rows.append({"epoch": epoch, **trained, **metrics})
-        if self.keep_epochs:
-            self._save_model(self.output_dir / "epochs" / f"{epoch:03d}")
+        if self.settings.keep_epochs:
+            self._save_model(self.output_dir / EPOCHS / f"{epoch:03d}")
         state.totals, state.place = Totals(), Place(epoch + 1)
         self._save_state(CHECKPOINTS)
         self._write_log()
@@ -299,46 +300,46 @@ class Trainer:
 
     def _predict(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
         """Probabilities and targets `[N, K]` of a prepared loader's clips."""
-        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_told)
+        return predict(self.model, self.extractor, loader, self.accelerator, self._check_termination)
 
     def _finish(self) -> dict:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
-        self._save_model(self.output_dir / "last_epoch")
+        self._save_model(self.output_dir / LAST_EPOCH)
         self._unwrapped().load_state_dict(self.state.weights.result())
         probabilities, targets = self._predict(self.test_loader)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
-        results = {"single": self._single(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
+        results = {"single": self._single_model(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.aggregation.batch_norm_of_average == "reestimate":
-            unseen = self._seen_in_training(self.recipe.schedule.epochs + 1)
-            reestimate_batch_norm(self._unwrapped(), unseen, self.accelerator)
+            inputs = self._training_inputs(self.recipe.schedule.epochs + 1)
+            reestimate_batch_norm(self._unwrapped(), inputs, self.accelerator)
             _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
         self._save_model(self.output_dir)
         self._unwrapped().load_state_dict(last)
         mean = self.state.ensemble.result()["probabilities"].numpy()
         results["ensemble"] = tagging_metrics(mean, targets.numpy())
-        content = {**self._described(results), "per_class": per_class}
+        content = {**self._content(results), "per_class": per_class}
         if self.accelerator.is_main_process:
             write_json(content, self.output_dir / RESULTS_FILE)  # by being there it says that the run is finished
             shutil.rmtree(self.output_dir / CHECKPOINTS)
         self.accelerator.wait_for_everyone()
         return content
 
-    def _single(self) -> dict[str, float]:
+    def _single_model(self) -> dict[str, float]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
         if self.recipe.aggregation.report == "best_on_validation":
             return _metrics(max(self.state.rows, key=lambda row: row["validation_mAP"]))
         last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
         return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
 
-    def _seen_in_training(self, epoch: int) -> Iterator[Tensor]:
+    def _training_inputs(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
         for batch in self.epochs.batches(epoch):
             on_device = batch.to(self.accelerator.device)
             yield self.extractor.normalize(augmented_log_mel(on_device, self.extractor, self.recipe.augmentation))
 
-    def _described(self, results: dict) -> dict:
+    def _content(self, results: dict) -> dict:
         """The content of `results.json`."""
         recipe = self.recipe
         weights = (
@@ -350,10 +351,10 @@ class Trainer:
             **provenance(),
             "recipe": recipe.groups(),
             "imagenet_weights": weights,
-            "seed": self.seed,
+            "seed": self.settings.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
-            "clips": self.counts,
+            "clips": {"train": self.epochs.num_clips, "test": len(self.test_clips)},
             "data": self.about_data,
             "classes": list(self.test_clips.vocabulary.names),
             "identity": self.state.identity,
@@ -364,17 +365,17 @@ class Trainer:
     def _save_state(self, folder: str, keep: int = 2) -> None:
         self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
 
-    def _identity(self, train_clips: Clips) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """What must be the same for a resumed run to end as an uninterrupted one."""
-        streamed = train_clips.index is not None
-        clips = (train_clips, self.test_clips, self.validation_clips)
+        streamed = self.train_clips.index is not None
+        clips = (self.train_clips, self.test_clips, self.validation_clips)
         return {
             **{f"recipe.{name}": value for name, value in self.recipe.settings().items()},
-            "seed": self.seed,
+            "seed": self.settings.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
-            "data": [hashlib.sha256().hexdigest() if part is None else part.fingerprint for part in clips],
-            "workers": self.num_workers if streamed else "any",
+            "data": [None if part is None else part.fingerprint for part in clips],
+            "workers": self.settings.num_workers if streamed else "any",
         }
 
     def _model_state(self) -> dict[str, Tensor]:
@@ -399,12 +400,12 @@ class Trainer:
         with atomic_file(self.output_dir / METRICS_FILE) as temporary:
             temporary.write_text(lines, encoding="utf-8")
 
-    def _all(self, good: bool) -> bool:
-        """Whether it is true in every process."""
+    def _sums(self, *counts: int) -> list[int]:
+        """Each of some counts, added up over all processes."""
         if self.accelerator.num_processes == 1:
-            return good
-        bad = torch.tensor(float(not good), device=self.accelerator.device)
-        return float(self.accelerator.reduce(bad, "sum")) == 0
+            return list(counts)
+        tensor = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
+        return self.accelerator.reduce(tensor, "sum").tolist()
 
     @contextmanager
     def _watch_for_termination(self) -> Iterator[None]:
