@@ -1,12 +1,10 @@
 """`psla tag`: the tags of audio files."""
 
-from typing import cast
-
 from .arguments import MESSAGES, Messages, Whole
 
 
 def tag(
-    model: str, files: list[str], /, *, top_k: Whole = 5, device: str = "cpu", messages: Messages = MESSAGES
+    model: str, files: list[str], /, *, top_k: Whole | None = None, device: str = "cpu", messages: Messages = MESSAGES
 ) -> None:
     """Tag audio files.
 
@@ -19,7 +17,7 @@ def tag(
     Args:
         model: Directory or Hub id of a saved tagger.
         files: Audio files: wav, flac, ogg, mp3; any rate, channels and length.
-        top_k: Tags per file.
+        top_k: Tags per file; by default five, or all of fewer.
         device: Where to run, for example cuda.
         messages: How much is said.
     """
@@ -28,4 +26,4 @@ def tag(
 
     tagger = AudioTagger.from_pretrained(model, device=device)
     for file in files:
-        print_tags(cast("list[dict]", tagger(file, top_k=top_k)), title=file)
+        print_tags(tagger(file, top_k="auto" if top_k is None else top_k), title=file)
