@@ -203,6 +203,16 @@ def test_the_tolerated_share_is_exact(broken, tmp_path, accelerator):
         run(RECIPE, broken, tmp_path / "fewer", accelerator, **redraw | {"tolerated_share": (failed - 0.5) / 1000})
 
 
+def test_clips_that_another_process_could_not_decode_count_at_the_same_update(
+    scenes, tmp_path, accelerator, monkeypatch
+):
+    settings = RunSettings(on_error="redraw", tolerated_share=0.001)
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
+    monkeypatch.setattr(trainer, "_sums", lambda *counts: [counts[0], *(count + 2 for count in counts[1:])])
+    with pytest.raises(ValueError, match="2 clips did not decode in 8 samples"):
+        trainer.train()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp_path, accelerator):
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
     with torch.no_grad():
