@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from psla_hf import Ontology
-from psla_hf.data.sources.audioset import audioset_listing
+from psla_hf.data.sources.audioset import list_audioset
 from psla_hf.enhancement import report as enhancement_report
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.report import NO_PLOT, enhancement_figures, parent_child_figures, write_report
@@ -109,7 +109,7 @@ def test_tables_without_rows_are_left_out(tmp_path):
 
 @pytest.mark.shared
 def test_the_papers_speech_example_on_the_official_list(shared):
-    listing = audioset_listing(shared / "audioset", "balanced_train", None, None)
+    listing = list_audioset(shared / "audioset", split="balanced_train")
     labels = ClipLabels.from_arrow(listing.clips["labels"], 527)
     ontology = Ontology.from_json(shared / "audioset" / "ontology.json")
     pairs = {

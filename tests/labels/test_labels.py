@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from psla_hf import Ontology
-from psla_hf.data.sources.fsd50k import FSD50K_SKIPPED
+from psla_hf.data.sources import SOURCES
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
 
 TREE = {"sound": ("animal", "music"), "animal": ("dog", "cat"), "dog": ("bark",), "cat": (), "bark": (), "music": ()}
@@ -215,8 +215,9 @@ def test_audiosets_ontology_is_read(shared):
 @pytest.mark.shared
 def test_fsd50ks_skipped_classes_are_classes_of_it(shared):
     fsd50k = Vocabulary.from_csv(shared / "fsd50k" / "vocabulary.csv")
-    ontology = Ontology.from_json(shared / "audioset" / "ontology.json").without_relations(FSD50K_SKIPPED)
-    rows = [fsd50k.index[mid] for mid in FSD50K_SKIPPED]
+    skipped = SOURCES["fsd50k"].no_proposals
+    ontology = Ontology.from_json(shared / "audioset" / "ontology.json").without_relations(skipped)
+    rows = [fsd50k.index[mid] for mid in skipped]
     assert len(set(rows)) == 5
     assert not ontology.child_relation(fsd50k.mids)[rows].any()
     assert not ontology.ancestor_relation(fsd50k.mids)[rows].any()
