@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 
-import jinja2
 import pytest
 import yaml
 from huggingface_hub import ModelCard
@@ -12,8 +11,9 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from psla_hf.aggregation.aggregate import ensemble, save_aggregate
 from psla_hf.aggregation.members import find_members
+from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES
-from psla_hf.hub.model_card import TEMPLATES, data_set, markdown_text, model_card, render
+from psla_hf.hub.model_card import data_set, make_environment, markdown_text, model_card, render
 from psla_hf.training.recipes import TARGETS
 from tests import published
 from tests.published import ABOUT, LOAD, change
@@ -306,11 +306,14 @@ def test_the_data_set_is_the_recorded_one(dataset, sources, name):
     assert data_set(facts).name == name
 
 
-@pytest.mark.parametrize("key", ["esc10", "esc50", "audioset_balanced", "audioset_full", "fsd50k", "own"])
+@pytest.mark.parametrize("key", SOURCES)
 def test_every_data_set_has_its_terms_and_limits(key):
-    page = '{% import "data_sets.jinja" as d %}' + "{{ d.terms(key) }}|{{ d.limits(key, {'test': 80}, none) }}"
-    terms, limits = jinja2.Environment(loader=TEMPLATES).from_string(page).render(key=key).split("|")
-    assert len(terms.strip()) > 20 and limits.strip().startswith("-")
+    for card in (SOURCES[key].card, *SOURCES[key].cards_by_listing.values()):
+        values = {"card": card, "clips": {"test": 80}, "fold": None}
+        environment = make_environment()
+        limits = environment.from_string("{{ card.limits | template }}").render(values)
+        assert len(card.terms) > 20 and limits.startswith("-") and "{{" not in limits
+        assert card.bibtex.startswith("@") or key == "own"
 
 
 def test_a_template_without_a_value_is_an_error():

@@ -6,7 +6,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
+from psla_hf.data.sources import SOURCES
+from psla_hf.data.sources.source import CardFacts
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
@@ -21,7 +23,6 @@ from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
 __all__ = [
     "OF_AN_ORIGIN",
-    "DataSet",
     "check_complete",
     "data_set",
     "loads",
@@ -56,34 +57,6 @@ METRIC_NAMES = {
     "AUC": ("roc_auc", "mean area under the ROC curve"),
     "d_prime": ("d_prime", "d'"),
     "accuracy": ("accuracy", "accuracy"),
-}
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """What cards know of a data set.
-
-    Attributes:
-        key: The templates' and the targets' name for it.
-        name: For people.
-        hub_id: A copy of it on the Hub.
-    """
-
-    key: str
-    name: str
-    hub_id: str | None = None
-
-
-# FSD50K has no copy on the Hub to be relied on.
-DATA_SETS = {
-    known.key: known
-    for known in (
-        DataSet("esc10", "ESC-10", "ashraq/esc50"),
-        DataSet("esc50", "ESC-50", "ashraq/esc50"),
-        DataSet("audioset_balanced", "AudioSet (balanced)", "agkphysics/AudioSet"),
-        DataSet("audioset_full", "AudioSet", "agkphysics/AudioSet"),
-        DataSet("fsd50k", "FSD50K"),
-    )
 }
 
 
@@ -169,6 +142,15 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     Raises:
         ValueError: The template says something that is not among the values: no dash stands for what was not measured.
     """
+    try:
+        text = make_environment().get_template(template).render(values)
+    except jinja2.UndefinedError as error:
+        raise ValueError(f"Expected all that {template} says, something is missing: {error}.") from error
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def make_environment() -> jinja2.Environment:
+    """The templates, and what they can do with values."""
     environment = jinja2.Environment(
         loader=TEMPLATES, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -178,14 +160,17 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "figure": _figure,
         "paragraph": _paragraph,
         "settings": _settings,
+        "template": _template,
         "text": markdown_text,
     }
     environment.globals["LAST_EPOCHS"] = LAST_EPOCHS
-    try:
-        text = environment.get_template(template).render(values)
-    except jinja2.UndefinedError as error:
-        raise ValueError(f"Expected all that {template} says, something is missing: {error}.") from error
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return environment
+
+
+@jinja2.pass_context
+def _template(context: jinja2.runtime.Context, text: str) -> str:
+    """A text that is a template itself, filled in with the same values."""
+    return context.environment.from_string(text).render(context.get_all())
 
 
 def markdown_text(text: str) -> str:
@@ -199,17 +184,16 @@ def _code(text: str) -> str:
     return fence + " ".join(text.split()).replace("|", "\\|") + fence
 
 
-def data_set(data: Mapping[str, Any]) -> DataSet:
-    """The data set that recorded facts name.
+def data_set(data: Mapping[str, Any]) -> CardFacts:
+    """What cards say of the data set that recorded facts name.
 
     Args:
         data: Of a result file: `dataset`, and `parts` with the `source` of each.
     """
-    sources = dict.fromkeys(part["source"] for part in loads(data))
-    key = data["dataset"]
-    if key == "esc":
-        key = "esc10" if "esc10" in sources else "esc50"
-    return DATA_SETS.get(key) or DataSet(key, ", ".join(sources) or key)
+    listings = list(dict.fromkeys(part["source"] for part in loads(data)))
+    source = SOURCES[data["dataset"]]
+    card = next((source.cards_by_listing[name] for name in listings if name in source.cards_by_listing), source.card)
+    return card if card.name else replace(card, name=", ".join(listings) or source.name)
 
 
 def loads(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -383,7 +367,7 @@ def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(name, [cell(ap), cell(auc)]) for name, ap, auc in zip(content["classes"], *columns, strict=True)]
 
 
-def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]) -> DataSet:
+def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]) -> CardFacts:
     """The data set that a model was tested on.
 
     Args:
@@ -414,7 +398,7 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
-def _eval_results(data: DataSet, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:
+def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:
     """The model's own figures as the Hub lists them; a faultless ranking's d' is infinite, which is no number there."""
     return [
         EvalResult(

@@ -21,7 +21,7 @@ from psla_hf.data.listing import (
 )
 from psla_hf.labels.vocabulary import Vocabulary
 
-from .source import Source
+from .source import CardFacts, Source
 
 __all__ = ["AUDIOSET_BALANCED", "AUDIOSET_FULL"]
 
@@ -118,6 +118,33 @@ def _psla_json_clips(path: Path, data_dir: Path, classes: Vocabulary, split: str
     )
 
 
+CARD = CardFacts(
+    key="audioset_balanced",
+    name="AudioSet (balanced)",
+    hub_id="agkphysics/AudioSet",
+    terms="""\
+AudioSet's lists and labels are under CC BY 4.0 and its ontology under CC BY-SA 4.0; the sound is that of YouTube videos
+and belongs to its uploaders.""",
+    limits="""\
+- AudioSet's labels are incomplete and in part wrong, those of the test too, and its classes are very unequal in size
+  and in quality; a mean over the classes hides that.
+- The clips are ten seconds from YouTube videos, and so are those of the test. Other sources were not tested.""",
+    comparison="""\
+Like with like this is not: videos disappear, so that whoever gets AudioSet gets other clips. The paper trained on
+20,785 clips (balanced) or 1,953,082 (full); what was there for this model, to train and to test on, is in the table of
+data below.""",
+    bibtex="""\
+@inproceedings{gemmeke2017audioset,
+  title = {Audio Set: An ontology and human-labeled dataset for audio events},
+  author = {Gemmeke, Jort F. and Ellis, Daniel P. W. and Freedman, Dylan and Jansen, Aren and Lawrence, \
+Wade and Moore, R. Channing and Plakal, Manoj and Ritter, Marvin},
+  booktitle = {IEEE International Conference on Acoustics, Speech and Signal Processing (ICASSP)},
+  pages = {776--780},
+  year = {2017},
+  doi = {10.1109/ICASSP.2017.7952261}
+}""",
+)
+
 AUDIOSET_BALANCED = Source(
     key="audioset_balanced",
     name="AudioSet",
@@ -133,12 +160,13 @@ AUDIOSET_BALANCED = Source(
         "eval": ("eval", "evaluation", "test"),
     },
     incomplete="drop",  # videos disappear, so that nobody has all
-    licence="cc-by-4.0",  # of the lists; the clips are their makers'
-    hub_id="agkphysics/AudioSet",
-    citation="Gemmeke et al., Audio Set: An ontology and human-labeled dataset for audio events, ICASSP 2017",
-    homepage="https://research.google.com/audioset/",
+    card=CARD,
 )
 
 AUDIOSET_FULL = replace(
-    AUDIOSET_BALANCED, key="audioset_full", title="AudioSet", train=("balanced_train", "unbalanced_train")
+    AUDIOSET_BALANCED,
+    key="audioset_full",
+    title="AudioSet",
+    train=("balanced_train", "unbalanced_train"),
+    card=replace(CARD, key="audioset_full", name="AudioSet"),
 )

@@ -13,7 +13,7 @@ from psla_hf.data.listing import (
 )
 from psla_hf.labels.vocabulary import Vocabulary
 
-from .source import Source
+from .source import CardFacts, Source
 
 __all__ = ["FSD50K"]
 
@@ -64,7 +64,26 @@ FSD50K = Source(
     },
     # Human_voice, Crash_cymbal, Human_group_actions, Respiratory_sounds and Domestic_sounds_and_home_sounds
     no_proposals=("/m/09l8g", "/m/0bm0k", "/t/dd00012", "/m/09hlz4", "/t/dd00071"),
-    licence="cc-by-4.0",
-    citation="Fonseca et al., FSD50K: An open dataset of human-labeled sound events, TASLP 2022",
-    homepage="https://zenodo.org/records/4060432",
+    card=CardFacts(  # no copy on the Hub is to be relied on
+        key="fsd50k",
+        name="FSD50K",
+        terms="""\
+FSD50K's labels are under CC BY 4.0; its clips are under CC0, CC BY, CC BY-NC or Sampling+, clip by clip.""",
+        limits="""\
+- Clips are from one source, Freesound; so are those of the test. Other sources were not tested.
+- Labels of the training clips are correct but may be incomplete.""",
+        comparison="""\
+The paper counts 37,134 clips to train on where the official list has 36,796; what was there for this model is in the
+table of data below.""",
+        bibtex="""\
+@article{fonseca2022fsd50k,
+  title = {{FSD50K}: An Open Dataset of Human-Labeled Sound Events},
+  author = {Fonseca, Eduardo and Favory, Xavier and Pons, Jordi and Font, Frederic and Serra, Xavier},
+  journal = {IEEE/ACM Transactions on Audio, Speech, and Language Processing},
+  volume = {30},
+  pages = {829--852},
+  year = {2022},
+  doi = {10.1109/TASLP.2021.3133208}
+}""",
+    ),
 )

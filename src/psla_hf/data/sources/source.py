@@ -10,7 +10,33 @@ if TYPE_CHECKING:
     from psla_hf.data.listing import Listing
     from psla_hf.data.summary import Incomplete
 
-__all__ = ["Source"]
+__all__ = ["CardFacts", "Source"]
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What cards say of a data set. The texts are templates of jinja, which know the test's `clips` and its `fold`.
+
+    Attributes:
+        key: By which published figures to be measured against are found.
+        name: For people; none where the loads say it.
+        hub_id: A copy on the Hub to be relied on.
+        terms: Sentences about the licences.
+        limits: Items of a list, with what was not tested.
+        comparison: A sentence beside published figures: how far they can be compared.
+        bibtex: Who made it, and where it was published.
+    """
+
+    key: str
+    name: str = ""
+    hub_id: str | None = None
+    terms: str = "The terms of these data are not known here; ask whoever published this."
+    limits: str = (
+        "- How the clips were collected, and whether those of the test are independent of those of the training, is "
+        "not known here."
+    )
+    comparison: str = ""
+    bibtex: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,10 +58,8 @@ class Source:
         shard_names: By split, what it is called as a folder or at the beginning of a shard's name.
         incomplete: What to do about listed clips that are missing or unreadable, unless something else is asked for.
         no_proposals: Ids of classes that propose nothing in the original's label enhancement.
-        licence: Of the data, as the Hub names it; none where their owner says.
-        hub_id: A copy on the Hub to be relied on.
-        citation: Who made it, where it was published.
-        homepage: Where it is to be had.
+        card: What cards say of it.
+        cards_by_listing: The same of parts of it that have names of their own, by what a listing calls itself.
     """
 
     key: str
@@ -51,10 +75,8 @@ class Source:
     shard_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     incomplete: Incomplete = "raise"
     no_proposals: tuple[str, ...] = ()
-    licence: str | None = None
-    hub_id: str | None = None
-    citation: str | None = None
-    homepage: str | None = None
+    card: CardFacts = field(default_factory=lambda: CardFacts("own"))
+    cards_by_listing: Mapping[str, CardFacts] = field(default_factory=dict)
 
     def check(self, fold: int, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that are not none.

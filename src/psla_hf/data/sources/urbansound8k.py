@@ -4,7 +4,7 @@ from pathlib import Path
 
 from psla_hf.data.listing import Listing, check_folder, numbered_listing, read_table
 
-from .source import Source
+from .source import CardFacts, Source
 
 __all__ = ["URBANSOUND8K"]
 
@@ -46,7 +46,18 @@ URBANSOUND8K = Source(
     list_folder=list_urbansound8k,
     num_folds=10,
     shard_names={f"fold {fold}": (f"fold_{fold}",) for fold in range(1, 11)},
-    licence="cc-by-nc-4.0",
-    citation="Salamon, Jacoby and Bello, A dataset and taxonomy for urban sound research, ACM Multimedia 2014",
-    homepage="https://urbansounddataset.weebly.com/urbansound8k.html",
+    card=CardFacts(
+        key="urbansound8k",
+        name="UrbanSound8K",
+        terms="UrbanSound8K is under CC BY-NC 4.0: not for commercial use.",
+        limits="- Clips are from one source, Freesound; so are those of the test. Other sources were not tested.",
+        comparison="""The figures above are of {{ "fold %s" | format(fold) if fold else "one fold" }} of ten alone.""",
+        bibtex="""\
+@inproceedings{salamon2014dataset,
+  title = {A Dataset and Taxonomy for Urban Sound Research},
+  author = {Salamon, Justin and Jacoby, Christopher and Bello, Juan Pablo},
+  booktitle = {Proceedings of the 22nd ACM International Conference on Multimedia},
+  year = {2014}
+}""",
+    ),
 )
