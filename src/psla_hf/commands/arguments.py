@@ -30,6 +30,7 @@ __all__ = [
     "Switch",
     "Whole",
     "command_line",
+    "flags_like",
     "option",
     "panel",
     "read_settings",
@@ -154,13 +155,33 @@ def settings_type() -> Any:
     for title, setting, kind in settings:
         parameter = Parameter(
             group=groups[title],
-            help=setting.metadata["help"][0].upper() + setting.metadata["help"][1:] + ".",
+            help=sentence_of(setting),
             negative_bool="no-",
             show_default=partial(default_of, setting.name),
         )
         kind = Whole if kind is int else kind
         flags.append((setting.name, Annotated[kind | None, parameter], field(default=None)))
-    return Parameter(name="*")(make_dataclass("Settings", flags, frozen=True, namespace={"__module__": __name__}))
+    return flags_type("Settings", flags)
+
+
+def flags_like(settings: type, title: str, order: int) -> Any:
+    """A data class with a flag for each setting of one of the library's, with its defaults, in a panel of their own."""
+    group, hints, flags = Group(title, sort_key=order), get_type_hints(settings), []
+    for setting in fields(settings):
+        kind = {int: Whole, bool: Switch}.get(hints[setting.name], hints[setting.name])
+        parameter = Parameter(group=group, help=sentence_of(setting))
+        flags.append((setting.name, Annotated[kind, parameter], field(default=setting.default)))
+    return flags_type(settings.__name__, flags)
+
+
+def flags_type(name: str, flags: list[tuple[str, Any, Any]]) -> Any:
+    """A data class whose fields are flags by themselves."""
+    return Parameter(name="*")(make_dataclass(name, flags, frozen=True, namespace={"__module__": __name__}))
+
+
+def sentence_of(setting: Field) -> str:
+    """A setting's help as `--help` shows it."""
+    return f"{setting.metadata['help'][0].upper()}{setting.metadata['help'][1:]}."
 
 
 def default_of(name: str, none: None) -> Any:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .arguments import MESSAGES, Messages, Switch, Whole, option, panel, recipe_with, settings_type
+from psla_hf.training.run_settings import RunSettings
+
+from .arguments import MESSAGES, Messages, Switch, flags_like, option, panel, recipe_with, settings_type
 from .data import Data, DataSet
 
-TOLERATED_SHARE = 0.01
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
 
 Settings: Any = settings_type()
+
+Conduct: Any = flags_like(RunSettings, "Run", 0)
 
 
 @panel("Data", 1)
@@ -32,11 +35,6 @@ class Run:
     output_dir: str = option("Folder for the model and the results.")
     recipe: str = option("Which recipe, or a variant such as audioset_full/no_mixup.", "esc10")
     config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
-    seed: Whole = option("Seed of initialisation, order and augmentation.", 0)
-    checkpoint_every: Whole = option("Save the state every so many updates, besides after every epoch.", 500)
-    keep_epochs: Switch = option("Keep the model of every epoch.", False)
-    resume: Switch = option("Go on from the latest checkpoint in the output folder, if there is one.", False)
-    overwrite: Switch = option("Replace what an earlier run left in the output folder; other files stay.", False)
     dry_run: Switch = option("Print the plan and stop.", False)
     trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
 
@@ -58,25 +56,13 @@ class Publishing:
 @panel("Machine", 8)
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What depends on the machine, and on how whole the files on it are."""
+    """What the machine has."""
 
-    num_workers: Whole = option("Processes that decode audio; 0 decodes in the training process.", 0)
     cpu: Switch = option("Stay on the CPU.", False)
     mixed_precision: Literal["no", "bf16", "fp16"] | None = option("Default: as accelerate launch was told.", None)
-    on_error: Literal["raise", "redraw"] = option(
-        "A training clip that does not decode: stop, or log it and draw another.", "raise"
-    )
-    tolerated_share: float = option(
-        "With redraw: stop when more than this share of the draws did not decode.", TOLERATED_SHARE
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse what would have no effect."""
-        if self.tolerated_share != TOLERATED_SHARE and self.on_error == "raise":
-            raise ValueError("tolerated_share would have no effect: it needs on_error redraw. Leave it out.")
 
 
-PUBLISHING, MACHINE, SETTINGS = Publishing(), Machine(), Settings()
+CONDUCT, PUBLISHING, MACHINE, SETTINGS = Conduct(), Publishing(), Machine(), Settings()
 
 
 def train(
@@ -84,6 +70,7 @@ def train(
     run: Run,
     data: TrainingData,
     settings: Settings = SETTINGS,
+    conduct: Conduct = CONDUCT,
     publishing: Publishing = PUBLISHING,
     machine: Machine = MACHINE,
     messages: Messages = MESSAGES,
@@ -99,7 +86,9 @@ def train(
     the file of --config overrides it. The defaults shown are the recipe's:
         psla train --help --recipe fsd50k
     """
-    recipe = recipe_with(run.recipe, settings)  # what is wrong with it is said before seconds of imports
+    # What is wrong with these is said before seconds of imports.
+    recipe = recipe_with(run.recipe, settings)
+    carried_out = RunSettings(**vars(conduct))
 
     from psla_hf.data.load import load
     from psla_hf.enhancement.label_set import LabelSet
@@ -108,7 +97,6 @@ def train(
     from psla_hf.reports.tables import print_epoch, print_results
     from psla_hf.training.build import make_accelerator
     from psla_hf.training.plan import Plan
-    from psla_hf.training.run_settings import RunSettings
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     named = run.recipe.partition("/")[0]
@@ -134,7 +122,7 @@ def train(
             num_classes=len(loaded.test.vocabulary),
             num_processes=accelerator.num_processes,
             train_hours=train_clips.hours,
-            keep_epochs=run.keep_epochs,
+            keep_epochs=carried_out.keep_epochs,
             name=title,
         )
         accelerator.print(planned)
@@ -148,16 +136,7 @@ def train(
         loaded.test,
         run.output_dir,
         accelerator,
-        RunSettings(
-            seed=run.seed,
-            num_workers=machine.num_workers,
-            on_error=machine.on_error,
-            tolerated_share=machine.tolerated_share,
-            checkpoint_every=run.checkpoint_every,
-            keep_epochs=run.keep_epochs,
-            resume=run.resume,
-            overwrite=run.overwrite,
-        ),
+        carried_out,
         validation_clips=loaded.validation,
         about_data=facts,
     )

@@ -13,7 +13,7 @@ class RunSettings:
     """What of a run is no setting of its recipe.
 
     Raises:
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or would have no effect.
     """
 
     seed: int = setting(0, "seed of initialisation, order and augmentation", at_least=0)
@@ -35,3 +35,5 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.tolerated_share != RunSettings.tolerated_share and self.on_error == "raise":
+            raise ValueError("tolerated_share would have no effect: it needs on_error='redraw'. Leave it out.")
