@@ -194,8 +194,9 @@ def data_set(sources: Iterable[str]) -> DataSet:
 
 
 def loads(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What a result file says of the loads among its data: all but a label set."""
-    return [part for name, part in data.items() if name != LABEL_SET]
+    """What a result file says of the parts of its data, or an older one of the loads: all but a label set."""
+    parts = data.get("parts", data)
+    return [part for name, part in parts.items() if name != LABEL_SET]
 
 
 def _results(path: Path) -> dict[str, Any]:

@@ -51,13 +51,13 @@ class PlannedClips:
         if len(planner.hot) == 0:
             return cls(index, planner)
         logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
-        known_by = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
+        key = hashlib.sha256(repr((index.version, planner.hot.tolist())).encode()).hexdigest()
         hot = Dataset.from_generator(
             _fetch,
             features=index.features,
             cache_dir=cache_dir,
             gen_kwargs={"index": index, "rows": planner.hot.tolist()},
-            fingerprint=known_by,
+            fingerprint=key,
         )
         return cls(index, planner, hot)
 
