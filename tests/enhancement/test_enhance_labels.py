@@ -64,7 +64,7 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
     example = report["most_changed"][0]["examples"][0]
     assert example["path"] == f"audio/{example['id']}.wav"
     enhanced = LabelSet.open(tmp_path / "mean").apply(clips)
-    assert len(labels_of(enhanced).values) == report["labels"]["after"]
+    assert len(enhanced.labels.values) == report["labels"]["after"]
 
     scores = tmp_path / "mean.scores"
     written = {path: path.stat().st_mtime_ns for path in scores.glob("*.npy")}

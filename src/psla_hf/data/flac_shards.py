@@ -171,7 +171,7 @@ def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
 
 
 def is_unchanged(shard: Path, record: dict) -> bool:
-    """Whether a shard has the bytes that its record tells of."""
+    """Whether a shard has the bytes that its record says."""
     return shard.stat().st_size == record["bytes"] and digest(shard) == record["sha256"]
 
 

@@ -1,13 +1,15 @@
-"""Files by path or address, remote ones by ranges and with retries. Knows nothing of what is in them."""
+"""Files by path or address, remote ones by ranges and with retries. Knows nothing of what is in them.
+
+Retries are `huggingface_hub.utils.http_backoff`'s, as in `HfFileSystem`. That lists repositories here but does not read
+them: it opens no plain `http(s)://` address, and does not notice a server that ignores ranges.
+"""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
-from huggingface_hub import HfFileSystem, get_token
-from huggingface_hub import constants as hub_constants
+from huggingface_hub import HfFileSystem, get_token, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 
 from psla_hf.files import digest
@@ -148,6 +150,4 @@ def _web_address(address: str) -> str:
     if not address.startswith(HUB_DATASETS) or not path:
         raise ValueError(f"Expected hf://datasets/owner/name[@revision]/path, got {address}.")
     name, _, revision = name.partition("@")
-    return (
-        f"{hub_constants.ENDPOINT}/datasets/{owner}/{name}/resolve/{quote(revision or 'main', safe='')}/{quote(path)}"
-    )
+    return hf_hub_url(f"{owner}/{name}", path, repo_type="dataset", revision=revision or None)
