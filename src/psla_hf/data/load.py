@@ -10,7 +10,6 @@ All raise `FileNotFoundError` where a folder, a list or all of its clips are mis
 not in its format, an argument is out of range, or none of the clips is readable.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from typing_extensions import Unpack
 
 from psla_hf.data.sources import SOURCES, Source
 from psla_hf.data.sources.esc import EscSubset
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .listing import ONE_SPLIT, Listing, load_listing, read_vocabulary
@@ -330,12 +330,12 @@ class _Shards:
             files = self.files(split)
             read, how, version, _ = self.reader(files, split)
             # datasets would know its copy by the files' names alone, and serve it when they hold something else.
-            key = repr((version, how["vocabulary"].fingerprint, split)).encode()
+            key = repr((version, how["vocabulary"].fingerprint, split))
             dataset = Dataset.from_generator(
                 read,
                 features=tagging_features(how["vocabulary"]),
                 gen_kwargs=how,
-                fingerprint=hashlib.sha256(key).hexdigest(),
+                fingerprint=digest(key),
             )
             clips = IndexedClips(dataset)
             pairs.append((clips, self.summary(clips, {split: len(clips)}, f"{len(files)} shards")))

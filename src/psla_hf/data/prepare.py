@@ -1,6 +1,5 @@
 """Any tagging data as shards of 16 kHz mono FLAC: made, resumed, verified. Knows no sources, no Hub and no models."""
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
-from psla_hf.files import clear_unfinished, write_json
+from psla_hf.files import clear_unfinished, digest, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
@@ -169,10 +168,8 @@ def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
 def _fingerprint(clips: Clips, ids: list[str], vocabulary: Vocabulary, settings: _Settings) -> str:
     """SHA-256 of all that decides what the shards hold, but for the audio."""
     labels = clips.labels
-    digest = hashlib.sha256(json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split")]).encode())
-    digest.update(labels.values.tobytes())
-    digest.update(labels.offsets.tobytes())
-    return digest.hexdigest()
+    rest = json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split")])
+    return digest(rest, labels.values, labels.offsets)
 
 
 def _refuse_other_content(

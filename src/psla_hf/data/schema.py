@@ -1,6 +1,5 @@
 """The one schema of tagging data, and clips in it, by index or in shards. Decodes nothing; knows no sources."""
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
 from typing_extensions import override
 
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 __all__ = [
@@ -248,13 +248,10 @@ class IndexedClips(Clips):
     @override
     def fingerprint(self) -> str:
         labels = self.labels
-        digest = hashlib.sha256("\n".join(self.ids).encode())
-        digest.update(labels.values.tobytes())
-        digest.update(labels.offsets.tobytes())
+        parts: list[Any] = ["\n".join(self.ids), labels.values, labels.offsets]
         if "label_values" in self.features:
-            values = self._arrow("label_values").combine_chunks().flatten()
-            digest.update(values.to_numpy(zero_copy_only=False).tobytes())
-        return digest.hexdigest()
+            parts.append(self._arrow("label_values").combine_chunks().flatten().to_numpy(zero_copy_only=False))
+        return digest(*parts)
 
     @property
     @override

@@ -1,6 +1,5 @@
 """Clips in parquet and WebDataset shards, local or remote, read in the one schema. Knows no sampling, no decoding."""
 
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from datasets import Dataset, Features
 from typing_extensions import override
 
 from psla_hf.audio import AUDIO_SUFFIXES
+from psla_hf.files import digest
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 from .remote import REMOTE, files_version, find_files, open_binary
@@ -142,10 +142,8 @@ class ShardIndex:
                 f"Expected labels of {len(self.labels)} clips and {self.labels.num_classes} classes, and a value for "
                 f"each if they are soft, got labels of {len(labels)} clips and {labels.num_classes} classes."
             )
-        digest = hashlib.sha256(self.version.encode())
-        for part in (labels.values, labels.offsets, values):
-            digest.update(b"" if part is None else part.tobytes())
-        return replace(self, labels=labels, values=values, version=digest.hexdigest(), relabelled=True)
+        version = digest(self.version, labels.values, labels.offsets, b"" if values is None else values)
+        return replace(self, labels=labels, values=values, version=version, relabelled=True)
 
     def read(self, group: int, rows: np.ndarray | None = None) -> list[dict[str, Any]]:
         """Clips of one row group in the schema, audio encoded.
