@@ -210,7 +210,7 @@ class ShardedClips(Clips):
         """Changes with one of the files, see `remote.files_version`, or with a label."""
         if self._whole:
             return self.index.version
-        return hashlib.sha256(repr((self.index.version, self.start, self.stop)).encode()).hexdigest()
+        return digest(repr((self.index.version, self.start, self.stop)))
 
     @property
     def hours(self) -> float | None:
