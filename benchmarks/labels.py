@@ -23,7 +23,7 @@ from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 __all__ = ["benchmark_labels", "commonest_first", "random_forest"]
 
 
-CHUNK = 2048  # clips whose scores are in one file, as scripts/enhance_labels.py has them
+CHUNK = 2048  # clips whose scores are in one file, as psla enhance has them
 
 
 def benchmark_labels(
@@ -35,7 +35,7 @@ def benchmark_labels(
 ) -> dict[str, dict]:
     """Enhance labels with a long tail by random scores, and a slice of them also by a plain loop.
 
-    Scores are float16 in a folder of chunks on the disk, which is opened as `scripts/enhance_labels.py` does. The whole
+    Scores are float16 in a folder of chunks on the disk, which is opened as `psla enhance` does. The whole
     is enhanced, reported on and written in a process of its own.
 
     Args:

@@ -1,4 +1,4 @@
-"""Measure speed against baselines in the same run, and samplers against their law: python scripts/benchmark.py WHAT."""
+"""Measure speed against baselines in the same run, and samplers against their law: python -m benchmarks.run WHAT."""
 
 import argparse
 from collections.abc import Mapping
