@@ -236,7 +236,7 @@ def test_the_greedy_average_never_gets_worse_and_says_what_it_did(zoo, scorer):
 def test_scores_are_saved_with_the_clips_ids_and_make_the_same_ensemble(zoo, scorer, tmp_path):
     outcome = ensemble(members(zoo, "a", "b"), scorer, build=False)
     assert outcome.tagger is None
-    ids = scorer.clips["id"][:]
+    ids = scorer.clips.ids
     files = save_scores(outcome, ids, tmp_path)
     again = ensemble_of_scores(read_scores(files, scorer.targets.shape, ids), scorer.targets)
     assert again.metrics == outcome.metrics
