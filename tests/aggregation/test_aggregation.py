@@ -318,7 +318,8 @@ def test_the_script_averages_joins_and_draws_what_training_kept(psla, esc_folder
     assert averaged["results"]["averaged"] == pytest.approx(trained["results"]["averaged"], abs=1e-5)
     assert averaged["kind"] == "averaged" and averaged["classes"] == list(CATEGORIES)
     assert averaged["runs"][0]["recipe"] == trained["recipe"] and averaged["runs"][0]["data"] == trained["data"]
-    assert averaged["data"] == {"dataset": "esc", "fold": 2, "subset": None}
+    tested = trained["data"] | {"parts": {"test": trained["data"]["parts"]["test"]}}
+    assert averaged["data"] == tested and tested["dataset"] == "esc" and tested["fold"] == 2
     assert [member["run"] for member in averaged["members"]] == [0, 0]
     for name, tensor in weights(run).items():
         torch.testing.assert_close(weights(tmp_path / "average")[name], tensor)

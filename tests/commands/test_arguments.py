@@ -4,8 +4,9 @@ import pytest
 
 from psla_hf.commands import main
 from psla_hf.commands.arguments import read_settings, recipe_with, spelled, with_flags
-from psla_hf.commands.train import Machine, Publishing
+from psla_hf.commands.train import CONDUCT, Machine, Publishing
 from psla_hf.training.recipes import get_recipe
+from psla_hf.training.run_settings import RunSettings
 
 NEEDED = ("--data-dir", "data", "--output-dir", "out")
 
@@ -18,8 +19,10 @@ def parse():
         words = spelled(["train", *needed, *map(str, words)])
         main.WORDS.set(words)
         _, bound, _ = main.make_app(listing=False).parse_args(words, exit_on_error=False, print_error=False)
-        run = bound.arguments["run"]
-        return bound.arguments, recipe_with(run.recipe, bound.arguments.get("settings"))
+        arguments = {"conduct": RunSettings(**vars(bound.arguments.get("conduct", CONDUCT)))} | {
+            name: value for name, value in bound.arguments.items() if name != "conduct"
+        }
+        return arguments, recipe_with(arguments["run"].recipe, arguments.get("settings"))
 
     return parse
 
@@ -36,7 +39,7 @@ def file(tmp_path):
 def test_a_flag_goes_before_the_file_and_the_file_before_the_recipe(parse, file):
     config = file("recipe: audioset_full\nepochs: 7\nlearning_rate: 3e-4\ntime_roll: yes\nseed: 5\nfold: 2")
     arguments, recipe = parse("--config", config, "--epochs", 2, "--fold", 3)
-    assert (arguments["run"].recipe, arguments["run"].seed, arguments["data"].fold) == ("audioset_full", 5, 3)
+    assert (arguments["run"].recipe, arguments["conduct"].seed, arguments["data"].fold) == ("audioset_full", 5, 3)
     assert recipe == get_recipe("audioset_full").replace(epochs=2, learning_rate=3e-4, time_roll=True)
 
 
@@ -66,7 +69,7 @@ def test_what_a_run_needs_may_come_from_the_file_too(parse, file):
         (("--mixstyle_alpha", 0.1), "mixstyle_alpha 0.1 .*a mixstyle_rate"),
         (("--optimizer", "sgd", "--adam_beta2", 0.5), "adam_beta2 0.5 .*adam or adamw"),
         (("--public",), "public would have no effect: it needs push_to_hub"),
-        (("--tolerated_share", 0.5), "tolerated_share would have no effect: it needs on_error redraw"),
+        (("--tolerated_share", 0.5), "tolerated_share would have no effect: it needs on_error='redraw'"),
     ],
     ids=lambda words: words[-2] if isinstance(words, tuple) and len(words) > 1 else "",
 )
@@ -77,7 +80,7 @@ def test_a_setting_without_effect_is_refused(parse, words, need):
 
 def test_without_a_word_the_recipe_is_the_commands_default(parse):
     arguments, recipe = parse()
-    assert recipe == get_recipe("esc10") and (arguments["run"].recipe, arguments["run"].seed) == ("esc10", 0)
+    assert recipe == get_recipe("esc10") and (arguments["run"].recipe, arguments["conduct"].seed) == ("esc10", 0)
     assert not {"settings", "machine", "publishing"} & set(arguments) and not Publishing().public
 
 

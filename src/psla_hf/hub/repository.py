@@ -226,7 +226,7 @@ class Repository:
             answer, token = " ".join(f"{type(cause).__name__}: {cause}".split()), self._token()
             shown = answer.replace(token, "(the token)") if token else answer
             message = f"Could not {what}. {state} {WHAT_TO_DO.get(status or 0, '')} The Hub said: {shown}"
-            # The cause goes along for `python -X dev`, unless it repeats the token.
+            # The cause goes along for a traceback, unless it repeats the token.
             raise PublishError(" ".join(message.split())) from (cause if shown == answer else None)
 
 
