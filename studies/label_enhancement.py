@@ -1,4 +1,4 @@
-"""Label enhancement measured where the truth is known: is what it adds true, and does it help? Knows no command line.
+"""Label enhancement measured where the truth is known: is what it adds true, and does it help?
 
 Mixtures of real clips lose some of their labels. A teacher trained on what is left scores them, their labels are
 enhanced, and models trained on the original, the enhanced and the full labels are compared on mixtures of other clips

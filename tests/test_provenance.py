@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import psla_hf
 from psla_hf.provenance import provenance
 
@@ -14,6 +16,23 @@ def test_paths_in_the_command_are_shortened_to_their_last_part(monkeypatch):
     monkeypatch.setattr(sys, "argv", [*words, "--lr=1e-3", "../shared", "/m/01j4z9"])
     command = "train.py --data-dir=clips --output-dir run mean=mean --lr=1e-3 ../shared /m/01j4z9"
     assert provenance()["command"] == command
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["-m", "tool", "/home/me/clips"], "python -m tool clips"),
+        (["-m", "tools", "x"], "python -m tools x"),
+        (["tool.py", "x"], "tool.py x"),
+    ],
+)
+def test_the_command_is_what_was_typed(words, command, tmp_path):
+    code = "from psla_hf.provenance import provenance; print(provenance()['command'])"
+    (tmp_path / "tools").mkdir()
+    for name in ("tool.py", "tools/__main__.py"):
+        (tmp_path / name).write_text(code)
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == command
 
 
 def test_a_tree_that_the_package_only_lies_in_is_not_its_commit(tmp_path):

@@ -26,7 +26,7 @@ def provenance() -> dict:
     """Command, commit, versions and machine of this process. Names no host, user or absolute path."""
     import torch  # here, because it takes seconds, and the version is asked for without it
 
-    command = [Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]
+    command = [_program(), *map(_without_folders, sys.argv[1:])]
     return {
         "command": " ".join(command),
         "psla_hf": __version__,
@@ -39,6 +39,15 @@ def provenance() -> dict:
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def _program() -> str:
+    """What was typed before the arguments."""
+    script = Path(sys.argv[0])
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None or spec.origin is None or script.name != Path(spec.origin).name:
+        return script.name
+    return f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def _without_folders(word: str) -> str:

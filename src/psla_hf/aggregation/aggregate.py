@@ -357,7 +357,7 @@ def save_scores(outcome: Aggregate, ids: Sequence[str], folder: str | Path) -> l
 def read_scores(
     files: Sequence[str | Path], shape: tuple[int, int], ids: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Saved scores by the name of their file, as `score_files.open_scores` understands them.
+    """Saved scores by the name of their file, as `enhancement.scores.open_scores` understands them.
 
     Args:
         files: One per member.

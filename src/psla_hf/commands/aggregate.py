@@ -65,7 +65,7 @@ def average(
         greedy: Take a member only if the average gets no worse on this part, if not named validation.
         data: Which data.
         batch_size: Clips at a time, of each process.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -107,7 +107,7 @@ def ensemble(
         no_model: Only the figures, with one member in memory.
         data: Which data.
         batch_size: Clips at a time, of each process.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -146,7 +146,7 @@ def curve(
         runs: Output folders of psla train; each gets averaging_curve.json.
         data: Which data.
         batch_size: Clips at a time, of each process.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.aggregation.aggregate import averaging_curve
     from psla_hf.aggregation.members import kept_epochs

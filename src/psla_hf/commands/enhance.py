@@ -106,7 +106,7 @@ def enhance(
         data: Which data.
         scoring: Whose scores.
         streaming: Read the training clips from parquet shards.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.data.load import load
     from psla_hf.enhancement.algorithm import check_enhancement
@@ -123,7 +123,7 @@ def enhance(
     quiet = messages.quiet or not accelerator.is_main_process
     loaded = load(**data.choice(quiet=quiet, streaming=streaming), parts=["train"])
     clips = loaded.train
-    # What does not fit is to be told before the teacher scores for hours.
+    # What does not fit must show before the teacher scores for hours.
     vocabulary = clips.vocabulary
     check_enhancement(ontology, vocabulary, how.types, how.iterations)
 

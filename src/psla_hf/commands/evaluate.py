@@ -25,7 +25,7 @@ def evaluate(
         data: Which data.
         batch_size: Clips at a time, of each process.
         output: Also write the metrics to this JSON file.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.data.load import load
     from psla_hf.evaluation import score_clips, tagging_metrics

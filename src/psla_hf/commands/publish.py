@@ -54,7 +54,7 @@ def model(
         repo: OWNER/NAME, made if it does not exist.
         license: Of weights and code, as the Hub names it.
         how: How it is sent.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.hub.publish import push_model
 
@@ -84,7 +84,7 @@ def labels(
         license: Of the labels, as the Hub names it, such as cc-by-4.0.
         teacher: What to call the teacher, such as its Hub id; default: as the reports do.
         how: How it is sent.
-        messages: How much is said.
+        messages: How much is printed.
     """
     from psla_hf.hub.publish import push_labels
 

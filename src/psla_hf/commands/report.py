@@ -13,30 +13,39 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
 
     Args:
         runs: Output folders of psla train or psla aggregate.
-        messages: How much is said.
+        messages: How much is printed.
     """
-    from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, print_epoch, print_figures, print_metrics
+    from psla_hf.reports.tables import (
+        AGGREGATE_NAMES,
+        METRICS,
+        RESULT_NAMES,
+        metric_text,
+        print_epoch,
+        print_figures,
+        print_metrics,
+    )
     from psla_hf.training.run_folder import read_epochs, read_results
 
-    names = AGGREGATE_NAMES | RESULT_NAMES
     finished, unfinished = {}, {}
     for run in runs:
         try:
-            finished[run] = read_results(run)["results"]
+            content = read_results(run)
+            names = AGGREGATE_NAMES if "members" in content else RESULT_NAMES
+            finished[run] = {names[kind]: metrics for kind, metrics in content["results"].items()}
         except FileNotFoundError:
             unfinished[run] = read_epochs(run)
     if len(finished) == 1:
         for run, results in finished.items():
-            print_metrics({names[kind]: metrics for kind, metrics in results.items()}, run)
+            print_metrics(results, run)
     elif finished:
-        kinds = list(dict.fromkeys(kind for results in finished.values() for kind in results))
+        models = list(dict.fromkeys(model for results in finished.values() for model in results))
         for metric in METRICS:
             rows = {
-                names[kind]: {
-                    run: f"{results[kind][metric]:.4f}" if metric in results.get(kind, {}) else ""
+                model: {
+                    run: metric_text(results[model][metric]) if metric in results.get(model, {}) else ""
                     for run, results in finished.items()
                 }
-                for kind in kinds
+                for model in models
             }
             if any(figure for row in rows.values() for figure in row.values()):
                 print_figures(rows, metric, "model")

@@ -59,7 +59,7 @@ class Machine:
     """What the machine has."""
 
     cpu: Switch = option("Stay on the CPU.", False)
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = option("Default: as accelerate launch was told.", None)
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option("Default: that of accelerate launch.", None)
 
 
 CONDUCT, PUBLISHING, MACHINE, SETTINGS = Conduct(), Publishing(), Machine(), Settings()
@@ -86,7 +86,7 @@ def train(
     the file of --config overrides it. The defaults shown are the recipe's:
         psla train --help --recipe fsd50k
     """
-    # What is wrong with these is said before seconds of imports.
+    # What is wrong with these shows before seconds of imports.
     recipe = recipe_with(run.recipe, settings)
     carried_out = RunSettings(**vars(conduct))
 
@@ -128,7 +128,7 @@ def train(
         accelerator.print(planned)
         return
     if publishing.push_to_hub and accelerator.is_main_process:
-        # What is wrong with it is to be told now, not after a week.
+        # What is wrong with it must show now, not after a week.
         Repository(publishing.push_to_hub, private=not publishing.public)
     trainer = Trainer(
         recipe,

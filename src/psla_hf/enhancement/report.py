@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["enhancement_figures", "enhancement_page", "parent_child_figures", "plot_enhancement", "write_report"]
 
 
-NAMED_CLASSES = 20
-
-
 def plot_enhancement(report: Mapping[str, Any]) -> "Figure":
     """Bars of the most changed classes, and all classes as points: added labels against labels before.
 
@@ -34,7 +31,7 @@ def plot_enhancement(report: Mapping[str, Any]) -> "Figure":
 
     figure = Figure(figsize=(12, 5), layout="constrained")
     bars, points = figure.subplots(1, 2)
-    rows = report["most_changed"][:NAMED_CLASSES]
+    rows = report["most_changed"]
     places = np.arange(len(rows))
     before, added = (np.array([row[what] for row in rows]) for what in ("before", "added"))
     bars.barh(places, before, label="before")

@@ -13,14 +13,13 @@ from psla_hf.data.prepare import DATA, MANIFEST, verify
 from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.reports.tables import markdown_origin
+from psla_hf.training.run_folder import CARD_FILE
 
 from .model_card import OF_AN_ORIGIN, check_complete, data_set, loads, markdown_text, render
 from .repository import Repository
 
 __all__ = ["LABEL_SET_FILES", "label_card", "label_set_files", "push", "size_category", "write_card"]
 
-
-CARD = "README.md"
 
 # The Hub's size categories: how many thousands a data set has fewer clips than.
 SIZES = {1: "n<1K", 10: "1K<n<10K", 100: "10K<n<100K", 1000: "100K<n<1M", 10_000: "1M<n<10M", 100_000: "10M<n<100M"}
@@ -30,7 +29,7 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
     """Write the card of a prepared folder: what the Hub reads as YAML, what people read from the manifest.
 
     Args:
-        output_dir: A folder that `preparation.prepare` has finished; it is verified first.
+        output_dir: A folder that `data.prepare.prepare` has finished; it is verified first.
         pretty_name: The card's title.
         license: The data's licence as the Hub names it, such as `cc-by-4.0`, or `other`.
 
@@ -64,7 +63,7 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
             }
         ],
     )
-    path = Path(output_dir) / CARD
+    path = Path(output_dir) / CARD_FILE
     DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{_body(manifest, pretty_name, license)}").save(path)
     return path
 
@@ -76,7 +75,7 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
     preparation is loaded.
 
     Args:
-        output_dir: A folder that `preparation.prepare` has finished.
+        output_dir: A folder that `data.prepare.prepare` has finished.
         repo_id: Such as `user/name`; made if it does not exist.
         pretty_name: The card's title.
         license: The data's licence. You must have the right to publish the audio: a list of clips under a free licence,
@@ -94,7 +93,7 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
     """
     write_card(output_dir, pretty_name=pretty_name, license=license)
     repository = Repository(repo_id, "dataset", private)
-    repository.fill_in_parts(output_dir, [CARD, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
+    repository.fill_in_parts(output_dir, [CARD_FILE, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
     return repository.url
 
 

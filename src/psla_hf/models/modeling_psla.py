@@ -435,7 +435,7 @@ def classifier_output(
 
 
 def frame_times(steps: int, num_frames: int, device: torch.device) -> Tensor:
-    """The middle, in seconds, of the stretch of spectrogram frames that each of the steps stands for."""
+    """The middle, in seconds, of the span of spectrogram frames that each of the steps stands for."""
     middle = (torch.arange(steps, device=device) + 0.5) * (num_frames / steps) - 0.5  # in frames
     return middle * FRAME_HOP_SECONDS + FRAME_CENTER_SECONDS
 

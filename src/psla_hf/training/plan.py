@@ -15,7 +15,7 @@ from psla_hf.settings import check, required, setting
 
 from .build import build_model, build_optimizer
 from .recipes import LAST_EPOCHS, Recipe
-from .run_folder import CHECKPOINTS, METRICS_FILE, RESULTS_FILE
+from .run_folder import CHECKPOINTS, LAST_EPOCH, METRICS_FILE, RESULTS_FILE, WEIGHTS_FILE
 
 __all__ = ["Plan", "activation_bytes", "model_without_numbers"]
 
@@ -136,8 +136,8 @@ class Plan:
             self.recipe.schedule.epochs,
         )
         return {
-            "model.safetensors": weights,
-            "last_epoch/model.safetensors": weights,
+            WEIGHTS_FILE: weights,
+            f"{LAST_EPOCH}/{WEIGHTS_FILE}": weights,
             **({f"all {epochs} of epochs/": epochs * weights} if self.keep_epochs else {}),
             f"each in {CHECKPOINTS}/": weights + self.memory["optimizer_states"] + self.memory["averages_on_host"],
         }

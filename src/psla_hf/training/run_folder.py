@@ -19,6 +19,7 @@ __all__ = [
     "LAST_EPOCH",
     "METRICS_FILE",
     "RESULTS_FILE",
+    "WEIGHTS_FILE",
     "open_run_folder",
     "read_curve",
     "read_epochs",
@@ -34,7 +35,7 @@ CURVE_FILE = "averaging_curve.json"
 
 CARD_FILE = "README.md"
 
-CONFIG_FILE, EXTRACTOR_FILE = "config.json", "preprocessor_config.json"
+CONFIG_FILE, EXTRACTOR_FILE, WEIGHTS_FILE = "config.json", "preprocessor_config.json", "model.safetensors"
 
 CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED = "checkpoints", "epochs", "last_epoch", "failed"
 
@@ -48,7 +49,7 @@ FILES = (
     CARD_FILE,
     CONFIG_FILE,
     EXTRACTOR_FILE,
-    "model.safetensors",
+    WEIGHTS_FILE,
     "model-?????-of-?????.safetensors",
     "model.safetensors.index.json",
     *(f"{module}.py" for module in PslaEnsembleModel.remote_modules),
