@@ -106,6 +106,17 @@ def test_a_file_is_read_to_its_end_whatever_its_header_says(tmp_path, case):
     assert not is_cut_short(data, len(samples) / 16000)
 
 
+def test_mpeg_audio_of_other_layers_is_read_or_refused_and_no_crash():
+    layer_two = bytearray(MP3)
+    for frame in MpegAudio(MP3).frames:
+        layer_two[frame.start + 1] = (layer_two[frame.start + 1] & 0xF9) | 0x04  # the bits of layer II
+    for read in (audio_seconds, lambda data: read_audio(data, 16000)):
+        try:
+            read(bytes(layer_two))
+        except ValueError as error:
+            assert "audio" in str(error)
+
+
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "AIFF", "AU", "CAF", "W64"])
 def test_every_suffix_of_libsndfiles_is_one_that_is_looked_for(kind, tmp_path):
     path = tmp_path / f"sound.{kind.lower()}"

@@ -124,3 +124,11 @@ def dead_process() -> int:
     ended = subprocess.Popen(["true"])
     ended.wait()
     return ended.pid
+
+
+def test_what_a_killed_process_left_of_several_files_is_cleared_by_the_next(tmp_path):
+    left = tmp_path / ".files.unfinished-999999-x"
+    left.mkdir()
+    with atomic_files(tmp_path) as place:
+        (place / "one").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]

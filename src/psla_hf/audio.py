@@ -62,7 +62,7 @@ def decode_audio(source: AudioSource) -> tuple[np.ndarray, int]:
             no sound's.
     """
     name, data = _name_and_bytes(source)
-    parts, rates = zip(*(_decode_part(part, name) for part in _parts(data, name)), strict=True)
+    parts, rates = zip(*(_decode_part(part, name) for part in _parts(data)), strict=True)
     if len(set(rates)) > 1 or len({part.shape[1] for part in parts}) > 1:
         raise ValueError(f"Expected one rate and number of channels in {name}, whose parts have {rates} Hz. Split it.")
     samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -88,7 +88,7 @@ def audio_seconds(source: AudioSource) -> float:
         ValueError: It is not readable as audio, or it holds no samples.
     """
     name, data = _name_and_bytes(source)
-    seconds = sum(_seconds_of_part(part, name) for part in _parts(data, name))
+    seconds = sum(_seconds_of_part(part, name) for part in _parts(data))
     if seconds == 0:
         raise ValueError(f"Expected audio, but {name} holds no samples.")
     return seconds
@@ -132,7 +132,7 @@ def _name_and_bytes(source: AudioSource) -> tuple[str, bytes]:
     return str(source), Path(source).read_bytes()
 
 
-def _parts(data: bytes, name: str) -> list[bytes]:
+def _parts(data: bytes) -> list[bytes]:
     """The files that one file consists of, with headers that tell their lengths."""
     if data[:4] == b"OggS":
         return split_ogg(data)
@@ -145,7 +145,9 @@ def _parts(data: bytes, name: str) -> list[bytes]:
     except soundfile.LibsndfileError:
         announced = 0.0
     mpeg = MpegAudio(data)
-    return [mpeg.with_true_length()] if abs(mpeg.seconds - announced) > SHORT_SECONDS else [data]
+    # Without frames it is no layer III (libsndfile calls layer II MP3, too), and what it announces must do.
+    is_misstated = mpeg.frames and abs(mpeg.seconds - announced) > SHORT_SECONDS
+    return [mpeg.with_true_length()] if is_misstated else [data]
 
 
 def _decode_part(data: bytes, name: str) -> tuple[np.ndarray, int]:

@@ -93,6 +93,7 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     """Give a temporary folder to write files into; at the end each gets its name in `folder` in one step."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder.glob(UNFINISHED.format(name="files") + "*"))
     with _temporary_folder(folder / "files") as place:
         yield place
         _to_disk(place)
@@ -137,7 +138,7 @@ def check_output(folder: str | Path, overwrite: bool) -> None:
     """
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
-        raise FileExistsError(f"{folder} is there and not empty. Choose another folder, or allow overwriting it.")
+        raise FileExistsError(f"{folder} is there and not empty. Choose another folder, or pass overwrite=True.")
 
 
 def clear_unfinished(folder: Path) -> None:

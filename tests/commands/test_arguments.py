@@ -3,7 +3,7 @@
 import pytest
 
 from psla_hf.commands import main
-from psla_hf.commands.arguments import read_settings, recipe_with, spelled, with_flags
+from psla_hf.commands.arguments import given, read_settings, recipe_with, spelled, with_flags
 from psla_hf.commands.train import CONDUCT, Machine, Publishing
 from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run_settings import RunSettings
@@ -199,3 +199,8 @@ def test_only_what_is_spelt_otherwise_is_respelt(words, meant):
 )
 def test_the_flags_of_parameters_are_added(message, flags, line):
     assert with_flags(message, flags) == line
+
+
+@pytest.mark.parametrize("words", [["--recipe=a", "--recipe", "b"], ["--recipe", "a", "--recipe=b"], ["--recipe=b"]])
+def test_of_a_flag_that_is_given_again_the_last_value_counts(words):
+    assert given(words, "--recipe") == "b" and given(words, "--config") is None

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.listing import Listing, clip_table, load_listing
+from psla_hf.data.listing import Listing, clip_table, load_listing, numbered_listing
 from psla_hf.data.load import load, load_esc, load_splits, load_tagging_dataset
 from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
 from psla_hf.data.summary import LoadOptions, LoadSummary
@@ -131,3 +132,9 @@ def test_two_hundred_thousand_clips_are_loaded_column_by_column(tmp_path):
         "seconds": None,
     }
     assert labels_of(clips).class_counts().sum() == 2 * len(clips)
+
+
+def test_a_class_number_with_two_names_is_refused(tmp_path):
+    table = pd.DataFrame({"fold": ["1", "2"], "number": ["0", "0"], "name": ["dog", "cat"]})
+    with pytest.raises(ValueError, match=r"one name for each class.*dog.*cat"):
+        numbered_listing("pets", tmp_path, table, [tmp_path / "a.wav", tmp_path / "b.wav"], {}, "")

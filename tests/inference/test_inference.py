@@ -137,6 +137,7 @@ def test_dictionaries_that_lack_something_or_contradict_are_refused(tagger):
     for wrong, message in (
         ({"array": SOUND}, "sampling_rate"),
         ({"sampling_rate": RATE, "raw": None}, "array"),
+        ({"audio": SOUND}, "got one with"),
     ):
         with pytest.raises(ValueError, match=message):
             tagger(wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations  # the types of what is imported when a command runs
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,11 +14,14 @@ from .data import Data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from accelerate import Accelerator
 
     from psla_hf.aggregation.aggregate import Aggregate, Scorer
     from psla_hf.aggregation.members import Member
+
+    Work: TypeAlias = Callable[[], Aggregate]
 
 aggregate = App(
     name="aggregate",
@@ -69,15 +73,18 @@ def average(
     """
     from psla_hf.aggregation import aggregate as aggregation
 
-    def make(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Aggregate:
+    def plan(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Work:
         if not greedy:
-            return aggregation.average(members, scorer)
+            return partial(aggregation.average, members, scorer)
         if data is None or scorer is None:
             raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
-        chooser = scorer_of(data, accelerator, batch_size, messages, greedy)
-        return aggregation.greedy_average(members, chooser, scorer)
+        try:
+            chooser = scorer_of(data, accelerator, batch_size, messages, greedy)
+        except ValueError as error:
+            raise ValueError(f"{error} --greedy test chooses on the test part.") from error
+        return partial(aggregation.greedy_average, members, chooser, scorer)
 
-    write("average", members, make, output, data, batch_size, messages)
+    write("average", members, plan, output, data, batch_size, messages)
 
 
 @aggregate.command
@@ -115,21 +122,30 @@ def ensemble(
         raise ValueError("expected either members or --scores.")
     if scores and bool(targets) == bool(data):
         raise ValueError("with --scores expected either --targets or --data-dir.")
+    if not scores and targets:
+        raise ValueError("--targets would have no effect: it needs --scores. Leave it out.")
+    if scores and no_model:
+        raise ValueError("--no-model would have no effect: --scores make no model. Leave it out.")
 
-    def make(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Aggregate:
+    def plan(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Work:
         if not scores:
-            return aggregation.ensemble(members, scorer, build=not no_model)
+            return partial(aggregation.ensemble, members, scorer, build=not no_model)
         if scorer is None:
             import numpy as np
 
             labels = np.load(targets)  # type: ignore[arg-type]  # there is one of the two
-            return aggregation.ensemble_of_scores(aggregation.read_scores(scores, labels.shape), labels)
+            saved = aggregation.read_scores(scores, labels.shape)
+            return partial(aggregation.ensemble_of_scores, saved, labels)
         saved = aggregation.read_scores(scores, scorer.targets.shape, scorer.clips.ids)
-        outcome = aggregation.ensemble_of_scores(saved, scorer.targets)
-        outcome.about |= scorer.described()
-        return outcome
 
-    write("ensemble", members, make, output, data, batch_size, messages)
+        def joined() -> Aggregate:
+            outcome = aggregation.ensemble_of_scores(saved, scorer.targets)
+            outcome.about |= scorer.described()
+            return outcome
+
+        return joined
+
+    write("ensemble", members, plan, output, data, batch_size, messages)
 
 
 @aggregate.command
@@ -186,7 +202,7 @@ def scorer_of(data: Data, accelerator: Accelerator, batch_size: int, messages: M
 def write(
     way: str,
     patterns: list[str],
-    make: Callable[[list[Member], Scorer | None, Accelerator], Aggregate],
+    plan: Callable[[list[Member], Scorer | None, Accelerator], Work],
     output: Output,
     data: Data | None,
     batch_size: int,
@@ -198,11 +214,14 @@ def write(
     from psla_hf.reports.tables import AGGREGATE_NAMES, print_metrics
     from psla_hf.training.build import make_accelerator
 
+    if output.save_scores and data is None:
+        raise ValueError("--save-scores would have no effect: it needs --data-dir. Leave it out.")
     accelerator = make_accelerator()
     members = find_members(patterns)
     scorer = None if data is None else scorer_of(data, accelerator, batch_size, messages)
+    work = plan(members, scorer, accelerator)  # what is wrong with it shows before an earlier result is deleted
     folder = aggregation.open_output(output.output_dir, members, accelerator, output.overwrite)
-    outcome = make(members, scorer, accelerator)
+    outcome = work()
     content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)
     if not accelerator.is_main_process:
         return

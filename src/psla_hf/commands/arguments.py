@@ -57,7 +57,6 @@ MESSAGE_FLAGS = ("--quiet", "-q", "--verbose", "-v", "--debug")
 OTHER_FLAGS = {
     "incomplete='drop'": ("--drop-incomplete", "--drop-unreadable"),
     "on_error='drop'": ("--drop-unreadable",),
-    "private=False": ("--public",),
 }
 
 
@@ -214,9 +213,13 @@ def recipe_with(name: str, settings: Any = None) -> "Recipe":
 
 def given(words: Sequence[str], flag: str) -> str | None:
     """The value that a flag was given last."""
-    values = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == flag]
-    values += [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
-    return values[-1] if values else None
+    value = None
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word == flag:
+            value = after
+        elif word.startswith(f"{flag}="):
+            value = word.partition("=")[2]
+    return value
 
 
 def use_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -69,6 +69,8 @@ class Publishing:
         """Refuse what would fail after the work."""
         if self.push and not self.license:
             raise ValueError("--push needs --license: a card says under which licence the data are.")
+        if not self.push and (self.public or self.license):
+            raise ValueError("--public and --license would have no effect: they need --push. Leave them out.")
 
 
 PUBLISHING = Publishing()

@@ -348,13 +348,17 @@ def numbered_listing(
         naming: How the files are named, a sentence.
 
     Raises:
-        ValueError: The numbers of the classes are none.
+        ValueError: The numbers of the classes are none, or one has several names.
     """
     if not table["number"].str.isdecimal().all():
         found = sorted(set(table["number"]))[:5]
         raise ValueError(f"Expected numbers of classes in the table of {source} in {root}, got {found}.")
-    numbers = sorted(set(table["number"]), key=int)
-    names = [table["name"][table["number"] == number].iloc[0] for number in numbers]
+    by_number = table.groupby("number")["name"].unique()
+    ambiguous = {number: list(names) for number, names in by_number.items() if len(names) > 1}
+    if ambiguous:
+        raise ValueError(f"Expected one name for each class in the table of {source} in {root}, got {ambiguous}.")
+    numbers = sorted(by_number.index, key=int)
+    names = [by_number[number][0] for number in numbers]
     index = {number: k for k, number in enumerate(numbers)}
     clips = clip_table(
         ids=[path.stem for path in files],

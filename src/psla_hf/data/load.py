@@ -85,6 +85,8 @@ def load(
     absent = [part for part in parts or () if part not in splits]
     if absent:
         raise ValueError(f"Expected parts of {source.title}, {', '.join(splits)}, got {absent}.")
+    if options.streaming and isinstance(data, _Shards) and not data.is_parquet(splits["train"]):
+        raise ValueError(f"Expected parquet shards to stream, tars in {place} have no index. Load them by index.")
     loaded: LoadedParts = {}
     for streaming in (True, False):
         chosen = {
@@ -309,6 +311,9 @@ class _Shards:
 
     def files(self, split: str) -> list[str]:
         return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names)
+
+    def is_parquet(self, splits: Sequence[str]) -> bool:
+        return all(file.endswith(".parquet") for split in splits for file in self.files(split))
 
     def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
         make = self._streamed if options.streaming else self._joined

@@ -192,7 +192,8 @@ def data_set(data: Mapping[str, Any]) -> CardFacts:
     """
     listings = list(dict.fromkeys(part["source"] for part in loads(data)))
     source = SOURCES[data["dataset"]]
-    card = next((source.cards_by_listing[name] for name in listings if name in source.cards_by_listing), source.card)
+    names = [name for name in (data.get("subset"), *listings) if name in source.cards_by_listing]
+    card = source.cards_by_listing[names[0]] if names else source.card
     return card if card.name else replace(card, name=", ".join(listings) or source.name)
 
 

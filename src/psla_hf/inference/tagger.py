@@ -146,7 +146,13 @@ class AudioTagger:
     def _waveform(self, sound: Any, sampling_rate: int | None) -> np.ndarray:
         """One sound in any of its forms as mono float32 `[T]` at the model's rate."""
         if isinstance(sound, Mapping) and not {"array", "raw"} & set(sound):
-            sound = sound["path"] if sound.get("bytes") is None else sound["bytes"]
+            file = sound.get("path") if sound.get("bytes") is None else sound["bytes"]
+            if file is None:
+                raise ValueError(
+                    'Expected a dictionary with "array" or "raw" and "sampling_rate", or with "path" or "bytes", got '
+                    f"one with {sorted(sound)}."
+                )
+            sound = file
         if hasattr(sound, "get_all_samples"):  # torchcodec's decoder, which datasets' Audio feature gives
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate

@@ -77,8 +77,8 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
     interrupted = (folder / CHECKPOINTS).is_dir()
     accelerator.wait_for_everyone()
     if occupied and not (resume or overwrite):
-        advice = "Resume the run in it" if interrupted else "Choose another directory"
-        raise FileExistsError(f"{folder} is not empty. {advice}, or allow overwriting it.")
+        advice = "Resume the run in it, resume=True," if interrupted else "Choose another directory,"
+        raise FileExistsError(f"{folder} is not empty. {advice} or pass overwrite=True.")
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         clear_unfinished(folder)
