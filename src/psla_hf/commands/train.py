@@ -3,12 +3,16 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from psla_hf.training.run_settings import RunSettings
 
 from .arguments import MESSAGES, Messages, Switch, flags_like, option, panel, recipe_with, settings_type
 from .data import Data, DataSet
+
+if TYPE_CHECKING:
+    from psla_hf.data.schema import Clips
+    from psla_hf.data.summary import Loaded
 
 RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
 
@@ -90,8 +94,6 @@ def train(
     recipe = recipe_with(run.recipe, settings)
     carried_out = RunSettings(**vars(conduct))
 
-    from psla_hf.data.load import load
-    from psla_hf.enhancement.label_set import LabelSet
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
     from psla_hf.reports.tables import print_epoch, print_results
@@ -109,11 +111,7 @@ def train(
     trackers = run.trackers.split(",") if run.trackers else None
     accelerator = make_accelerator(machine.cpu, machine.mixed_precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    loaded = load(**{**data.choice(quiet=quiet, streaming=data.streaming), "dataset": dataset})
-    train_clips, facts = loaded.train, loaded.facts()
-    if data.labels:
-        label_set = LabelSet.open(data.labels)
-        train_clips, facts = label_set.apply(train_clips), {**facts, "label_set": label_set.in_figures()}
+    loaded, train_clips, facts = load_clips(data, dataset, quiet)
     if run.dry_run:
         planned = Plan(
             recipe,
@@ -151,6 +149,18 @@ def train(
         if publishing.push_to_hub:
             print(push_model(run.output_dir, publishing.push_to_hub, private=not publishing.public))
         print(f"Model (averaged weights): {run.output_dir}\nTag a sound: psla tag {run.output_dir} FILE")
+
+
+def load_clips(data: TrainingData, dataset: str, quiet: bool) -> tuple["Loaded", "Clips", dict[str, Any]]:
+    """The data, the clips to train on with the labels asked for, and the facts that results record of both."""
+    from psla_hf.data.load import load
+    from psla_hf.enhancement.label_set import LabelSet
+
+    loaded = load(**{**data.choice(quiet=quiet, streaming=data.streaming), "dataset": dataset})
+    if not data.labels:
+        return loaded, loaded.train, loaded.facts()
+    label_set = LabelSet.open(data.labels)
+    return loaded, label_set.apply(loaded.train), {**loaded.facts(), "label_set": label_set.in_figures()}
 
 
 if __name__ == "__main__":
