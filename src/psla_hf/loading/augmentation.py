@@ -4,9 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from psla_hf.audio import SincFilter
 from psla_hf.settings import check, setting
 
 __all__ = ["Augmentation", "Draws", "mix_labels", "mix_waveforms"]
+
+# Resamplers in the wild: torchaudio's default has (6, 0.99), scipy's polyphase is wider, soxr's LQ ends near 0.7.
+SINC_ZEROS = (4.0, 64.0)
+SINC_ROLLOFF = (0.7, 0.999)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Draws:
         restyle: Whether it takes over a part of another clip's frequency response.
         style: Place of that clip in the data set.
         style_weight: Share of its own frequency response that the sample keeps.
+        sinc: Filter by which it is resampled, if not by soxr's.
     """
 
     mix: bool
@@ -34,6 +40,7 @@ class Draws:
     restyle: bool
     style: float
     style_weight: float
+    sinc: SincFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ class Augmentation:
         0.0, "share of samples that get a part of another's frequency response; not in PSLA", at_least=0, at_most=1
     )
     mixstyle_alpha: float = setting(0.4, "the weight of that follows Beta(alpha, alpha)", above=0)
+    resampler_rate: float = setting(
+        0.0, "share of samples that another filter resamples, drawn at random; not in PSLA", at_least=0, at_most=1
+    )
     frequency_mask: int = setting(0, "largest width of the frequency mask in mel bins", at_least=0)
     time_mask: int = setting(0, "largest width of the time mask in frames", at_least=0)
 
@@ -83,7 +93,15 @@ class Augmentation:
             style=style,
             mix_weight=float(rng.beta(self.mixup_alpha, self.mixup_alpha)),
             style_weight=float(rng.beta(self.mixstyle_alpha, self.mixstyle_alpha)),
+            sinc=self._sinc(*rng.random(3).tolist()),
         )
+
+    def _sinc(self, chance: float, zeros: float, rolloff: float) -> SincFilter | None:
+        """A filter between the gentlest and the steepest that models meet, or none."""
+        if chance >= self.resampler_rate:
+            return None
+        (least, most), (lowest, highest) = SINC_ZEROS, SINC_ROLLOFF
+        return SincFilter(least * (most / least) ** zeros, lowest + (highest - lowest) * rolloff)
 
     def change_waveform(self, waveform: np.ndarray, draws: Draws) -> np.ndarray:
         """Gain and time roll of a (mixed) clip `[T]`."""

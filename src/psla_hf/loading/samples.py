@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from psla_hf.audio import is_cut_short, read_audio
+from psla_hf.audio import SincFilter, is_cut_short, read_audio
 from psla_hf.data.schema import Clips, as_clips
 
 from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
@@ -176,13 +176,17 @@ class SampleMaker:
         if self.on_error not in ("raise", "redraw"):
             raise ValueError(f"Expected on_error 'raise' or 'redraw', got {self.on_error!r}.")
 
-    def clip(self, clip: EncodedClip) -> Sample:
+    def clip(self, clip: EncodedClip, sinc: SincFilter | None = None) -> Sample:
         """The clip itself, decoded. One that does not decode is an error here, whatever the policy.
+
+        Args:
+            clip: In the schema.
+            sinc: Filter by which it is resampled, if not by soxr's.
 
         Raises:
             ValueError: It does not decode.
         """
-        waveform, short = self._decode(clip)
+        waveform, short = self._decode(clip, sinc)
         return Sample(clip["id"], waveform, self._multi_hot(clip), short)
 
     def silence(self, clip: EncodedClip) -> Sample:
@@ -203,26 +207,29 @@ class SampleMaker:
         Raises:
             ValueError: A clip does not decode, and none is to be drawn again; or too many in a row do not.
         """
-        sample = self._clip_or_another(clip, another)
+        read = partial(self._clip_or_another, sinc=draws.sinc, another=another)
+        sample = read(clip)
         if partners.mixup is not None:
-            partner = self._clip_or_another(partners.mixup, another)
+            partner = read(partners.mixup)
             sample.waveform = mix_waveforms(sample.waveform, partner.waveform, draws.mix_weight)
             sample.labels = mix_labels(sample.labels, partner.labels, draws.mix_weight)
             sample.add_partner(partner)
         sample.waveform = self.augmentation.change_waveform(sample.waveform, draws)
         if partners.style is not None:
-            partner = self._clip_or_another(partners.style, another)
+            partner = read(partners.style)
             sample.style, sample.style_weight = partner.waveform, draws.style_weight
             sample.add_partner(partner)
         sample.mask_draws = draws.mask
         return sample
 
-    def _clip_or_another(self, clip: EncodedClip, another: Callable[[], EncodedClip]) -> Sample:
+    def _clip_or_another(
+        self, clip: EncodedClip, sinc: SincFilter | None, another: Callable[[], EncodedClip]
+    ) -> Sample:
         """The clip decoded, or by policy another one."""
         failed: list[str] = []
         while True:
             try:
-                sample = self.clip(clip)
+                sample = self.clip(clip, sinc)
             except ValueError as error:
                 failed.append(clip["id"])
                 if self.on_error == "raise" or len(failed) > MOST_REDRAWS:
@@ -233,14 +240,14 @@ class SampleMaker:
                 sample.redrawn = failed
                 return sample
 
-    def _decode(self, clip: EncodedClip) -> tuple[np.ndarray, bool]:
+    def _decode(self, clip: EncodedClip, sinc: SincFilter | None) -> tuple[np.ndarray, bool]:
         """Waveform, and whether the file is cut short."""
         path, data = clip["audio"]["path"], clip["audio"]["bytes"]
         try:
             if data is None and path is None:
                 raise ValueError("Expected audio as a path or as bytes, got neither.")
             data = Path(path).read_bytes() if data is None else data
-            waveform = read_audio(data, self.sampling_rate)
+            waveform = read_audio(data, self.sampling_rate, sinc)
             return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)
         except (OSError, ValueError) as error:
             raise ValueError(f"Clip {clip['id']!r} ({path}): {error}") from error
