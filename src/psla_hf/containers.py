@@ -4,8 +4,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import mmap
 
-__all__ = ["MpegAudio", "finish_wav", "is_truncated", "split_ogg"]
+__all__ = ["MpegAudio", "finished_wav_head", "is_truncated", "split_ogg"]
 
 # MPEG audio, layer III (ISO/IEC 11172-3 and 13818-3): bit rates in kbit/s by index, of MPEG-1 and of MPEG-2 and -2.5.
 BIT_RATES = (
@@ -42,7 +43,7 @@ class MpegAudio:
         data: The file.
     """
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes | mmap):
         self._data = data
 
     @cached_property
@@ -131,27 +132,29 @@ def _frame_length(version: int, bit_rate: int, sampling_rate: int, padding: int)
     return (144 if version == 3 else 72) * kilobits * 1000 // sampling_rate + padding
 
 
-def finish_wav(data: bytes) -> bytes:
-    """A wav file with the size of its sound filled in, where whoever recorded it never came to do so."""
+def finished_wav_head(data: bytes | mmap) -> tuple[bytes, int] | None:
+    """The head of a wav file with its sizes filled in, where whoever recorded it never came to do so.
+
+    Returns:
+        The bytes up to the sound, and the place where that begins; `None` of files whose sizes are there.
+    """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return data
+        return None
     place = 12
     while place + 8 <= len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         if name == b"data":
             rest = len(data) - place - 8
             if size not in WAV_SIZES or rest == 0:
-                return data
+                return None
             sizes = struct.pack("<I", min(len(data) - 8, WAV_SIZES[1])), struct.pack("<I", min(rest, WAV_SIZES[1]))
-            return data[:4] + sizes[0] + data[8 : place + 4] + sizes[1] + data[place + 8 :]
+            return data[:4] + sizes[0] + data[8 : place + 4] + sizes[1], place + 8
         place += 8 + size + size % 2
-    return data
+    return None
 
 
-def split_ogg(data: bytes) -> list[bytes]:
-    """The files of which an Ogg file is a chain; what is no chain comes back as it is."""
-    if data[:4] != b"OggS":
-        return [data]
+def split_ogg(data: bytes | mmap) -> list[bytes]:
+    """The files of which an Ogg file is a chain; none of what is no chain."""
     starts, has_ended, place = [0], False, 0
     while data[place : place + 4] == b"OggS" and place + 27 <= len(data):
         flags, segments = data[place + 5], data[place + 26]
@@ -161,6 +164,8 @@ def split_ogg(data: bytes) -> list[bytes]:
         has_ended = has_ended or bool(flags & OGG_LAST)
         table = data[place + 27 : place + 27 + segments]
         place += 27 + segments + sum(table)
+    if len(starts) == 1:
+        return []
     return [data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
 
 

@@ -1,29 +1,264 @@
-"""`psla tag`: the tags of audio files."""
+"""`psla tag`: the tags of audio files, and when what is heard."""
 
-from .arguments import MESSAGES, Messages, Whole
+import glob
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+
+if TYPE_CHECKING:
+    from psla_hf.inference.outputs import Output, OutputFile
+    from psla_hf.inference.recording import Recording
+    from psla_hf.inference.tagger import AudioTagger
+
+
+@panel("Output", 0)
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What is written, and where."""
+
+    top_k: Whole | None = option("Tags per file; by default five, or all of fewer.", None)
+    threshold: float | None = option("Only tags and events with at least this score; of events 0.5 by default.", None)
+    timeline: Switch = option("The scores of every step of about a third of a second.", False)
+    events: Switch = option("What is heard from when to when.", False)
+    format: Literal["table", "json", "jsonl", "csv", "audacity", "raven", "rttm"] = option(
+        "A table is for the screen. Audacity's and Raven's tables and RTTM hold events. By the ending of --output.",
+        "table",
+    )
+    output: Path | None = option("File to write; of Audacity's and Raven's tables the folder.", None)
+    plot: Path | None = option("Also draw each file: a PNG, or of several files their folder.", None)
+    resume: Switch = option("Go on with --output: files that are in it already are passed over.", False)
+    on_error: Literal["skip", "stop"] = option("What to do about a file that cannot be tagged.", "skip")
+
+
+@panel("Events", 1)
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """What counts as an event."""
+
+    low: float = option("An event lasts as long as scores stay above this share of the threshold.", 0.5)
+    min_seconds: float = option("Shorter events are none.", 0.0)
+    min_gap: float = option("Events of a class with less than so many seconds between them are one.", 0.0)
+
+
+@panel("Windows of long files", 2)
+@dataclass(frozen=True, kw_only=True)
+class Windowed:
+    """How files longer than the model's window are cut."""
+
+    hop_seconds: float | None = option(
+        "From one window to the next; by default side by side, for times half a window.", None
+    )
+    last_window: Literal["end", "padded"] = option("The last one ends with the file, or is zero-padded.", "end")
+    pooling: Literal["max", "mean"] = option("A tag's score is the windows' highest, or their mean.", "max")
+    window_seconds: float | None = option(
+        "For times, slide short windows of this length instead of taking frame scores.", None
+    )
+
+
+@panel("Machine", 3)
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where it runs."""
+
+    device: str | None = option("For example cuda; by default a GPU if there is one.", None)
+    dtype: Literal["float32", "bfloat16", "float16"] | None = option("Precision of the backbone.", None)
+    batch_size: Whole = option("Windows at a time.", 16)
 
 
 def tag(
-    model: str, files: list[str], /, *, top_k: Whole | None = None, device: str = "cpu", messages: Messages = MESSAGES
+    model: str,
+    files: list[str],
+    /,
+    *,
+    recursive: Switch = False,
+    written: Written = Written(),
+    events: Events = Events(),
+    windows: Windowed = Windowed(),
+    machine: Machine = Machine(),
+    messages: Messages = MESSAGES,
 ) -> None:
-    """Tag audio files.
+    """Tag audio files, and say when what is heard.
 
-    Long sounds are tagged window by window: a tag's score is its highest.
-    FFmpeg is not needed.
+    Files may be of any rate, number of channels and length; FFmpeg is not needed.
+    One that cannot be tagged is reported and passed over, and the exit status is 2.
 
     For example:
         psla tag runs/esc10 dog.ogg rain.wav --top-k 3
+        psla tag runs/esc10 recordings --recursive --events --format csv --output events.csv --resume
 
     Args:
         model: Directory or Hub id of a saved tagger.
-        files: Audio files: wav, flac, ogg, mp3; any rate, channels and length.
-        top_k: Tags per file; by default five, or all of fewer.
-        device: Where to run, for example cuda.
+        files: Audio files, folders of them, patterns such as "*.wav", or - for a file on standard input.
+        recursive: Also the folders in folders.
+        written: What is written, and where.
+        events: What counts as an event.
+        windows: How long files are cut.
+        machine: Where it runs.
         messages: How much is printed.
     """
-    from psla_hf.inference.tagger import AudioTagger
-    from psla_hf.reports.tables import print_tags
+    import torch
 
-    tagger = AudioTagger.from_pretrained(model, device=device)
-    for file in files:
-        print_tags(tagger(file, top_k="auto" if top_k is None else top_k), title=file)
+    from psla_hf.inference.outputs import OutputFile
+    from psla_hf.inference.tagger import AudioTagger, Windowing
+
+    sounds = list(found(files, recursive))
+    output = output_of(written, events, windows.pooling, len(sounds))
+    tagger = AudioTagger.from_pretrained(
+        model,
+        device=machine.device,
+        dtype=None if machine.dtype is None else getattr(torch, machine.dtype),
+        windowing=Windowing(windows.hop_seconds, windows.last_window, windows.pooling),
+        batch_size=machine.batch_size,
+    )
+    file = None if output.format == "table" else OutputFile(output, written.output, written.resume)
+    left = [sound for sound in sounds if file is None or not file.has(sound)]
+    failed = tag_all(tagger, left, Sink(output, file, written, tagger, len(sounds)), windows.window_seconds)
+    if failed:
+        raise ValueError(f"{failed} of {len(left)} files could not be tagged.")
+
+
+@dataclass
+class Sink:
+    """Where a recording goes: the screen or a file, and a picture."""
+
+    output: "Output"
+    file: "OutputFile | None"
+    written: Written
+    tagger: "AudioTagger"
+    number: int
+
+    @property
+    def needs_times(self) -> bool:
+        """Whether it is to be known when what is heard."""
+        return self.output.timeline or self.output.rule is not None or self.written.plot is not None
+
+    def put(self, recording: "Recording") -> None:
+        """Write one recording.
+
+        Raises:
+            ValueError: The format cannot hold it.
+        """
+        if self.file is not None:
+            self.file.write(recording)
+        else:
+            show(recording, self.output)
+        if self.written.plot is not None:
+            self.draw(recording, self.written.plot)
+
+    def draw(self, recording: "Recording", place: Path) -> None:
+        """Draw one recording."""
+        from psla_hf.inference.outputs import name_of, path_inside
+        from psla_hf.inference.overview import overview
+        from psla_hf.reports.plots import save
+        from psla_hf.reports.recording import recording_picture
+
+        assert recording.timeline is not None
+        name = name_of(recording)
+        look = overview(self.tagger.blocks(recording.source), self.tagger.extractor)
+        picture = recording_picture(Path(name).name, look, recording.timeline, self.output.events(recording))
+        save(picture, place if self.number == 1 else path_inside(place, name, ".png"))
+
+
+def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_seconds: float | None) -> int:
+    """Tag files one after the other, and say of which that failed; how many these are."""
+    from psla_hf.progress import progress
+
+    failed, hours = 0, 0.0
+    with ExitStack() as stack:
+        if sink.file is not None:
+            stack.callback(sink.file.close)
+        bar = stack.enter_context(progress(total=len(sounds), desc="tagging", unit="file"))
+
+        def report(sound: Any, error: Exception) -> None:
+            nonlocal failed
+            if sink.written.on_error == "stop" or len(sounds) == 1:
+                raise error
+            failed += 1
+            line = " ".join(str(error).split())
+            bar.write(f"error: {line if str(sound) in line else f'{sound}: {line}'}", file=sys.stderr)
+            bar.update(1)
+
+        opened = (sys.stdin.buffer if sound == "-" else sound for sound in sounds)
+        for recording in tagger.recordings(
+            opened, timeline=sink.needs_times, window_seconds=window_seconds, on_error=report
+        ):
+            try:
+                sink.put(recording)
+            except ValueError as error:
+                report(recording.source, error)
+                continue
+            hours += recording.seconds / 3600
+            bar.set_postfix_str(f"{hours:.2f} h", refresh=False)
+            bar.update(1)
+    return failed
+
+
+def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
+    """The files that names, folders and patterns stand for, as they are spelled.
+
+    Raises:
+        FileNotFoundError: A folder holds no audio, or a pattern fits nothing.
+    """
+    from psla_hf.audio import audio_files
+
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            files = [file for file in audio_files(path) if recursive or file.parent == path]
+            if not files:
+                hint = "" if recursive else " Pass --recursive for those in its folders."
+                raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")
+            yield from map(str, files)
+        elif not path.exists() and glob.has_magic(name):
+            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+            if not matches:
+                raise FileNotFoundError(f"No file fits {name}.")
+            yield from found(matches, recursive)
+        else:
+            yield name
+
+
+def output_of(written: Written, events: Events, pooling: Any, number: int) -> "Output":
+    """What is to be written of each file.
+
+    Raises:
+        ValueError: Flags contradict each other.
+    """
+    from psla_hf.inference.outputs import EVENT_FORMATS, PER_RECORDING, Output
+    from psla_hf.inference.timeline import EventRule
+
+    suffix = "" if written.output is None else written.output.suffix.removeprefix(".")
+    form = suffix if written.format == "table" and suffix in ("json", "jsonl", "csv", "rttm") else written.format
+    if form == "table" and written.output is not None:
+        raise ValueError(f"A table is for the screen. Choose a --format for {written.output}, such as csv.")
+    if written.resume and written.output is None:
+        raise ValueError("Expected --output with --resume: the file to go on with.")
+    if form in PER_RECORDING and written.output is None and number > 1:
+        raise ValueError(f"Expected --output FOLDER for {number} files: {form} has a table for each.")
+    rule = EventRule(
+        0.5 if written.threshold is None else written.threshold, events.low, events.min_seconds, events.min_gap
+    )
+    return Output(
+        cast(Any, form),
+        "auto" if written.top_k is None else written.top_k,
+        written.threshold,
+        pooling,
+        rule if written.events or written.plot is not None or form in EVENT_FORMATS else None,
+        written.timeline,
+    )
+
+
+def show(recording: "Recording", output: "Output") -> None:
+    """Print one recording as tables."""
+    from psla_hf.inference.outputs import name_of
+    from psla_hf.reports.tables import print_events, print_tags
+
+    name = name_of(recording)
+    print_tags(recording.tags(output.top_k, output.threshold, output.pooling), title=name)
+    if output.rule is not None:
+        print_events(output.events(recording), title=f"{name}: events")

@@ -1,19 +1,18 @@
 """Clips that a list names become a data set in the schema, with an account of it. Knows no layout, decodes nothing."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
+from psla_hf.audio import audio_files, audio_seconds
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
@@ -24,7 +23,6 @@ __all__ = [
     "ONE_SPLIT",
     "Listing",
     "are_there",
-    "audio_files",
     "check_folder",
     "clip_table",
     "encode_label_texts",
@@ -126,23 +124,6 @@ def load_listing(
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
     return {part: _part(listing, clips, unreadable, splits, options) for part, splits in parts.items()}
-
-
-def audio_files(root: Path) -> Iterator[Path]:
-    """All audio files of a tree in alphabetical order, each folder read once; links to folders are followed.
-
-    Files that begin with a dot are none: some systems leave such a companion beside every file.
-    """
-    seen = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back up would go round for ever
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders.sort()
-        place = Path(folder)
-        yield from (place / name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and name[0] != ".")
 
 
 def are_there(paths: Collection[Path]) -> list[bool]:
@@ -272,10 +253,6 @@ def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     columns["mids"] = columns["labels"]
     features = tagging_features(vocabulary)
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 ONE_SPLIT = "all"  # the split of clips whose source has none

@@ -1,58 +1,160 @@
-"""From an audio file of any length to tags. Knows nothing of training."""
+"""From sounds of any length to tags, scores over time and events. Knows nothing of training."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, overload
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from psla_hf.audio import decode_audio, to_mono_at_rate
-from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, unpack_sound
+from psla_hf.audio import AUDIO_SUFFIXES, audio_files, resample_blocks, stream_audio
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.places import local_path
 
-__all__ = ["AudioTagger"]
+from .recording import Recording, TopK, WindowPooling, tag_count
+from .timeline import Event, EventRule, Timeline
+from .windows import LastWindow, Stitcher, Windows
+
+__all__ = ["AudioTagger", "Sound", "Windowing"]
 
 
-WINDOWS_PER_BATCH = 16
+BATCHES_AHEAD = 2  # decoded while the model is at work
 
-FEW = 5  # tags, unless somebody asks for more or fewer
+UNLIMITED_FRAMES = 1056  # in a window of a model that has no longest one: PSLA's
+
+STEP_SECONDS = 0.32  # of models without frame scores; those of others are about as long
+
+SLID_SECONDS = 2.24
 
 Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[float]
 
+Item = TypeVar("Item")
+
+END: Any = object()
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How a sound that is longer than the model's window is tagged.
+
+    Attributes:
+        hop_seconds: From one window's beginning to the next one's; by default windows lie side by side, and for scores
+            over time they overlap by half.
+        last: The last window ends with the sound (`"end"`), or begins where the next one would and is zero-padded
+            (`"padded"`), as training clips are.
+        pooling: A tag's score is the windows' highest (`"max"`: it can be heard somewhere) or their mean (`"mean"`).
+
+    Raises:
+        ValueError: The hop is no time, or a choice is misspelt.
+    """
+
+    hop_seconds: float | None = None
+    last: LastWindow = "end"
+    pooling: WindowPooling = "max"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, before anything is read."""
+        if self.hop_seconds is not None and not self.hop_seconds > 0:
+            raise ValueError(f"Expected hop_seconds above 0, got {self.hop_seconds}.")
+        if self.last not in ("end", "padded") or self.pooling not in ("max", "mean"):
+            raise ValueError(
+                f"Expected last 'end' or 'padded' and pooling 'max' or 'mean', got {self.last!r} and {self.pooling!r}."
+            )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How windows are cut and what is asked of each.
+
+    Attributes:
+        size: Samples in a window.
+        hop: Samples from one to the next.
+        longest: Samples of the longest sound that is one window.
+        last: See `Windowing`.
+        step: Samples in a step of the time line; 0 where there is to be none.
+        slides: The time line has a step for each window instead of its frames.
+    """
+
+    size: int
+    hop: int
+    longest: int
+    last: LastWindow
+    step: float = 0.0
+    slides: bool = False
+
+
+@dataclass
+class _Heard:
+    """What is known of one sound while its windows go through the model."""
+
+    source: Any
+    starts: list[int] = field(default_factory=list)
+    scores: list[np.ndarray] = field(default_factory=list)
+    stitcher: Stitcher = field(default_factory=Stitcher)
+    total: int = 0  # samples
+    error: Exception | None = None
+
+
+Window: TypeAlias = tuple[_Heard, int, np.ndarray | None]  # its sound, its first sample, and it; or the sound's end
+
 
 class AudioTagger:
-    """Tags audio files and waveforms without FFmpeg, and long ones window by window.
+    """Tags sounds of any length and form, without FFmpeg, and says when what is heard.
 
     >>> tagger = AudioTagger.from_pretrained("runs/esc10")  # doctest: +SKIP
     >>> tagger("dog.ogg", top_k=2)  # doctest: +SKIP
     [{'label': 'dog', 'score': 0.98}, {'label': 'rooster', 'score': 0.03}]
 
     Up to the extractor's `max_length`, the scores are those of `pipeline("audio-classification")`. Longer audio is cut
-    into windows of that length, the last one ending with the audio, and a tag's score is the highest of any window:
-    a tag says that something can be heard somewhere.
+    into windows of that length, see `Windowing`; it is read, resampled and tagged piece by piece, so that memory does
+    not grow with the length. Shorter audio is zero-padded behind its spectrogram, as the model saw it in training.
 
     Args:
         model: A tagger, or an ensemble of them; it is put into eval mode.
         extractor: Its feature extractor.
-        device: Where to run.
+        device: Where to run; by default a GPU if there is one.
+        windowing: How long sounds are cut.
+        batch_size: Windows that go through the model at once, of one sound or of several.
     """
 
     def __init__(
         self,
         model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
         extractor: PslaFeatureExtractor,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
+        windowing: Windowing | None = None,
+        batch_size: int = 16,
     ):
-        self.model = model.eval().to(device)
+        if batch_size < 1:
+            raise ValueError(f"Expected batch_size of 1 or more, got {batch_size}.")
+        self.model = model.eval().to(default_device() if device is None else device)
         self.extractor = extractor
+        self.windowing = windowing or Windowing()
+        self.batch_size = batch_size
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, device: str | torch.device = "cpu") -> "AudioTagger":
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> "AudioTagger":
         """Load a tagger from a directory or from the Hub.
+
+        Args:
+            name_or_path: The directory, or the Hub id.
+            device: Where to run; by default a GPU if there is one.
+            dtype: Precision of the backbone, such as `torch.bfloat16`; by default that of the saved weights.
+            **options: Further arguments of the constructor.
 
         Raises:
             FileNotFoundError: A path is given (`local_path` says when) and holds no model.
@@ -61,90 +163,212 @@ class AudioTagger:
         if path is not None and not (path / "config.json").is_file():
             raise FileNotFoundError(f"Expected a saved model (config.json) in {path}, a folder of save_pretrained.")
         place = path or name_or_path
-        return cls(
-            AutoModelForAudioClassification.from_pretrained(place), AutoFeatureExtractor.from_pretrained(place), device
-        )
+        model = AutoModelForAudioClassification.from_pretrained(place)
+        return cls(model.to(dtype), AutoFeatureExtractor.from_pretrained(place), device, **options)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the scores, K."""
+        return tuple(self.model.config.label_names)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a string is a sequence of strings, but one sound
-        self, audio: Sound, sampling_rate: int | None = None, top_k: int | Literal["auto"] | None = "auto"
+        self, audio: Sound, sampling_rate: int | None = None, top_k: TopK = "auto", threshold: float | None = None
     ) -> list[dict]: ...
 
     @overload
     def __call__(
-        self, audio: Sequence[Sound], sampling_rate: int | None = None, top_k: int | Literal["auto"] | None = "auto"
+        self,
+        audio: Iterable[Sound],
+        sampling_rate: int | None = None,
+        top_k: TopK = "auto",
+        threshold: float | None = None,
     ) -> list[list[dict]]: ...
 
     def __call__(
         self,
-        audio: Sound | Sequence[Sound],
+        audio: Sound | Iterable[Sound],
         sampling_rate: int | None = None,
-        top_k: int | Literal["auto"] | None = "auto",
-    ) -> list[dict] | list[list[dict]]:
-        """Tag one clip or recording, or a list of them.
+        top_k: TopK = "auto",
+        threshold: float | None = None,
+    ) -> Any:
+        """Tag one clip or recording, a list of them, a folder, or what an iterator yields.
 
         Args:
-            audio: One sound, or a list of sounds. A sound is a path, an audio file's bytes, a file opened for reading
-                bytes; samples `[T]`, `[channels, T]` or `[T, channels]` as an array, a tensor or a list of numbers (the
-                longer axis is time; PCM integers are scaled; channels are averaged); or a dictionary as transformers
-                and datasets hand them around: `{"array" or "raw", "sampling_rate"}`, `{"path", "bytes"}`. Every form of
-                one sound gives the same tags.
+            audio: One sound or many. A sound is a path, an audio file's bytes, a file opened for reading bytes; samples
+                `[T]`, `[channels, T]` or `[T, channels]` as an array, a tensor or a list of numbers (the longer axis is
+                time; PCM integers are scaled; channels are averaged); or a dictionary as transformers and datasets hand
+                them around: `{"array" or "raw", "sampling_rate"}`, `{"path", "bytes"}`. Every form of one sound gives
+                the same tags. A folder's path stands for all audio files in it.
             sampling_rate: Of samples that come without it, in Hz; they are resampled if the model wants another.
-            top_k: How many tags, 1 to K; by default five, or all of fewer; `None` for all.
+            top_k: How many tags at most, 1 to K; by default five, or all of fewer; `None` for all.
+            threshold: Only tags with at least this score; then all such by default.
 
         Returns:
-            `{"label", "score"}` by falling score; of a list of sounds one such list for each.
+            `{"label", "score"}` by falling score; of a list of sounds one such list for each, of an iterator an
+            iterator of such lists, of a folder a dictionary of them by path.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: There is no such file, or the folder holds no audio.
             ValueError: The file is not readable as audio, samples come without their rate or are not finite, `top_k` is
                 out of range, or the model's scores are not finite.
         """
-        num_classes = len(self.model.config.label_names)
-        count = min(FEW, num_classes) if top_k == "auto" else num_classes if top_k is None else top_k
-        if not isinstance(count, int) or not 1 <= count <= num_classes:
-            raise ValueError(f"Expected top_k from 1 to {num_classes}, the model's classes, or None, got {top_k!r}.")
+        tag_count(top_k, len(self.labels), threshold)  # refused before anything is read
+
+        def tags(recording: Recording) -> list[dict]:
+            return recording.tags(top_k, threshold, self.windowing.pooling)
+
+        if isinstance(audio, str | Path) and Path(audio).is_dir():
+            return {str(one.source): tags(one) for one in self.recordings(files_in(audio))}
         if isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number)):
-            return [self._tags(sound, sampling_rate, count) for sound in audio]
-        return self._tags(audio, sampling_rate, count)
+            return [tags(one) for one in self.recordings(audio, sampling_rate)]
+        if isinstance(audio, Iterator) and not hasattr(audio, "read"):
+            return (tags(one) for one in self.recordings(audio, sampling_rate))
+        return tags(self._recording(cast(Sound, audio), sampling_rate))
 
-    def _tags(self, sound: Any, sampling_rate: int | None, count: int) -> list[dict]:
-        labels = self.model.config.label_names
-        best = self.scores(sound, sampling_rate).max(dim=0).values.topk(count)
-        return [
-            {"label": labels[k], "score": score}
-            for score, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
-
-    @torch.inference_mode()
     def scores(self, audio: Sound, sampling_rate: int | None = None) -> torch.Tensor:
         """Probabilities `[windows, K]` of one sound, on the CPU; a single window up to `max_length`.
 
         Raises:
             ValueError: They are not finite, or as for tagging.
         """
-        wanted_rate = self.extractor.sampling_rate
-        waveform = self._waveform(audio, sampling_rate)
-        windows = self._windows(waveform)
-        probabilities = []
-        for start in range(0, len(windows), WINDOWS_PER_BATCH):
-            features = self.extractor(
-                windows[start : start + WINDOWS_PER_BATCH],
-                sampling_rate=wanted_rate,
-                return_tensors="pt",
-                device=self.model.device,
-            )
-            probabilities.append(self.model(**features).logits.sigmoid().cpu())
-        scores = torch.cat(probabilities)
-        if not torch.isfinite(scores).all():
-            raise ValueError(
-                f"Expected finite scores, got NaN: the samples reach {np.abs(waveform).max():.3g}, where 1 is full "
-                "scale. Scale the sound, or look at how it was recorded."
-            )
-        return scores
+        return torch.from_numpy(self._recording(audio, sampling_rate).scores)
 
-    def _waveform(self, sound: Any, sampling_rate: int | None) -> np.ndarray:
-        """One sound in any of its forms as mono float32 `[T]` at the model's rate."""
+    def timeline(self, audio: Sound, sampling_rate: int | None = None, window_seconds: float | None = None) -> Timeline:
+        """When each class is heard: the head's score at every step of about a third of a second.
+
+        The frame scores of overlapping windows are joined. A model without frame scores (linear pooling), or any with
+        `window_seconds`, is slid over the sound in short windows, a step at a time.
+
+        Args:
+            audio: One sound.
+            sampling_rate: Of samples that come without it, in Hz.
+            window_seconds: Length of the windows that are slid; by default frame scores are taken where there are any,
+                and 2.24 s where there are none.
+
+        Raises:
+            ValueError: As for tagging; or the windows are longer than the model's, or shorter than a step.
+        """
+        timeline = self._recording(audio, sampling_rate, timeline=True, window_seconds=window_seconds).timeline
+        assert timeline is not None
+        return timeline
+
+    def events(
+        self,
+        audio: Sound,
+        sampling_rate: int | None = None,
+        rule: EventRule | None = None,
+        window_seconds: float | None = None,
+    ) -> list[Event]:
+        """What is heard from when to when, by the rule, in the order of the onsets; see `timeline`."""
+        return self.timeline(audio, sampling_rate, window_seconds).events(rule)
+
+    def _recording(self, audio: Sound, sampling_rate: int | None, **options: Any) -> Recording:
+        return next(self.recordings([audio], sampling_rate, **options))
+
+    @torch.inference_mode()
+    def recordings(
+        self,
+        sounds: Iterable[Sound],
+        sampling_rate: int | None = None,
+        timeline: bool = False,
+        window_seconds: float | None = None,
+        on_error: Callable[[Any, Exception], None] | None = None,
+    ) -> Iterator[Recording]:
+        """Everything that is heard in each of many sounds, in their order.
+
+        The next sounds are decoded while the model is at work, and a batch may hold windows of several.
+
+        Args:
+            sounds: See `__call__`.
+            sampling_rate: Of samples that come without it, in Hz.
+            timeline: Also when what is heard.
+            window_seconds: See `timeline`.
+            on_error: Called with a sound that cannot be tagged, and why; it is left out. By default that is raised.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: A sound cannot be tagged.
+        """
+        layout = self._layout(timeline, window_seconds)
+        windows = self._windows(sounds, sampling_rate, layout)
+        for batch in ahead(batches(windows, self.batch_size), BATCHES_AHEAD):
+            self._predict([window for window in batch if window[2] is not None], layout)
+            for one, _, samples in batch:
+                if samples is not None:
+                    continue
+                if one.error is None:
+                    yield self._recording_of(one, layout)
+                elif on_error is None:
+                    raise one.error
+                else:
+                    on_error(one.source, one.error)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in the model's window, at its rate: the longest sound that is tagged at once."""
+        frames = self.extractor.max_length or UNLIMITED_FRAMES
+        return self.extractor.frame_size + (frames - 1) * self.extractor.hop_size
+
+    def _layout(self, timeline: bool, window_seconds: float | None) -> _Layout:
+        extractor, windowing, rate = self.extractor, self.windowing, self.extractor.sampling_rate
+        size = self.window_samples
+        frames = extractor.num_frames(size)
+        longest = size + extractor.hop_size - 1  # the last frame begins before the window's end
+        hop = None if windowing.hop_seconds is None else max(1, round(windowing.hop_seconds * rate))
+        if hop and hop > size:
+            raise ValueError(
+                f"Expected hop_seconds of at most {size / rate:.2f}, the model's window, got {windowing.hop_seconds}: "
+                "what lies between windows would not be heard."
+            )
+        if not timeline:
+            return _Layout(size, hop or size, longest, windowing.last)
+        steps = self._steps(frames) if window_seconds is None else 0
+        if steps:
+            step = frames / steps * extractor.hop_size
+            by_steps = max(1, round(hop / step) if hop else steps // 2)
+            return _Layout(size, round(by_steps * step), longest, "padded", step)
+        step = round(STEP_SECONDS * rate)
+        # An odd number of steps, so that one lies in the middle.
+        slid = 2 * round(((window_seconds or SLID_SECONDS) * rate / step - 1) / 2) * step + step
+        if not step <= slid <= size:
+            raise ValueError(
+                f"Expected window_seconds from {STEP_SECONDS} to {size / rate:.2f} (the model's window), got "
+                f"{window_seconds}."
+            )
+        return _Layout(slid, step, slid, "padded", step, slides=True)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - as long as the tagger
+    def _steps(self, frames: int) -> int:
+        """Steps of the frame scores of so many frames; none without frame scores."""
+        blank = torch.zeros(1, frames, self.extractor.num_mel_bins, device=self.model.device)
+        try:
+            with torch.inference_mode():
+                return self.model(blank, output_frame_scores=True).frame_scores.shape[1]
+        except ValueError:  # linear pooling
+            return 0
+
+    def _windows(self, sounds: Iterable[Sound], sampling_rate: int | None, layout: _Layout) -> Iterator[Window]:
+        """All windows of all sounds, each followed by its sound's end."""
+        for sound in sounds:
+            one = _Heard(sound)
+            windows = Windows(layout.size, layout.hop, layout.longest, layout.last)
+            try:
+                for block in self.blocks(sound, sampling_rate):
+                    yield from ((one, start, samples) for start, samples in windows.push(block))
+                yield from ((one, start, samples) for start, samples in windows.finish())
+                one.total = windows.total
+            except (OSError, ValueError) as error:
+                one.error = error
+            yield one, windows.total, None
+
+    def blocks(self, sound: Any, sampling_rate: int | None = None) -> Iterator[np.ndarray]:
+        """One sound in any of its forms as mono blocks float32 `[n]` at the model's rate.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is not readable, or samples come without their rate.
+        """
         if isinstance(sound, Mapping) and not {"array", "raw"} & set(sound):
             file = sound.get("path") if sound.get("bytes") is None else sound["bytes"]
             if file is None:
@@ -153,21 +377,95 @@ class AudioTagger:
                     f"one with {sorted(sound)}."
                 )
             sound = file
+        wanted = self.extractor.sampling_rate
+        if isinstance(sound, str | Path | bytes) or hasattr(sound, "read"):
+            stream = stream_audio(sound)
+            mono = (mix_down(torch.from_numpy(block.T)).numpy() for block in stream.blocks)
+            return resample_blocks(mono, stream.sampling_rate, wanted)
         if hasattr(sound, "get_all_samples"):  # torchcodec's decoder, which datasets' Audio feature gives
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate
-        if isinstance(sound, str | Path | bytes) or hasattr(sound, "read"):
-            sound, sampling_rate = decode_audio(sound)
         samples, rate = unpack_sound(sound, sampling_rate)
         if rate is None:
             raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
-        return to_mono_at_rate(as_mono(samples).cpu().numpy(), rate, self.extractor.sampling_rate)
+        return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
-    def _windows(self, waveform: np.ndarray) -> list[np.ndarray]:
-        """Full windows one after the other, the last one ending with the audio; or the audio itself if it fits."""
-        extractor = self.extractor
-        if extractor.max_length is None or extractor.num_frames(len(waveform)) <= extractor.max_length:
-            return [waveform]
-        size = extractor.frame_size + (extractor.max_length - 1) * extractor.hop_size
-        starts = [*range(0, len(waveform) - size, size), len(waveform) - size]
-        return [waveform[start : start + size] for start in starts]
+    @torch.inference_mode()
+    def _predict(self, windows: Sequence[Window], layout: _Layout) -> None:
+        """Note each window's scores with its sound."""
+        if not windows:
+            return
+        waveforms = [samples for _, _, samples in windows if samples is not None]
+        rate = self.extractor.sampling_rate
+        features = self.extractor(waveforms, sampling_rate=rate, return_tensors="pt", device=self.model.device)
+        values = features["input_values"]
+        if layout.slides:  # without the padding that fills the model's window
+            values = values[:, : self.extractor.num_frames(layout.size)]
+        output = self.model(values, output_frame_scores=bool(layout.step) and not layout.slides)
+        scores = output.logits.sigmoid().cpu().numpy()
+        frames = scores[:, None] if output.frame_scores is None else output.frame_scores.cpu().numpy()
+        for (one, start, _), samples, of_window, of_frames in zip(windows, waveforms, scores, frames, strict=True):
+            if not np.isfinite(of_window).all():
+                one.error = ValueError(
+                    f"Expected finite scores, got NaN: the samples reach {np.abs(samples).max():.3g}, where 1 is full "
+                    "scale. Scale the sound, or look at how it was recorded."
+                )
+            one.starts.append(start)
+            one.scores.append(of_window)
+            if layout.step:
+                one.stitcher.push(round(start / layout.step), of_frames)
+
+    def _recording_of(self, one: _Heard, layout: _Layout) -> Recording:
+        rate = self.extractor.sampling_rate
+        timeline = None
+        if layout.step:
+            steps = math.ceil(one.total / layout.step)
+            scores = one.stitcher.finish(steps)
+            if layout.slides:  # a window's score is its middle's; before the first and behind the last it is theirs
+                before = min(steps, layout.size // layout.hop) // 2
+                scores = np.pad(scores, ((before, 0), (0, 0)), mode="edge")[:steps]
+                scores = np.pad(scores, ((0, steps - len(scores)), (0, 0)), mode="edge")
+            timeline = Timeline(scores, layout.step / rate, one.total / rate, self.labels)
+        starts = np.array(one.starts) / rate
+        return Recording(one.source, one.total / rate, self.labels, starts, np.stack(one.scores), timeline)
+
+
+def default_device() -> torch.device:
+    """A GPU if there is one, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def files_in(folder: str | Path) -> list[Path]:
+    """The audio files of a folder and those below it.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    files = list(audio_files(Path(folder)))
+    if not files:
+        raise FileNotFoundError(f"Expected audio files ({', '.join(AUDIO_SUFFIXES)}) in {folder}, there is none.")
+    return files
+
+
+def batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    """Lists with so many windows; the ends of sounds among them count for nothing."""
+    batch: list[Window] = []
+    count = 0
+    for window in windows:
+        batch.append(window)
+        count += window[2] is not None
+        if count == size:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
+
+
+def ahead(iterable: Iterable[Item], depth: int) -> Iterator[Item]:
+    """The same items; the next ones are made in a thread in the meantime."""
+    items = iter(iterable)
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, items, END) for _ in range(depth))
+        while (item := coming.popleft().result()) is not END:
+            coming.append(thread.submit(next, items, END))
+            yield item

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import TensorType, logging
 
-__all__ = ["PslaFeatureExtractor", "as_mono", "unpack_sound"]
+__all__ = ["PslaFeatureExtractor", "as_mono", "mix_down", "unpack_sound"]
 
 
 logger = logging.get_logger(__name__)
@@ -277,14 +277,7 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
     """
     mono = scale_to_float(torch.as_tensor(samples))
     if mono.dim() == 2 and min(mono.shape) <= MAX_CHANNELS:
-        channels = mono if mono.shape[0] <= mono.shape[1] else mono.T
-        mono = channels.mean(dim=0)
-        loudest = channels.square().mean(dim=1).max().sqrt() if channels.numel() else 0.0
-        if len(channels) > 1 and mono.square().mean().sqrt() < CANCELLED * loudest:
-            logger.warning_once(
-                "The mean of the channels is far quieter than the channels are: they cancel each other. Pass one "
-                "channel, or turn the phase of one, if that is not meant."
-            )
+        mono = mix_down(mono if mono.shape[0] <= mono.shape[1] else mono.T)
     if mono.dim() != 1:
         raise ValueError(
             f"Expected a clip of shape [T], [channels, T] or [T, channels] with up to {MAX_CHANNELS} channels, "
@@ -294,6 +287,18 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
         raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
     if not torch.isfinite(mono).all():
         raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
+    return mono
+
+
+def mix_down(channels: Tensor) -> Tensor:
+    """The mean `[T]` of channels `[channels, T]`, with a warning where they cancel each other."""
+    mono = channels.mean(dim=0)
+    loudest = channels.square().mean(dim=1).max().sqrt() if channels.numel() else 0.0
+    if len(channels) > 1 and mono.square().mean().sqrt() < CANCELLED * loudest:
+        logger.warning_once(
+            "The mean of the channels is far quieter than the channels are: they cancel each other. Pass one "
+            "channel, or turn the phase of one, if that is not meant."
+        )
     return mono
 
 

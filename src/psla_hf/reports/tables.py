@@ -15,6 +15,7 @@ __all__ = [
     "markdown_origin",
     "metric_text",
     "print_epoch",
+    "print_events",
     "print_figures",
     "print_metrics",
     "print_results",
@@ -122,6 +123,18 @@ def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] |
         if true_labels is not None:
             row.append("yes" if tag["label"] in true_labels else "no")
         table.add_row(*row)
+    _print(title, table)
+
+
+def print_events(events: Sequence[tuple[float, float, str, float]], title: str) -> None:
+    """Events `(onset, offset, label, score)`, one a line."""
+    table = Table()
+    table.add_column("from", justify="right")
+    table.add_column("to", justify="right")
+    table.add_column("event")
+    table.add_column("score", justify="right")
+    for onset, offset, label, score in events:
+        table.add_row(f"{onset:.2f} s", f"{offset:.2f} s", label, f"{score:.3f}")
     _print(title, table)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from psla_hf.audio import audio_files
 from psla_hf.data.listing import (
     Listing,
     are_there,
-    audio_files,
     check_folder,
     clip_table,
     encode_label_texts,

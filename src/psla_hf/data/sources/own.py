@@ -7,12 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from psla_hf.audio import AUDIO_SUFFIXES
+from psla_hf.audio import AUDIO_SUFFIXES, audio_files
 from psla_hf.data.listing import (
     ONE_SPLIT,
     Listing,
     are_there,
-    audio_files,
     check_folder,
     clip_table,
     read_csv,

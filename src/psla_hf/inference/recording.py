@@ -1,0 +1,74 @@
+"""What a tagger heard in one sound. Knows no audio and no models."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .timeline import Timeline
+
+__all__ = ["Recording", "TopK", "WindowPooling"]
+
+FEW = 5  # tags, unless somebody asks for more or fewer
+
+TopK = int | Literal["auto"] | None
+
+WindowPooling = Literal["max", "mean"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound's scores.
+
+    Attributes:
+        source: What was tagged, as it was passed.
+        seconds: Its length.
+        labels: Class names, K.
+        starts: Where each window begins, in seconds `[windows]`.
+        scores: Probabilities of each window, float32 `[windows, K]`.
+        timeline: Those over time, where they were asked for.
+    """
+
+    source: Any
+    seconds: float
+    labels: tuple[str, ...]
+    starts: np.ndarray
+    scores: np.ndarray
+    timeline: Timeline | None = None
+
+    def clip_scores(self, pooling: WindowPooling = "max") -> np.ndarray:
+        """Probabilities of the whole, `[K]`: the highest of any window, or the windows' mean."""
+        return self.scores.max(axis=0) if pooling == "max" else self.scores.mean(axis=0)
+
+    def tags(
+        self, top_k: TopK = "auto", threshold: float | None = None, pooling: WindowPooling = "max"
+    ) -> list[dict[str, Any]]:
+        """`{"label", "score"}` by falling score.
+
+        Args:
+            top_k: How many at most, 1 to K; `"auto"` for five or all of fewer, and for all with a threshold; `None` for
+                all.
+            threshold: Only tags with at least this score.
+            pooling: See `clip_scores`.
+
+        Raises:
+            ValueError: `top_k` is out of range.
+        """
+        scores = self.clip_scores(pooling)
+        best = np.argsort(-scores, kind="stable")[: tag_count(top_k, len(self.labels), threshold)]
+        tags = [{"label": self.labels[k], "score": float(scores[k])} for k in best]
+        return tags if threshold is None else [tag for tag in tags if tag["score"] >= threshold]
+
+
+def tag_count(top_k: TopK, num_classes: int, threshold: float | None = None) -> int:
+    """How many tags are meant.
+
+    Raises:
+        ValueError: `top_k` is neither from 1 to K nor None.
+    """
+    if top_k == "auto":
+        return num_classes if threshold is not None else min(FEW, num_classes)
+    count = num_classes if top_k is None else top_k
+    if not isinstance(count, int) or not 1 <= count <= num_classes:
+        raise ValueError(f"Expected top_k from 1 to {num_classes}, the model's classes, or None, got {top_k!r}.")
+    return count

@@ -1,0 +1,105 @@
+"""Tags while a sound goes on. Knows no microphones, sockets or files."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import soxr
+
+from psla_hf.models.feature_extraction_psla import as_mono
+
+from .recording import Recording, TopK
+from .tagger import AudioTagger
+from .windows import Windows
+
+__all__ = ["Moment", "StreamingTagger"]
+
+
+class Moment(NamedTuple):
+    """What one window of a sound that goes on holds.
+
+    Attributes:
+        start: Its beginning in seconds.
+        end: Its end, where the sound had come to; what came later is not in it.
+        tags: `{"label", "score"}` by falling score.
+    """
+
+    start: float
+    end: float
+    tags: list[dict[str, Any]]
+
+
+class StreamingTagger:
+    """Tags a sound that arrives in pieces of any size; every hop there is a window to tag.
+
+    Its windows, and so its scores, are those of `AudioTagger` with the same hop, whatever the pieces; it keeps one
+    window's samples, and a window is tagged with the piece that completes it.
+
+    >>> streaming = StreamingTagger(tagger, sampling_rate=48000, hop_seconds=1.0)  # doctest: +SKIP
+    >>> for piece in microphone:  # doctest: +SKIP
+    ...     for moment in streaming.feed(piece):
+    ...         print(moment.end, moment.tags[0]["label"])
+
+    Args:
+        tagger: What tags each window.
+        sampling_rate: Of the pieces in Hz; they are resampled if the model wants another.
+        hop_seconds: From one window's beginning to the next one's.
+        window_seconds: Length of a window; by default, and at most, the model's. Shorter ones answer sooner after a
+            sound has begun, and know less.
+        top_k: Tags of a window, see `AudioTagger`.
+        threshold: Only tags with at least this score.
+
+    Raises:
+        ValueError: The hop is no time, or the windows are none of the model's.
+    """
+
+    def __init__(
+        self,
+        tagger: AudioTagger,
+        sampling_rate: int,
+        hop_seconds: float = 1.0,
+        window_seconds: float | None = None,
+        top_k: TopK = "auto",
+        threshold: float | None = None,
+    ):
+        extractor = tagger.extractor
+        rate = extractor.sampling_rate
+        most = tagger.window_samples
+        size = most if window_seconds is None else round(window_seconds * rate)
+        if not extractor.frame_size <= size <= most or not 0 < hop_seconds <= size / rate:
+            raise ValueError(
+                f"Expected windows of at most {most / rate:.2f} s, the model's, and a hop up to theirs, got hop_seconds="
+                f"{hop_seconds} and window_seconds={window_seconds}."
+            )
+        self.tagger, self.top_k, self.threshold = tagger, top_k, threshold
+        longest = size + extractor.hop_size - 1  # as in AudioTagger
+        self._windows = Windows(size, max(1, round(hop_seconds * rate)), longest, tagger.windowing.last)
+        self._resampler = None if sampling_rate == rate else soxr.ResampleStream(sampling_rate, rate, 1, "float32")
+
+    def feed(self, piece: Any) -> list[Moment]:
+        """The moments that a piece completes, none while there is less than a window.
+
+        Args:
+            piece: The next samples, in any form that `AudioTagger` takes samples in; a piece of none is none.
+
+        Raises:
+            ValueError: It is of another shape or type, or has samples that are not finite.
+        """
+        if len(piece) == 0:
+            return []
+        return list(self._moments(self._windows.push(self._at_rate(as_mono(piece).cpu().numpy(), last=False))))
+
+    def finish(self) -> list[Moment]:
+        """The last moment, of what the others did not cover; with it the sound is over."""
+        rest = self._windows.push(self._at_rate(np.empty(0, np.float32), last=True))
+        return list(self._moments([*rest, *self._windows.finish()]))
+
+    def _at_rate(self, mono: np.ndarray, last: bool) -> np.ndarray:
+        return mono if self._resampler is None else self._resampler.resample_chunk(mono, last=last)
+
+    def _moments(self, windows: list[tuple[int, np.ndarray]]) -> Iterator[Moment]:
+        rate = self.tagger.extractor.sampling_rate
+        for start, samples in windows:
+            scores = self.tagger.scores(samples, rate).numpy()
+            heard = Recording(None, len(samples) / rate, self.tagger.labels, np.array([start / rate]), scores)
+            yield Moment(start / rate, (start + len(samples)) / rate, heard.tags(self.top_k, self.threshold))
