@@ -68,7 +68,7 @@ class StreamingTagger:
         size = most if window_seconds is None else round(window_seconds * rate)
         if not extractor.frame_size <= size <= most or not 0 < hop_seconds <= size / rate:
             raise ValueError(
-                f"Expected windows of at most {most / rate:.2f} s, the model's, and a hop up to theirs, got hop_seconds="
+                f"Expected windows of at most {most / rate:.2f} s, the model's, and hops up to theirs, got hop_seconds="
                 f"{hop_seconds} and window_seconds={window_seconds}."
             )
         self.tagger, self.top_k, self.threshold = tagger, top_k, threshold
