@@ -1,38 +1,34 @@
 """Clips that a list names become a data set in the schema, with an account of it. Knows no layout, decodes nothing."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
+from psla_hf.audio import audio_seconds
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
+from .folder import FolderContents, entry_is_file
 from .schema import IndexedClips, tagging_features
 from .summary import LoadOptions, LoadSummary
 
 __all__ = [
-    "ONE_SPLIT",
     "Listing",
     "are_there",
-    "audio_files",
     "check_folder",
     "clip_table",
     "encode_label_texts",
     "first_file",
     "load_listing",
     "numbered_listing",
-    "read_csv",
-    "read_table",
     "read_vocabulary",
 ]
 
@@ -102,7 +98,12 @@ def clip_table(
         splits: Split of each.
     """
     types = (pa.string(), pa.string(), pa.bool_(), pa.list_(pa.int32()), pa.string())
-    columns = [pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)]
+    try:
+        columns = [
+            pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)
+        ]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"Expected ids, files and splits as text, got {error.object!r}. Rename it.") from error
     return pa.table(columns, names=["id", "path", "there", "labels", "split"])
 
 
@@ -125,31 +126,20 @@ def load_listing(
     wanted = [split for splits in parts.values() for split in splits]
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
-    return {part: _part(listing, clips, unreadable, splits, options) for part, splits in parts.items()}
-
-
-def audio_files(root: Path) -> Iterator[Path]:
-    """All audio files of a tree in alphabetical order, each folder read once; links to folders are followed.
-
-    Files that begin with a dot are none: some systems leave such a companion beside every file.
-    """
-    seen = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back up would go round for ever
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders.sort()
-        place = Path(folder)
-        yield from (place / name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and name[0] != ".")
+    loaded = {}
+    for part, splits in parts.items():
+        loaded[part] = _part(listing, clips, unreadable, splits, options)
+        listing = replace(listing, notes=())  # those of the whole are the first part's, so that each is printed once
+    return loaded
 
 
 def are_there(paths: Collection[Path]) -> list[bool]:
     """Whether each path is a file; every folder is read once, which for many files is faster than asking for each."""
     names = {}
     for folder in {path.parent for path in paths}:
-        names[folder] = {entry.name for entry in os.scandir(folder) if entry.is_file()} if folder.is_dir() else set()
+        names[folder] = (
+            {entry.name for entry in os.scandir(folder) if entry_is_file(entry)} if folder.is_dir() else set()
+        )
     return [path.name in names[path.parent] for path in paths]
 
 
@@ -220,7 +210,7 @@ def _part(
 
 def _nothing_found(listing: Listing) -> str:
     """What is listed beside what is there."""
-    audio = [str(path.relative_to(listing.root)) for path in islice(audio_files(listing.root), 3)]
+    audio = [str(path.relative_to(listing.root)) for path in FolderContents.of(listing.root).audio[:3]]
     others = [path.name for path in islice(listing.root.iterdir(), 5)]
     there = f"There is audio, for example {audio}" if audio else f"There is no audio, only {sorted(others)}"
     return (
@@ -274,28 +264,6 @@ def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-ONE_SPLIT = "all"  # the split of clips whose source has none
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV with a header, every cell as a string.
-
-    Raises:
-        ValueError: Lines have other numbers of fields than the header.
-    """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if not isinstance(table.index, pd.RangeIndex):  # one field too many in every line, and pandas takes the first away
-        raise ValueError(
-            f"Expected the {len(table.columns)} fields of the header in every line of {path}, the lines have more. Put "
-            "fields that contain commas in double quotes."
-        )
-    return table
-
-
 def read_vocabulary(given: str | Path | Vocabulary | None, candidates: Sequence[Path]) -> Vocabulary:
     """The vocabulary that was given, as such or as a path, or else the first of the candidates that is there."""
     if isinstance(given, Vocabulary):
@@ -311,17 +279,6 @@ def encode_label_texts(texts: Iterable[str], classes: Vocabulary, path: Path) ->
     except ValueError as error:
         raise ValueError(f"In {path}: {error} Pass the vocabulary that belongs to the list.") from error
     return [codes[text] for text in texts]
-
-
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV as strings, its columns checked."""
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected the table {path}, there is none. Is the data set complete?")
-    table = read_csv(path)
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        raise ValueError(f"Expected columns {list(columns)} in {path}, missing {absent}, found {list(table.columns)}.")
-    return table
 
 
 def first_file(candidates: Sequence[Path], what: str) -> Path:

@@ -13,7 +13,8 @@ from datasets import Dataset
 from torch import Tensor
 
 from psla_hf.audio import is_cut_short, read_audio
-from psla_hf.data.schema import Clips, as_clips
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips
 
 from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing, read_table
+from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing
+from psla_hf.data.tables import read_table
 
 from .source import CardFacts, Source
 
