@@ -51,6 +51,7 @@ class Listing:
         clips: One row per listed clip, as `clip_table` makes it.
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
+        subset: The part of a data set that these are, where it has a name of its own.
 
     Raises:
         ValueError: There are no clips, or an id occurs twice.
@@ -62,6 +63,7 @@ class Listing:
     clips: pa.Table
     naming: str
     notes: tuple[str, ...] = ()
+    subset: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse lists that cannot be meant."""

@@ -20,16 +20,15 @@ from typing import Any, TypeAlias
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets, load_from_disk
 from typing_extensions import Unpack
 
-from psla_hf.data.sources import SOURCES, Source
-from psla_hf.data.sources.esc import EscSubset
-from psla_hf.files import digest, reading
+from psla_hf.data.sources import SOURCES, EscSubset, Source
+from psla_hf.files import digest, read_json, reading
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .foreign import clips_of_dataset, vocabulary_of_datasets
 from .listing import Listing, load_listing, read_vocabulary
-from .remote import files_version
+from .remote import REMOTE, files_version
 from .schema import Clips, IndexedClips, tagging_features
-from .shard_files import Shards, find_shards, holds_shards, shards_by_split
+from .shard_files import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
 from .shards import ShardedClips, ShardIndex, iterate_parquet, names_that_occur
 from .splits import ONE_SPLIT
 from .summary import LoadArguments, Loaded, LoadOptions, LoadSummary
@@ -99,7 +98,7 @@ def load(
         if chosen:
             loaded |= data.load(chosen, _complete(options, source, streaming))
     ordered = {part: loaded[part] for part in parts or splits}
-    return _loaded(source, ordered, fold if source.num_folds else None, given.get("subset"))
+    return _loaded(source, ordered, fold if source.num_folds else None, data.subset)
 
 
 def load_splits(
@@ -124,7 +123,7 @@ def load_splits(
     data = _open(source, place, given)
     chosen = {split: [split] for split in splits or data.splits or [ONE_SPLIT]}
     _check_splits(source, chosen)
-    return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, given.get("subset"))
+    return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, data.subset)
 
 
 def load_audioset(
@@ -277,6 +276,10 @@ class _Folder:
     def listing(self) -> Listing:
         return self.source.list_folder(self.place, **self.settings)
 
+    @property
+    def subset(self) -> str | None:
+        return None if self.source.splits else self.listing.subset
+
     def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
         loaded: Mapping[str, tuple[Clips, LoadSummary]]
         if self.source.splits:  # each has a list of its own
@@ -307,9 +310,9 @@ class _Shards:
         """Those of the data set, or the one that is asked for, or those that the shards' names say."""
         if self.source.splits or self.split:
             return self.source.splits or [self.split or ONE_SPLIT]
-        found = shards_by_split(self.place, self.source.shard_names)
-        if None in found and len(found) > 1:
-            find_shards(self.place, None, self.source.shard_names)  # raises
+        found = shards_by_split(self.place, self.source.shard_names, self.shards)
+        if None in found:
+            self.files(ONE_SPLIT)  # refuses them beside those of a split
         known = [split for split in self.source.shard_names if split in found]
         return [*known, *(split for split in found if split and split not in known)] or [ONE_SPLIT]
 
@@ -318,11 +321,23 @@ class _Shards:
         """The classes that were given; of own data else the names that occur in any split, unless the shards say."""
         if self.given is not None or self.source.splits or self.source.num_folds:
             return self.given
-        every = [file for of_split in shards_by_split(self.place).values() for file in of_split]
-        return names_that_occur([file for file in every if file.endswith(".parquet")])
+        return names_that_occur([file for file in self.shards if file.endswith(".parquet")])
+
+    @cached_property
+    def subset(self) -> str | None:
+        """What `psla prepare` recorded of it beside the shards, or above their folder."""
+        place = str(self.place) if isinstance(self.place, str | Path) and not str(self.place).startswith(REMOTE) else ""
+        manifests = [folder / MANIFEST for folder in (Path(place), Path(place).parent)] if place else []
+        found = next((path for path in manifests if path.is_file()), None)
+        return read_json(found).get("subset") if found else None
+
+    @cached_property
+    def shards(self) -> list[str]:
+        """Those of all splits."""
+        return all_shards(self.place)
 
     def files(self, split: str) -> list[str]:
-        return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names)
+        return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names, self.shards)
 
     def is_parquet(self, splits: Sequence[str]) -> bool:
         return all(file.endswith(".parquet") for split in splits for file in self.files(split))
@@ -384,6 +399,7 @@ class _Datasets:
     source: Source
     datasets: Mapping[str, Dataset]
     given: Vocabulary | None
+    subset = None
 
     @cached_property
     def splits(self) -> Sequence[str]:
@@ -406,7 +422,7 @@ class _Datasets:
 
 
 def _open(source: Source, place: Place, settings: Mapping[str, Any]) -> _Folder | _Shards | _Datasets:
-    """Of shards and data sets, only a vocabulary and a split can be said."""
+    """A vocabulary and a split are all the settings that shards and data sets have."""
     vocabulary, split = settings.get("vocabulary"), settings.get("split")
     data = _dataset_at(place)
     shards = place if data is None and holds_shards(place) else None

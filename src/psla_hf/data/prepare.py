@@ -25,11 +25,10 @@ from psla_hf.progress import progress
 from .flac_shards import ShardJob, is_unchanged, make_shard
 from .foreign import as_clips
 from .schema import Clips, tagging_features
+from .shard_files import MANIFEST
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 
-
-MANIFEST = "manifest.json"
 
 DATA, PROGRESS = "data", ".progress"
 
@@ -47,6 +46,7 @@ def prepare(
     num_processes: int = 1,
     on_error: Literal["raise", "drop"] = "raise",
     source: str = "",
+    subset: str | None = None,
 ) -> dict:
     """Write clips as `data/<split>-00000-of-00012.parquet`, … and describe them in `manifest.json`.
 
@@ -71,6 +71,7 @@ def prepare(
             process. A script that asks for more needs the usual `if __name__ == "__main__":`.
         on_error: What to do with a clip that cannot be decoded: `"raise"`, or `"drop"` and list it with the reason.
         source: Which data, in words, for the manifest.
+        subset: The part of the data set that they are, where it has a name of its own (`Loaded.subset`).
 
     Returns:
         The manifest, with a section for each split that was prepared into the folder.
@@ -93,7 +94,7 @@ def prepare(
     _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
     _make_folders(output_dir)
     records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop")
-    return _finish(output_dir, settings, records, inputs, vocabulary, ids)
+    return _finish(output_dir, settings, records, inputs, vocabulary, ids, subset)
 
 
 def verify(output_dir: str | Path) -> dict:
@@ -295,7 +296,13 @@ def _start_worker() -> None:
 
 
 def _finish(
-    output_dir: Path, settings: _Settings, records: list[dict], inputs: str, vocabulary: Vocabulary, ids: list[str]
+    output_dir: Path,
+    settings: _Settings,
+    records: list[dict],
+    inputs: str,
+    vocabulary: Vocabulary,
+    ids: list[str],
+    subset: str | None,
 ) -> dict:
     """Verify the shards of the clips `ids`, then write the manifest with this split's section; other splits' stay."""
     section = _describe(sorted(records, key=lambda record: record["file"]), settings, inputs, vocabulary)
@@ -313,6 +320,7 @@ def _finish(
     others = _read_manifest(path)["splits"] if path.is_file() else {}
     manifest = {
         "sampling_rate": settings.sampling_rate,
+        **({"subset": subset} if subset else {}),
         "vocabulary": {
             "fingerprint": vocabulary.fingerprint,
             "names": list(vocabulary.names),

@@ -7,9 +7,11 @@ from pathlib import Path
 from .folder import METADATA_FILES
 from .remote import REMOTE, find_files
 
-__all__ = ["COMMON_SHARD_NAMES", "Shards", "find_shards", "holds_shards", "shards_by_split"]
+__all__ = ["COMMON_SHARD_NAMES", "MANIFEST", "Shards", "all_shards", "find_shards", "holds_shards", "shards_by_split"]
 
 Shards = str | Path | Sequence[str | Path]
+
+MANIFEST = "manifest.json"  # beside the folder of prepared shards
 
 SHARDS = (".parquet", ".tar")
 
@@ -39,7 +41,10 @@ def holds_shards(source: Shards) -> bool:
 
 
 def find_shards(
-    source: Shards, split: str | None, names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES
+    source: Shards,
+    split: str | None,
+    names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES,
+    files: Sequence[str] | None = None,
 ) -> list[str]:
     """The shards of a split.
 
@@ -47,22 +52,24 @@ def find_shards(
         source: See `remote.find_files`.
         split: Which; none for all of shards that belong to one split or do not say.
         names: By split, what it is called as a folder or at the beginning of a file's name; else as it is.
+        files: All shards of the source, where they have been listed: remotely, listing takes a request.
 
     Raises:
         FileNotFoundError: There are no shards, or none of this split.
         ValueError: There are parquet files and tars; or shards of several splits, and none is named.
     """
-    by_split = shards_by_split(source, names if split is None else {**names, split: names.get(split, (split,))})
+    known = names if split is None else {**names, split: names.get(split, (split,))}
+    by_split = shards_by_split(source, known, files)
     if split is None and len(by_split) > 1:
-        found = ", ".join(sorted(name or "none" for name in by_split))
-        raise ValueError(f"Expected shards of one split in {source}, found those of {found}. Name the split.")
+        splits = ", ".join(sorted(name or "none" for name in by_split))
+        raise ValueError(f"Expected shards of one split in {source}, found those of {splits}. Name the split.")
     chosen = next(iter(by_split.values()), []) if split is None else by_split.get(split, [])
     if not chosen:
-        files = [file for of_split in by_split.values() for file in of_split]
-        called = " or ".join({**names}.get(split or "", (split or "",)))
+        found = [file for of_split in by_split.values() for file in of_split]
+        called = " or ".join(known.get(split or "", ()))
         which = f" of the split {split!r}, with {called} as a folder or at the beginning of their names,"
         raise FileNotFoundError(
-            f"Expected .parquet or .tar shards{which if split else ''} in {source}, found {files[:3] or 'none'}."
+            f"Expected .parquet or .tar shards{which if split else ''} in {source}, found {found[:3] or 'none'}."
         )
     if len({Path(file).suffix for file in chosen}) > 1:
         raise ValueError(f"Expected parquet files or tars in {source}, found both: pass one kind.")
@@ -70,14 +77,20 @@ def find_shards(
 
 
 def shards_by_split(
-    source: Shards, names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES
+    source: Shards,
+    names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES,
+    files: Sequence[str] | None = None,
 ) -> dict[str | None, list[str]]:
     """All shards by the split that their names say; those that say none are under none."""
     by_split: dict[str | None, list[str]] = {}
-    for file in find_files(source, SHARDS):
-        if Path(file).name not in METADATA_FILES:
-            by_split.setdefault(_split_of(file, source, names), []).append(file)
+    for file in all_shards(source) if files is None else files:
+        by_split.setdefault(_split_of(file, source, names), []).append(file)
     return by_split
+
+
+def all_shards(source: Shards) -> list[str]:
+    """The shards of all splits, sorted, see `remote.find_files`."""
+    return [file for file in find_files(source, SHARDS) if Path(file).name not in METADATA_FILES]
 
 
 def _split_of(file: str, source: Shards, names: Mapping[str, tuple[str, ...]]) -> str | None:

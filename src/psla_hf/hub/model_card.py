@@ -188,12 +188,11 @@ def data_set(data: Mapping[str, Any]) -> CardFacts:
     """What cards say of the data set that recorded facts name.
 
     Args:
-        data: Of a result file: `dataset`, and `parts` with the `source` of each.
+        data: Of a result file: `dataset`, `subset` and `parts` with the `source` of each.
     """
     listings = list(dict.fromkeys(part["source"] for part in loads(data)))
     source = SOURCES[data["dataset"]]
-    names = [name for name in (data.get("subset"), *listings) if name in source.cards_by_listing]
-    card = source.cards_by_listing[names[0]] if names else source.card
+    card = source.cards_by_subset.get(data.get("subset") or "", source.card)
     return card if card.name else replace(card, name=", ".join(listings) or source.name)
 
 

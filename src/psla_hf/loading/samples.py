@@ -244,7 +244,7 @@ class SampleMaker:
             waveform = read_audio(data, self.sampling_rate)
             return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)
         except (OSError, ValueError) as error:
-            raise ValueError(f"Clip {clip['id']!r} ({path}): {error}") from error
+            raise ValueError(f"Clip {clip['id']!r} ({path or 'bytes'}): {error}") from error
 
     def _multi_hot(self, clip: EncodedClip) -> np.ndarray:
         labels = np.zeros(self.num_classes, dtype=np.float32)

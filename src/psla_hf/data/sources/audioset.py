@@ -153,6 +153,7 @@ AUDIOSET_BALANCED = Source(
     settings=("segments", "vocabulary"),
     splits=("balanced_train", "unbalanced_train", "eval"),
     train=("balanced_train",),
+    prepared="balanced_train",
     test=("eval",),
     shard_names={
         "balanced_train": ("balanced_train", "bal_train"),

@@ -55,6 +55,7 @@ FSD50K = Source(
     settings=("vocabulary",),
     splits=("train", "val", "eval"),
     train=("train",),
+    prepared="train",
     validation=("val",),
     test=("eval",),
     shard_names={
