@@ -22,8 +22,16 @@ __all__ = [
 
 AudioSource: TypeAlias = str | Path | bytes | BinaryIO
 
-# What libsndfile reads that holds sound and says at which rate, then what torchcodec reads.
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".m4a", ".webm")
+# What libsndfile reads that holds sound and says at which rate, then (the last line) what torchcodec reads.
+AUDIO_SUFFIXES = tuple(
+    f".{name}"
+    for names in (
+        "wav flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 wavex voc avr paf pvf nist sph ircam",
+        "svx wve mpc2k sds",
+        "m4a webm aac wma",
+    )
+    for name in names.split()
+)
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz: outside of these it is a header that lies
 

@@ -204,22 +204,28 @@ def load_tagging_dataset(
     separator: str | None = None,
     **options: Unpack[LoadArguments],
 ) -> AnyDataset | DatasetDict | IterableDatasetDict:
-    """Load own data: a table of clips, or a folder laid out as for `audiofolder` of `datasets`.
+    """Load own data: a table of clips, a folder laid out as for `audiofolder` of `datasets`, shards, or a `Dataset`.
 
-    A table is a CSV or a JSON-lines file. Its columns: the file as `file_name`, `file`, `path`, `filename`, `fname` or
-    `wav` (the first that is there), the labels as `labels` or `label`, and, if wanted, `split` and `id` (by default the
-    path without its ending). A folder holds such a table as `metadata.csv` or `metadata.jsonl`, or else one folder of
-    audio per class. If all its folders have the names of splits, such as `train` and `test`, each is a split and holds
-    one of the two.
+    A table is a CSV (or its like with tabs or semicolons), a JSON-lines or a parquet file. Its columns: the file as
+    `file_name`, `file`, `path`, `filename`, `fname` or `wav` (the first that is there), the labels as `labels` or
+    `label`, and, if wanted, `split` and `id` (by default the path without its ending); others are noted as not used.
+    A folder holds such tables, `metadata.csv`, `.jsonl` or `.parquet`, each of the files beside and below it; or else
+    audio in folders, and the folder next to a file is its class. A folder further up that is called like a split, such
+    as `train`, `Test` or `dev_data`, is the split `train`, `test` or `validation`. What is passed over is noted.
+
+    Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
+    of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
+    row, `train:7`.
 
     Labels are names, mids or indices of the classes: a list (in JSON lines, or as a JSON list in a CSV), one number, or
     a string in which `;`, `|` or `,` separates them, the first of the three that occurs in the column. A string that as
     a whole is a class of the vocabulary is that class, whatever it contains, and does not count in finding the
     separator; without a vocabulary a column of names with commas needs lists, another separator, or `separator`.
-    An empty string or list is a clip without labels, and empty pieces (`"dog;"`) do not count.
+    An empty string or list is a clip without labels; empty pieces (`"dog;"`) and words for nothing (`nan`, `None`,
+    `null`) do not count. Cells with `;` beside cells with `|` are refused.
 
     Args:
-        source: The table, the folder, or shards.
+        source: The table, the folder, shards, a `Dataset` or a `DatasetDict`.
         audio_dir: What the files in the table are relative to; by default the table's own folder.
         vocabulary: A table of classes, or what it holds. By default the classes are the names that occur in any split,
             in alphabetical order.
