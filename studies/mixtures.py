@@ -5,7 +5,7 @@ from datasets import Dataset
 
 from psla_hf.audio import read_audio
 from psla_hf.data.schema import class_names
-from psla_hf.data.toy import as_clips, keep_some, tree_ontology, with_ancestors
+from psla_hf.data.toy import dataset_of_waveforms, keep_some, tree_ontology, with_ancestors
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import Vocabulary
 
@@ -77,7 +77,7 @@ def make_mixtures(clips: Dataset, number: int, seed: int, missing_labels: float 
         labels = [k for k, name in enumerate(MIXTURE_CLASSES) if name in true_names]
         truth[i, labels] = 1
         given.append(keep_some(labels, missing_labels, rng))
-    return as_clips(waveforms, given, Vocabulary(MIXTURE_CLASSES), f"mixture-{seed}", f"seed {seed}"), truth
+    return dataset_of_waveforms(waveforms, given, Vocabulary(MIXTURE_CLASSES), f"mixture-{seed}", f"seed {seed}"), truth
 
 
 def _loudest(waveform: np.ndarray) -> np.ndarray:

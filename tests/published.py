@@ -23,7 +23,7 @@ RECIPE = get_recipe("scenes").replace(backbone=TINY_BACKBONE, pretraining="none"
 # As a load of ESC-10 with a missing clip is described; the clips are synthetic scenes.
 FOUND = {"source": "esc10", "splits": {"fold 1": 23, "fold 2": 20}, "listed": 44, "found": 43, "hours": 0.01}
 LOAD = {**FOUND, "vocabulary": "0", "notes": ["One clip has no label."], "missing": 1, "unreadable": 0}
-ABOUT = {"dataset": "esc", "fold": 1, "subset": None, "parts": {"train": LOAD, "test": LOAD}}
+ABOUT = {"dataset": "esc", "fold": 1, "subset": "esc10", "parts": {"train": LOAD, "test": LOAD}}
 VOCABULARY = Vocabulary(("Animal", "Dog, bark", "Rain"), ("/m/animal", "/m/dog", "/m/rain"))
 
 

@@ -4,12 +4,11 @@ import io
 import itertools
 import math
 import mmap
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soundfile
@@ -22,7 +21,6 @@ __all__ = [
     "AudioSource",
     "AudioStream",
     "SincFilter",
-    "audio_files",
     "audio_seconds",
     "decode_audio",
     "is_cut_short",
@@ -34,8 +32,16 @@ __all__ = [
 
 AudioSource: TypeAlias = str | Path | bytes | BinaryIO
 
-# What libsndfile reads that holds sound and says at which rate, then what torchcodec reads.
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".m4a", ".webm")
+# What libsndfile reads that holds sound and says at which rate, then (the last line) what torchcodec reads.
+AUDIO_SUFFIXES = tuple(
+    f".{name}"
+    for names in (
+        "wav flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 wavex voc avr paf pvf nist sph ircam",
+        "svx wve mpc2k sds",
+        "m4a webm aac wma",
+    )
+    for name in names.split()
+)
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz: outside of these it is a header that lies
 
@@ -164,23 +170,6 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate: int, wanted_rate: int) -
     for block in blocks:
         yield stream.resample_chunk(np.asarray(block, np.float32))
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-
-
-def audio_files(root: Path) -> Iterator[Path]:
-    """All audio files of a tree in alphabetical order, each folder read once; links to folders are followed.
-
-    Files that begin with a dot are none: some systems leave such a companion beside every file.
-    """
-    seen = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back up would go round for ever
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders.sort()
-        place = Path(folder)
-        yield from (place / name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and name[0] != ".")
 
 
 def audio_seconds(source: AudioSource) -> float:
@@ -344,10 +333,6 @@ def _seconds_of_part(part: _Part, name: str) -> float:
     except soundfile.LibsndfileError:
         pass
     return sum(len(block) / rate for rate, block in _decode_part(part, name))
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 def _check_rate(rate: int, name: str) -> None:

@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from psla_hf.data.schema import Clips, as_clips, check_class_order
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips, check_class_order
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification

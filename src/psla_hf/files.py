@@ -1,5 +1,6 @@
-"""Files and folders that are complete or not there at all, JSON, and digests. Knows nothing of what they hold."""
+"""Files that are complete or not there at all, readers that name a damaged one, digests. Knows not what they hold."""
 
+import codecs
 import glob
 import hashlib
 import json
@@ -10,7 +11,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from textwrap import shorten
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -23,6 +25,11 @@ __all__ = [
     "check_output",
     "clear_unfinished",
     "digest",
+    "read_json",
+    "read_json_lines",
+    "read_npy",
+    "read_text",
+    "reading",
     "to_json",
     "write_json",
 ]
@@ -44,6 +51,94 @@ def digest(*parts: str | bytes | np.ndarray | Path) -> str:
         else:
             sha.update(part.encode() if isinstance(part, str) else part)
     return sha.hexdigest()
+
+
+@contextmanager
+def reading(path: str | Path, what: str) -> Iterator[None]:
+    """Read a file with a library: whatever that raises over a damaged one becomes one `ValueError` that names it.
+
+    A file that is not there or may not be read, and a server that fails, keep their `OSError`.
+
+    Args:
+        path: The file, or its address.
+        what: What it is expected to be, such as `"a parquet file"`.
+
+    Raises:
+        ValueError: The library raised something.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Arrow has bare OSErrors for damage; those of the system have a number, those of servers a class of their own.
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise
+        reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+        raise ValueError(f"Expected {what} in {path}, could not read it so: {reason}. Is it damaged?") from error
+
+
+def read_text(path: str | Path) -> str:
+    """A text file in UTF-8, or in UTF-16 that says so by its byte order mark.
+
+    Raises:
+        ValueError: It is in another encoding, or no text; the message has the line.
+    """
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        wrong = data.find(b"\0") if "\0" in text else None
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong is not None:
+        line = data.count(b"\n", 0, wrong) + 1
+        raise ValueError(
+            f"Expected text in UTF-8 in {path}, line {line} has the byte 0x{data[wrong]:02x}. Save it as UTF-8."
+        )
+    return text
+
+
+Content = TypeVar("Content", dict, list)
+
+
+def read_json(path: str | Path, kind: type[Content] = dict) -> Content:  # type: ignore[assignment]
+    """What a JSON file holds, an object (`dict`) or a list.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, or holds something else.
+    """
+    text = read_text(path)
+    with reading(path, "JSON"):
+        content = json.loads(text)
+    if not isinstance(content, kind):
+        names = {dict: "a JSON object", list: "a JSON list"}
+        raise ValueError(f"Expected {names[kind]} in {path}, got {shorten(text, 80, placeholder=' …')}.")
+    return content
+
+
+def read_json_lines(path: str | Path) -> dict[int, dict[str, Any]]:
+    """The JSON objects of a file with one in every line, by the line's number; empty lines are left out.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line is no JSON object; the message has its number.
+    """
+    objects = {}
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            with reading(path, f"a JSON object in line {number}"):
+                objects[number] = dict(json.loads(line))
+    return objects
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """The array of a `.npy` file, of which only what is used comes into memory.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no such file, ends too early, or holds Python objects.
+    """
+    with reading(path, "an array as .npy"):
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def to_json(content: Any, indent: int | None = None) -> str:

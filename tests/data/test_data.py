@@ -123,7 +123,7 @@ def test_pslas_own_list_names_its_files(audioset_folder, tmp_path):
         load_audioset(audioset_folder, segments=path, incomplete="raise")
     for content in ('[{"wav": "a"}]', '{"data": [{"wav": "a"}]}', "no json"):
         path.write_text(content)
-        with pytest.raises(ValueError, match=r'Expected \{"data": \[\{"wav": path'):
+        with pytest.raises(ValueError, match=r"Expected .* in .*train\.json"):
             load_audioset(audioset_folder, segments=path)
 
 

@@ -148,3 +148,12 @@ def test_a_prepared_set_with_folds_is_loaded_like_its_folder(esc_folder, tmp_pat
     for part in ("train", "test"):
         assert prepared.parts[part].ids == plain.parts[part].ids
         assert prepared.summaries[part].splits == plain.summaries[part].splits
+
+
+def test_which_subset_it_is_survives_being_prepared(esc_folder, tmp_path):
+    (esc_folder / "meta" / "esc50.csv").rename(esc_folder / "esc10.csv")
+    loaded = load_splits("esc", esc_folder, LoadOptions(quiet=True))
+    for part, clips in loaded.parts.items():
+        prepare(clips, tmp_path / "out", split=part.replace(" ", "_"), subset=loaded.subset)
+    for place in (esc_folder, tmp_path / "out", tmp_path / "out" / "data"):
+        assert load("esc", place, LoadOptions(quiet=True), fold=2).facts()["subset"] == "esc10"

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_tagging_dataset
+from psla_hf.data.load import load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, vocabulary_of
+from psla_hf.data.summary import LoadOptions
 from psla_hf.labels.vocabulary import Vocabulary
 
 CLASSES = Vocabulary(("Speech", "Male speech, man speaking", "Dog"), ("/m/09x0r", "/m/05zppz", "/m/0bt9lr"))
@@ -56,8 +58,8 @@ def test_labels_of_a_vocabulary_may_be_written_in_many_ways(folder, cells, names
 
 def test_one_column_has_one_separator(folder):
     assert labels_of_cells(folder, ["a, loud|b", "a, loud"]) == [["a, loud", "b"], ["a, loud"]]
-    with pytest.raises(ValueError, match=r"Clip 'b': .*got 'Dog,Speech'.* JSON lists"):
-        labels_of_cells(folder, ["Dog;Speech", "Dog,Speech"], vocabulary=CLASSES)
+    with pytest.raises(ValueError, match=r"Clip 'b': .*got 'Dog,Bark'.* JSON lists"):
+        labels_of_cells(folder, ["Dog;Speech", "Dog,Bark"], vocabulary=CLASSES)
 
 
 def test_a_given_separator_overrides_what_would_be_found(folder):
@@ -117,7 +119,7 @@ def test_splits_of_a_table_agree_about_the_classes(folder):
     test = load_tagging_dataset(table, split="test")
     assert class_names(test) == class_names(data["train"]) == ["dog", "rain"]
     assert test[0] == data["test"][0]
-    with pytest.raises(ValueError, match=r"splits of .*got 'val'. It has \['test', 'train'\]"):
+    with pytest.raises(ValueError, match=r"splits of .*got 'validation'. It has \['test', 'train'\]"):
         load_tagging_dataset(table, split="val")
     table.write_text("file,labels\na.wav,rain\n")
     with pytest.raises(ValueError, match="no column split and no folders by split: leave split out"):
@@ -125,15 +127,14 @@ def test_splits_of_a_table_agree_about_the_classes(folder):
 
 
 def test_a_folder_of_classes_and_folders_by_split_of_them_are_understood(tmp_path):
-    for name in ("rain, heavy/1.wav", "dog/1.flac", "dog/deep/1.wav", "dog/._1.wav", ".hidden/x.txt"):
-        write_clip(tmp_path / "flat" / name) if name.endswith(("wav", "flac")) else None
-    (tmp_path / "flat" / "dog" / "._1.wav").write_bytes(b"no audio")
+    for name in ("rain, heavy/1.wav", "dog/1.flac", "animal/cat/1.wav"):
+        write_clip(tmp_path / "flat" / name)
     clips = load_tagging_dataset(tmp_path / "flat")
-    assert class_names(clips) == ["dog", "rain, heavy"]
+    assert class_names(clips) == ["cat", "dog", "rain, heavy"]
     assert [(clip["id"], clip["labels"]) for clip in clips] == [
-        ("dog/1", [0]),
-        ("dog/deep/1", [0]),
-        ("rain, heavy/1", [1]),
+        ("animal/cat/1", [0]),
+        ("dog/1", [1]),
+        ("rain, heavy/1", [2]),
     ]
 
     for name in ("train/dog/1.wav", "train/rain/1.wav", "test/rain/1.wav"):
@@ -154,9 +155,9 @@ def test_a_folder_with_metadata_is_what_its_table_says(tmp_path):
     data = load_tagging_dataset(tmp_path / "data")
     assert {split: list(clips["id"]) for split, clips in data.items()} == {"train": ["train/a"], "test": ["test/a"]}
     (tmp_path / "data" / "metadata.csv").write_text("file_name,labels\ntrain/b.wav,x\n")
-    assert list(load_tagging_dataset(tmp_path / "data")["id"]) == ["train/b"]
+    assert list(load_tagging_dataset(tmp_path / "data")["train"]["id"]) == ["train/b", "train/a"]
     (tmp_path / "data" / "metadata.jsonl").touch()
-    with pytest.raises(ValueError, match=r"Expected one of .* found 2"):
+    with pytest.raises(ValueError, match=r"Expected one of .* found several"):
         load_tagging_dataset(tmp_path / "data")
 
 
@@ -166,32 +167,32 @@ def test_a_folder_that_is_neither_says_what_was_expected(folder, tmp_path):
     write_clip(folder / "train" / "dog" / "a.wav")  # a clip beside the folders by split is not left out either
     with pytest.raises(ValueError, match="found audio outside"):
         load_tagging_dataset(folder)
-    with pytest.raises(ValueError, match=r"Expected one of \('metadata.csv', 'metadata.jsonl'\) in .* found 0"):
+    with pytest.raises(ValueError, match=r"Expected metadata\.csv or .* in .* to go with audio_dir, found none"):
         load_tagging_dataset(folder, audio_dir=tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="found no audio"):
         load_tagging_dataset(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="a CSV, a JSON-lines file or a folder, there is no"):
+    with pytest.raises(FileNotFoundError, match="Expected a table of clips or a folder, there is no"):
         load_tagging_dataset(tmp_path / "nowhere.csv")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("clips.txt", "a.wav dog", r"Expected a table \.csv or \.jsonl, or a folder, got"),
+        ("clips.txt", "a.wav dog", r"Expected a table \.csv, \.tsv, \.jsonl, \.parquet, or a folder, got"),
         ("clips.csv", "clip,labels\na.wav,x\n", r"column file_name or file or .* found \['clip', 'labels'\]"),
         ("clips.csv", "file,tags\na.wav,x\n", r"column labels or label .* found \['file', 'tags'\]"),
-        ("clips.csv", "file,labels\na.wav,x\n,y\n", "Expected file in every row of .*, row 2 has none"),
+        ("clips.csv", "file,labels\na.wav,x\n,y\n", "Expected file in every row of .*, line 3 has none"),
         ("clips.csv", "file,labels,split\na.wav,x,\n", "Expected split in every row"),
         ("clips.csv", "file,labels\na.wav,rain, heavy\n", "2 fields of the header .* in double quotes"),
         ("clips.csv", "file,labels\na.wav,x\na.wav,y\n", r"every clip once, .* more than once: \['a'\]"),
         ("clips.csv", "file,labels\n", "got no labels"),
-        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\nno json\n', "line 2 is none"),
-        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\n7\n', "line 2 is none"),
+        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\nno json\n', "in line 2 in .*clips"),
+        ("clips.jsonl", '{"file": "a.wav", "labels": "x"}\n7\n', "in line 2 in .*clips"),
         (
             "clips.jsonl",
             '{"file": "a.wav", "labels": "x"}\n{"file": "b.wav"}\n',
-            "Expected labels in every row .*row 2",
+            "Expected labels in every row .*line 2",
         ),
     ],
 )
@@ -210,3 +211,86 @@ def test_a_vocabulary_may_be_a_table_of_classes(folder, tmp_path):
     assert clips[0]["labels"] == [1]
     with pytest.raises(FileNotFoundError, match=r"Expected .*absent\.csv, found none"):
         load_tagging_dataset(folder / "clips.csv", vocabulary=tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"file,labels\na.wav,dog\nb.wav,cat\n",
+        b"\xef\xbb\xbffile,labels\r\na.wav,dog\r\nb.wav,cat\r\n",
+        "file,labels\na.wav,dog\nb.wav,cat\n".encode("utf-16"),
+        b"file\tlabels\na.wav\tdog\nb.wav\tcat\n",
+        b"file;labels\na.wav;dog\nb.wav;cat\n",
+        b"file,labels,\na.wav,dog,\nb.wav,cat,,\n\n",
+        b"# my table\n# of two\nfile, labels\n# here\na.wav, dog\nb.wav,cat\n",
+        b'file,labels\ra.wav,"dog"\rb.wav,"cat"\r',
+    ],
+    ids=["plain", "BOM", "UTF-16", "tabs", "semicolons", "commas at the end", "comments", "old Mac"],
+)
+def test_a_csv_is_read_however_a_program_writes_it(folder, content):
+    (folder / "clips.csv").write_bytes(content)
+    clips = load_tagging_dataset(folder / "clips.csv")
+    assert [(clip["id"], clip["labels"]) for clip in clips] == [("a", [1]), ("b", [0])]
+    assert class_names(clips) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,labels\na.wav,b\xe4r\n".encode("cp1252"), r"UTF-8 in .*clips\.csv, line 2 has the byte 0xe4"),
+        ("file,labels\na.wav,x\n".encode("utf-16-le"), r"clips\.csv, line 1 has the byte 0x00"),
+        (b"file,labels\na.wav,x\nb.wav,x,y\n", r"2 fields .*clips\.csv, line 3 has 3"),
+        (b"file,labels\na.wav,x\nb.wav\n", r"clips\.csv, line 3 has 1"),
+        (b'file,labels\na.wav,"x\nb.wav,y\n', r"clips\.csv, line 3 has none that end"),
+        (b"file,labels,labels\na.wav,x,y\n", r"clips\.csv once, these are repeated: \['labels'\]"),
+        (b"# only\n# comments\n", "it is empty"),
+        (b"", "it is empty"),
+    ],
+)
+def test_a_csv_that_cannot_be_meant_is_refused_by_its_line(folder, content, message):
+    (folder / "clips.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_tagging_dataset(folder / "clips.csv")
+
+
+def notes_of(place, **settings) -> list[str]:
+    summaries = load_splits("own", place, LoadOptions(quiet=True), **settings).summaries
+    return [note for summary in summaries.values() for note in summary.notes]
+
+
+def test_what_is_not_used_or_taken_for_another_is_noted_once(folder):
+    table = folder / "clips.csv"
+    table.write_text("file,label,fold,start,split\na.wav,dog,1,0,Train\nb.wav,cat,2,1,test \nc.wav,nan,2,1,train\n")
+    data = load_tagging_dataset(table)
+    assert {split: list(clips["labels"]) for split, clips in data.items()} == {"train": [[1], []], "test": [[0]]}
+    assert notes_of(table) == [
+        "Columns of clips.csv that are not used: fold, start.",
+        "Splits of clips.csv that are one of ['test', 'train']: ['Train', 'test '].",
+        "Labels of clips.csv that name no class: {'nan': 1}.",
+        "1 clips have no label.",
+    ]
+    assert len(load_tagging_dataset(table, split="TRAIN")) == 2
+
+
+@pytest.mark.parametrize("none", ["nan", "NaN", "None", "", " ", "null", None, []])
+def test_what_stands_for_nothing_is_no_class(folder, none):
+    assert labels_of_cells(folder, ["dog", none, "cat"]) == [["dog"], [], ["cat"]]
+
+
+def test_a_class_may_be_called_none_where_the_vocabulary_says_so(folder):
+    classes = Vocabulary(("dog", "none"))
+    assert labels_of_cells(folder, ["dog", "none"], vocabulary=classes) == [["dog"], ["none"]]
+
+
+@pytest.mark.parametrize("cells", [["dog|cat", "dog;cat"], ["dog;cat|bee", "cat"], ["dog;cat", "x", "dog,cat"]])
+def test_marks_that_are_mixed_are_refused_with_their_lines(folder, cells):
+    with pytest.raises(ValueError, match=r"one mark between labels in .*clips\.jsonl, .* in line \d .* in line \d"):
+        labels_of_cells(folder, cells)
+
+
+def test_a_table_may_be_parquet(folder):
+    pd.DataFrame({"file": ["a.wav", "b.wav"], "labels": [["dog"], ["cat", "dog"]]}).to_parquet(
+        folder / "metadata.parquet"
+    )
+    for place in (folder / "metadata.parquet", folder):
+        assert list(load_tagging_dataset(place)["labels"]) == [[1], [0, 1]]

@@ -288,27 +288,38 @@ def test_members_of_unknown_origin_have_no_card(together, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "sources", "name"),
+    ("dataset", "subset", "sources", "name"),
     [
-        ("esc", ["esc10"], "ESC-10"),
-        ("esc", ["esc50, classes that AudioSet has"], "ESC-50"),
-        ("audioset_balanced", ["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"], "AudioSet (balanced)"),
-        ("audioset_full", ["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
-        ("audioset_full", ["AudioSet eval (y)", "AudioSet balanced_train, unbalanced_train (streamed)"], "AudioSet"),
-        ("audioset_full", [], "AudioSet"),
-        ("fsd50k", ["FSD50K train", "FSD50K eval"], "FSD50K"),
-        ("own", ["birds.csv", "birds.csv"], "birds.csv"),
-        ("own", ["audioset of mine"], "audioset of mine"),
+        ("esc", "esc10", ["esc"], "ESC-10"),
+        ("esc", "audioset", ["esc50, classes that AudioSet has"], "ESC-50"),
+        (
+            "audioset_balanced",
+            None,
+            ["AudioSet balanced_train (x.csv)", "AudioSet eval (y.csv)"],
+            "AudioSet (balanced)",
+        ),
+        ("audioset_full", None, ["AudioSet balanced_train (x.csv)", "AudioSet unbalanced_train (y.csv)"], "AudioSet"),
+        (
+            "audioset_full",
+            None,
+            ["AudioSet eval (y)", "AudioSet balanced_train, unbalanced_train (streamed)"],
+            "AudioSet",
+        ),
+        ("audioset_full", None, [], "AudioSet"),
+        ("fsd50k", None, ["FSD50K train", "FSD50K eval"], "FSD50K"),
+        ("own", None, ["birds.csv", "birds.csv"], "birds.csv"),
+        ("own", None, ["audioset of mine"], "audioset of mine"),
     ],
 )
-def test_the_data_set_is_the_recorded_one(dataset, sources, name):
-    facts = {"dataset": dataset, "parts": {str(number): {"source": source} for number, source in enumerate(sources)}}
+def test_the_data_set_is_the_recorded_one(dataset, subset, sources, name):
+    parts = {str(number): {"source": source} for number, source in enumerate(sources)}
+    facts = {"dataset": dataset, "subset": subset, "parts": parts}
     assert data_set(facts).name == name
 
 
 @pytest.mark.parametrize("key", SOURCES)
 def test_every_data_set_has_its_terms_and_limits(key):
-    for card in (SOURCES[key].card, *SOURCES[key].cards_by_listing.values()):
+    for card in (SOURCES[key].card, *SOURCES[key].cards_by_subset.values()):
         values = {"card": card, "clips": {"test": 80}, "fold": None}
         environment = make_environment()
         limits = environment.from_string("{{ card.limits | template }}").render(values)

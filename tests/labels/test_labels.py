@@ -1,5 +1,7 @@
 """Vocabularies keep their order, labels become arrays, and the ontology is a graph."""
 
+import time
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -185,7 +187,7 @@ def test_an_ontology_of_ones_own_needs_ids_and_children_only(tmp_path):
     ("content", "message"),
     [
         ("{", "JSON"),
-        ('{"id": "a"}', "list of nodes"),
+        ('{"id": "a"}', "a JSON list"),
         ('[{"name": "a"}]', "list of nodes"),
         ('[{"id": "a"}, {"id": "a"}]', r"every id once.*\['a'\]"),
         ('[{"id": "a", "child_ids": ["b"]}]', r"1 are not: \['b'\]"),
@@ -221,3 +223,21 @@ def test_fsd50ks_skipped_classes_are_classes_of_it(shared):
     assert len(set(rows)) == 5
     assert not ontology.child_relation(fsd50k.mids)[rows].any()
     assert not ontology.ancestor_relation(fsd50k.mids)[rows].any()
+
+
+def test_thirty_thousand_classes_are_told_apart_in_no_time():
+    names = tuple(f"class {k}" for k in range(30_000))
+    start = time.perf_counter()
+    vocabulary = Vocabulary(names, tuple(f"/m/{k}" for k in range(30_000)))
+    assert vocabulary.encode(["class 29999"]) == [29_999]
+    assert time.perf_counter() - start < 1  # quadratic, it took twenty
+
+
+@pytest.mark.parametrize("far", [2**31, 2**32, 2**32 + 1, -(2**32), -1, 3])
+def test_an_index_far_outside_is_refused_and_not_wrapped_into_a_class(far):
+    column = pa.chunked_array([pa.array([[0], [far]], pa.list_(pa.int64()))])
+    for make in (lambda: ClipLabels.from_lists([[0], [far]], 3), lambda: ClipLabels.from_arrow(column, 3)):
+        with pytest.raises(ValueError, match=rf"from 0 to 2, got \[{far}\]"):
+            make()
+    with pytest.raises(ValueError, match=r"got .nan"):  # where an index is missing
+        ClipLabels.from_arrow(pa.chunked_array([pa.array([[0, None]], pa.list_(pa.int64()))]), 3)

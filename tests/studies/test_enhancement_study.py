@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from psla_hf.data.toy import as_clips
+from psla_hf.data.toy import dataset_of_waveforms
 from psla_hf.labels.vocabulary import Vocabulary
 from studies.label_enhancement import STUDY_RECIPE, added_labels, over_seeds, proposed_share, study_seed
 from studies.mixtures import MIXTURE_CLASSES
@@ -43,7 +43,7 @@ def test_figures_over_seeds_are_means_and_deviations():
 def test_a_seed_gives_all_figures_and_the_same_again(tmp_path, accelerator):
     rng = np.random.default_rng(0)
     noise = [0.1 * rng.standard_normal(8000) for _ in range(20)]
-    pool = as_clips(noise, [[k % 10] for k in range(20)], Vocabulary(SOUNDS), "noise", "all")
+    pool = dataset_of_waveforms(noise, [[k % 10] for k in range(20)], Vocabulary(SOUNDS), "noise", "all")
     recipe = STUDY_RECIPE.replace(backbone=TINY_BACKBONE, pretraining="none", epochs=1, max_length=64)
     first = study_seed((pool, pool), 0, tmp_path, accelerator, sizes=(48, 48), recipe=recipe)
     assert set(first["models"]) == {"original", "enhanced-mean", "enhanced-25P", "full"} and len(first["labels"]) == 15

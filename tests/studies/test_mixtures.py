@@ -6,7 +6,7 @@ import pytest
 from psla_hf.audio import read_audio
 from psla_hf.data.load import load_esc
 from psla_hf.data.schema import targets_of
-from psla_hf.data.toy import as_clips
+from psla_hf.data.toy import dataset_of_waveforms
 from psla_hf.labels.vocabulary import Vocabulary
 from studies.mixtures import MIXTURE_CLASSES, make_mixtures, mixture_ontology
 
@@ -18,7 +18,7 @@ def pool():
     """A tone of its own for each of the ten classes, one second of them."""
     time = np.arange(16000) / 16000
     tones = [0.1 * np.sin(2 * np.pi * 200 * (k + 1) * time) for k in range(10)]
-    return as_clips(tones, [[k] for k in range(10)], Vocabulary(SOUNDS), "tone", "all")
+    return dataset_of_waveforms(tones, [[k] for k in range(10)], Vocabulary(SOUNDS), "tone", "all")
 
 
 def test_mixtures_sound_as_they_are_labelled(pool):

@@ -12,10 +12,11 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 
-from psla_hf.data.schema import Clips, as_clips
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips
 from psla_hf.enhancement.scores import open_scores
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
-from psla_hf.files import atomic_files, write_json
+from psla_hf.files import atomic_files, read_text, write_json
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
@@ -371,7 +372,7 @@ def read_scores(
     """
     beside = [path for path in (Path(file).with_suffix(".ids.txt") for file in files) if path.is_file()]
     if ids is None:
-        ids = beside[0].read_text(encoding="utf-8").splitlines() if beside else [str(row) for row in range(shape[0])]
+        ids = read_text(beside[0]).splitlines() if beside else [str(row) for row in range(shape[0])]
     scores = {}
     for file in files:
         with tempfile.TemporaryDirectory() as place:

@@ -1,7 +1,6 @@
 """Saved taggers by directory, file, pattern or Hub id, and how two of them differ. Knows no data and no metrics."""
 
 import glob
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
+from psla_hf.files import read_json, reading
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.modeling_psla import check_fit
 from psla_hf.places import local_path
@@ -86,7 +86,8 @@ class Member:
         if self.weights is None:
             return AudioTagger.from_pretrained(self.place)
         model = AutoModelForAudioClassification.from_config(AutoConfig.from_pretrained(self.place))
-        weights = load_file(self.weights)
+        with reading(self.weights, "weights as safetensors"):
+            weights = load_file(self.weights)
         check_fit(model.state_dict(), weights, f"the weights in {self.weights}")
         model.load_state_dict(weights)
         return AudioTagger(model, AutoFeatureExtractor.from_pretrained(self.place))
@@ -99,7 +100,7 @@ class Member:
         path = self._results_file()
         if path is None:
             return None
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return {key: content[key] for key in ORIGIN if key in content}
 
     def _results_file(self) -> Path | None:

@@ -131,9 +131,9 @@ def ensemble(
         if not scores:
             return partial(aggregation.ensemble, members, scorer, build=not no_model)
         if scorer is None:
-            import numpy as np
+            from psla_hf.files import read_npy
 
-            labels = np.load(targets)  # type: ignore[arg-type]  # there is one of the two
+            labels = read_npy(targets)  # type: ignore[arg-type]  # there is one of the two
             saved = aggregation.read_scores(scores, labels.shape)
             return partial(aggregation.ensemble_of_scores, saved, labels)
         saved = aggregation.read_scores(scores, scorer.targets.shape, scorer.clips.ids)

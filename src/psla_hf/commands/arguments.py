@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import re
+import reprlib
 import signal
 import sys
 import tomllib
@@ -243,6 +244,9 @@ def use_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
             by_name[name].append(Token(keyword=f"--{name}", value=str(value), source=path))
 
 
+DEEPEST = 16  # levels of a file of settings, which needs one
+
+
 def read_settings(path: str | Path) -> dict[str, Any]:
     """Settings of a run from a YAML, JSON or TOML file, by its ending.
 
@@ -250,27 +254,36 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: There is no such file.
         ValueError: It is no mapping of names to single values.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    try:
+    from psla_hf.files import read_text, reading
+
+    text = read_text(path)
+    with reading(path, "YAML, JSON or TOML"):
         content = tomllib.loads(text) if Path(path).suffix == ".toml" else yaml_of(text)
-    except ValueError as error:
-        raise ValueError(f"Expected YAML, JSON or TOML in {path}: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {content!r}.")
+        raise ValueError(
+            f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {reprlib.repr(content)}."
+        )
     for key, value in content.items():
         if not isinstance(value, str | int | float):
-            raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {value!r}.")
+            raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {reprlib.repr(value)}.")
     return content
 
 
 def yaml_of(text: str) -> Any:
-    """YAML, of which JSON is a part."""
+    """YAML, of which JSON is a part, without what a few lines of could take any amount of memory or time.
+
+    Raises:
+        ValueError: It has an alias, or is nested too deeply.
+        yaml.YAMLError: It is no YAML.
+    """
     import yaml
 
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(error) from error
+    depth = 0
+    for event in yaml.parse(text):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"expected no aliases and at most {DEEPEST} levels: write the values out")
+    return yaml.safe_load(text)
 
 
 def spelled(words: Iterable[str]) -> list[str]:

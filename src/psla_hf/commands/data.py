@@ -1,11 +1,11 @@
 """The data that commands are given: which, and where. Knows no loader."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from psla_hf.data.sources import SOURCES
+from psla_hf.data.sources import SOURCES, EscSubset
 
 from .arguments import Switch, Whole, option, panel
 
@@ -22,7 +22,7 @@ class Data:
 
     data_dir: str = option("Folder of the data; for own data its table or folder.")
     dataset: DataSet = option("Which data.", "esc")
-    subset: Literal["esc10", "audioset"] | None = option("Take these classes out of ESC-50.", None)
+    subset: EscSubset | None = option("Take these classes out of ESC-50.", None)
     fold: Whole = option("Of data with folds, the one to hold out and test on.", 1)
     vocabulary: str | None = option("Table of classes; default: the data's own.", None)
     drop_incomplete: Switch = option("Go on without missing and unreadable clips.", False)

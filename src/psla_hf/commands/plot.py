@@ -41,7 +41,8 @@ def plot(
     """
     if not (runs or shards):
         raise ValueError("expected a RUN_DIR, or --shards.")
-    from psla_hf.data.shards import ShardIndex, find_shards
+    from psla_hf.data.shard_files import find_shards
+    from psla_hf.data.shards import ShardIndex
     from psla_hf.reports import plots
     from psla_hf.training import run_folder
 

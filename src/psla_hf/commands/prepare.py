@@ -7,14 +7,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from psla_hf.data.sources import SOURCES
+from psla_hf.data.sources import SOURCES, EscSubset
 
 from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
 
 # AudioSet is prepared split by split, whatever is trained on.
 DATA_SETS = {"audioset": "audioset_full"} | {key: key for key in SOURCES if not key.startswith("audioset")}
-
-SPLITS = {"audioset": "balanced_train", "fsd50k": "train"}  # where none is named
 
 Source = Annotated[str, Parameter(choices=tuple(DATA_SETS))]
 
@@ -28,7 +26,7 @@ class Original:
 
     data_dir: str = option("The folder or address, or for own data the table.")
     split: str | None = option("This one only; default: AudioSet's balanced_train, FSD50K's train, all others.", None)
-    subset: Literal["esc10", "audioset"] | None = option("Of ESC-50: take these classes out of it.", None)
+    subset: EscSubset | None = option("Of ESC-50: take these classes out of it.", None)
     segments: str | None = option("Of AudioSet: the official CSV; default: looked for in the data's folder.", None)
     audio_dir: str | None = option("Of own data: what the table's files are relative to; default: its folder.", None)
     separator: str | None = option("Of own data: separates the labels of a clip; default: found out.", None)
@@ -112,7 +110,7 @@ def prepared(
         raise ValueError(f"expected --title, the name of the data for people, with {source}.")
     # Streamed: of parquet files, local or remote, no copy is made.
     options = LoadOptions("drop" if shards.drop_unreadable else None, streaming=True, quiet=messages.quiet)
-    split = data.split or SPLITS.get(source)
+    split = data.split or SOURCES[key].prepared
     loaded = load_splits(key, data.data_dir, options, splits=[split] if split else None, **data.settings())
     for part, clips in loaded.parts.items():
         split = part.replace(" ", "_")
@@ -124,6 +122,7 @@ def prepared(
             num_processes=shards.num_processes,
             on_error=shards.on_error,
             source=f"{title}, {split}",
+            subset=loaded.subset,
         )
     show(shards.output_dir, manifest)
     if publishing.push:

@@ -204,12 +204,12 @@ def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
     Raises:
         FileNotFoundError: A folder holds no audio, or a pattern fits nothing.
     """
-    from psla_hf.audio import audio_files
+    from psla_hf.folder import FolderContents
 
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files = [file for file in audio_files(path) if recursive or file.parent == path]
+            files = [file for file in FolderContents.of(path).audio if recursive or file.parent == path]
             if not files:
                 hint = "" if recursive else " Pass --recursive for those in its folders."
                 raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")

@@ -1,7 +1,6 @@
 """One shard of prepared data: clips in, a parquet file of FLAC bytes and its record out. Knows no other shards."""
 
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ import pyarrow.parquet as pq
 import soundfile
 
 from psla_hf.audio import is_cut_short, read_audio
-from psla_hf.files import atomic_file, digest, write_json
+from psla_hf.files import atomic_file, digest, read_json, write_json
 
 from .schema import Clips
 
-__all__ = ["ShardJob", "is_unchanged", "make_shard", "read_json"]
+__all__ = ["ShardJob", "is_unchanged", "make_shard"]
 
 
 # FLAC does not get smaller a second time; the other columns are text and small numbers.
@@ -171,8 +170,3 @@ def _as_flac(samples: np.ndarray, sampling_rate: int) -> bytes:
 def is_unchanged(shard: Path, record: dict) -> bool:
     """Whether a shard has the bytes that its record says."""
     return shard.stat().st_size == record["bytes"] and digest(shard) == record["sha256"]
-
-
-def read_json(path: Path) -> dict:
-    """A record or a manifest."""
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from psla_hf.audio import audio_files, audio_seconds
+from psla_hf.audio import audio_seconds
+from psla_hf.folder import FolderContents, entry_is_file
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
@@ -20,7 +21,6 @@ from .schema import IndexedClips, tagging_features
 from .summary import LoadOptions, LoadSummary
 
 __all__ = [
-    "ONE_SPLIT",
     "Listing",
     "are_there",
     "check_folder",
@@ -29,8 +29,6 @@ __all__ = [
     "first_file",
     "load_listing",
     "numbered_listing",
-    "read_csv",
-    "read_table",
     "read_vocabulary",
 ]
 
@@ -53,6 +51,7 @@ class Listing:
         clips: One row per listed clip, as `clip_table` makes it.
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
+        subset: The part of a data set that these are, where it has a name of its own.
 
     Raises:
         ValueError: There are no clips, or an id occurs twice.
@@ -64,6 +63,7 @@ class Listing:
     clips: pa.Table
     naming: str
     notes: tuple[str, ...] = ()
+    subset: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse lists that cannot be meant."""
@@ -100,7 +100,12 @@ def clip_table(
         splits: Split of each.
     """
     types = (pa.string(), pa.string(), pa.bool_(), pa.list_(pa.int32()), pa.string())
-    columns = [pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)]
+    try:
+        columns = [
+            pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)
+        ]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"Expected ids, files and splits as text, got {error.object!r}. Rename it.") from error
     return pa.table(columns, names=["id", "path", "there", "labels", "split"])
 
 
@@ -123,14 +128,20 @@ def load_listing(
     wanted = [split for splits in parts.values() for split in splits]
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
-    return {part: _part(listing, clips, unreadable, splits, options) for part, splits in parts.items()}
+    loaded = {}
+    for part, splits in parts.items():
+        loaded[part] = _part(listing, clips, unreadable, splits, options)
+        listing = replace(listing, notes=())  # those of the whole are the first part's, so that each is printed once
+    return loaded
 
 
 def are_there(paths: Collection[Path]) -> list[bool]:
     """Whether each path is a file; every folder is read once, which for many files is faster than asking for each."""
     names = {}
     for folder in {path.parent for path in paths}:
-        names[folder] = {entry.name for entry in os.scandir(folder) if entry.is_file()} if folder.is_dir() else set()
+        names[folder] = (
+            {entry.name for entry in os.scandir(folder) if entry_is_file(entry)} if folder.is_dir() else set()
+        )
     return [path.name in names[path.parent] for path in paths]
 
 
@@ -201,7 +212,7 @@ def _part(
 
 def _nothing_found(listing: Listing) -> str:
     """What is listed beside what is there."""
-    audio = [str(path.relative_to(listing.root)) for path in islice(audio_files(listing.root), 3)]
+    audio = [str(path.relative_to(listing.root)) for path in FolderContents.of(listing.root).audio[:3]]
     others = [path.name for path in islice(listing.root.iterdir(), 5)]
     there = f"There is audio, for example {audio}" if audio else f"There is no audio, only {sorted(others)}"
     return (
@@ -255,24 +266,6 @@ def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 
-ONE_SPLIT = "all"  # the split of clips whose source has none
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV with a header, every cell as a string.
-
-    Raises:
-        ValueError: Lines have other numbers of fields than the header.
-    """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if not isinstance(table.index, pd.RangeIndex):  # one field too many in every line, and pandas takes the first away
-        raise ValueError(
-            f"Expected the {len(table.columns)} fields of the header in every line of {path}, the lines have more. Put "
-            "fields that contain commas in double quotes."
-        )
-    return table
-
-
 def read_vocabulary(given: str | Path | Vocabulary | None, candidates: Sequence[Path]) -> Vocabulary:
     """The vocabulary that was given, as such or as a path, or else the first of the candidates that is there."""
     if isinstance(given, Vocabulary):
@@ -288,17 +281,6 @@ def encode_label_texts(texts: Iterable[str], classes: Vocabulary, path: Path) ->
     except ValueError as error:
         raise ValueError(f"In {path}: {error} Pass the vocabulary that belongs to the list.") from error
     return [codes[text] for text in texts]
-
-
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV as strings, its columns checked."""
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected the table {path}, there is none. Is the data set complete?")
-    table = read_csv(path)
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        raise ValueError(f"Expected columns {list(columns)} in {path}, missing {absent}, found {list(table.columns)}.")
-    return table
 
 
 def first_file(candidates: Sequence[Path], what: str) -> Path:

@@ -4,32 +4,35 @@ All data have the features of `schema.tagging_features`, audio undecoded, classe
 found is printed unless one asks for `quiet`; `load` and `load_splits` return it too.
 
 Data may also be shards, parquet files or WebDataset tars: a folder of them, an address such as
-`hf://datasets/owner/name@revision/folder`, one file, or a list.
+`hf://datasets/owner/name@revision/folder`, one file, or a list. And they may be a `Dataset` or a `DatasetDict` of
+`datasets` with audio and labels, or the folder that one was saved to.
 
 All raise `FileNotFoundError` where a folder, a list or all of its clips are missing, and `ValueError` where a list is
 not in its format, an argument is out of range, or none of the clips is readable.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets, load_from_disk
 from typing_extensions import Unpack
 
-from psla_hf.data.sources import SOURCES, Source
-from psla_hf.data.sources.esc import EscSubset
-from psla_hf.files import digest
+from psla_hf.data.sources import SOURCES, EscSubset, Source
+from psla_hf.files import digest, read_json, reading
 from psla_hf.labels.vocabulary import Vocabulary
 
-from .listing import ONE_SPLIT, Listing, load_listing, read_vocabulary
-from .remote import files_version
+from .foreign import clips_of_dataset, vocabulary_of_datasets
+from .listing import Listing, load_listing, read_vocabulary
+from .remote import REMOTE, files_version
 from .schema import Clips, IndexedClips, tagging_features
-from .shards import ShardedClips, ShardIndex, find_shards, holds_shards, iterate_parquet, iterate_tar
+from .shard_files import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
+from .shards import ShardedClips, ShardIndex, iterate_parquet, names_that_occur
+from .splits import ONE_SPLIT
 from .summary import LoadArguments, Loaded, LoadOptions, LoadSummary
+from .tars import iterate_tar
 
 __all__ = [
     "load",
@@ -41,7 +44,7 @@ __all__ = [
 ]
 
 
-Place: TypeAlias = str | Path | Sequence[str | Path]
+Place: TypeAlias = Shards | Dataset | DatasetDict
 
 Parts: TypeAlias = Mapping[str, Sequence[str]]  # the splits of each part
 
@@ -75,12 +78,12 @@ def load(
     """
     source = _source(dataset)
     given = source.check(fold, settings)
-    if options.streaming and not holds_shards(place):
+    data = _open(source, place, given)
+    if options.streaming and not isinstance(data, _Shards):
         raise ValueError(
             f"Streaming is for what does not fit: expected parquet shards in {place}, as psla_hf.data.prepare.prepare "
             f"makes them. Load {dataset} by index."
         )
-    data = _open(source, place, given)
     splits = source.parts(fold, data.splits, place)
     absent = [part for part in parts or () if part not in splits]
     if absent:
@@ -95,7 +98,7 @@ def load(
         if chosen:
             loaded |= data.load(chosen, _complete(options, source, streaming))
     ordered = {part: loaded[part] for part in parts or splits}
-    return _loaded(source, ordered, fold if source.num_folds else None, given.get("subset"))
+    return _loaded(source, ordered, fold if source.num_folds else None, data.subset)
 
 
 def load_splits(
@@ -120,7 +123,7 @@ def load_splits(
     data = _open(source, place, given)
     chosen = {split: [split] for split in splits or data.splits or [ONE_SPLIT]}
     _check_splits(source, chosen)
-    return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, given.get("subset"))
+    return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, data.subset)
 
 
 def load_audioset(
@@ -201,22 +204,28 @@ def load_tagging_dataset(
     separator: str | None = None,
     **options: Unpack[LoadArguments],
 ) -> AnyDataset | DatasetDict | IterableDatasetDict:
-    """Load own data: a table of clips, or a folder laid out as for `audiofolder` of `datasets`.
+    """Load own data: a table of clips, a folder laid out as for `audiofolder` of `datasets`, shards, or a `Dataset`.
 
-    A table is a CSV or a JSON-lines file. Its columns: the file as `file_name`, `file`, `path`, `filename`, `fname` or
-    `wav` (the first that is there), the labels as `labels` or `label`, and, if wanted, `split` and `id` (by default the
-    path without its ending). A folder holds such a table as `metadata.csv` or `metadata.jsonl`, or else one folder of
-    audio per class. If all its folders have the names of splits, such as `train` and `test`, each is a split and holds
-    one of the two.
+    A table is a CSV (or its like with tabs or semicolons), a JSON-lines or a parquet file. Its columns: the file as
+    `file_name`, `file`, `path`, `filename`, `fname` or `wav` (the first that is there), the labels as `labels` or
+    `label`, and, if wanted, `split` and `id` (by default the path without its ending); others are noted as not used.
+    A folder holds such tables, `metadata.csv`, `.jsonl` or `.parquet`, each of the files beside and below it; or else
+    audio in folders, and the folder next to a file is its class. A folder further up that is called like a split, such
+    as `train`, `Test` or `dev_data`, is the split `train`, `test` or `validation`. What is passed over is noted.
+
+    Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
+    of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
+    row, `train:7`.
 
     Labels are names, mids or indices of the classes: a list (in JSON lines, or as a JSON list in a CSV), one number, or
     a string in which `;`, `|` or `,` separates them, the first of the three that occurs in the column. A string that as
     a whole is a class of the vocabulary is that class, whatever it contains, and does not count in finding the
     separator; without a vocabulary a column of names with commas needs lists, another separator, or `separator`.
-    An empty string or list is a clip without labels, and empty pieces (`"dog;"`) do not count.
+    An empty string or list is a clip without labels; empty pieces (`"dog;"`) and words for nothing (`nan`, `None`,
+    `null`) do not count. Cells with `;` beside cells with `|` are refused.
 
     Args:
-        source: The table, the folder, or shards.
+        source: The table, the folder, shards, a `Dataset` or a `DatasetDict`.
         audio_dir: What the files in the table are relative to; by default the table's own folder.
         vocabulary: A table of classes, or what it holds. By default the classes are the names that occur in any split,
             in alphabetical order.
@@ -228,8 +237,7 @@ def load_tagging_dataset(
         One data set if `split` is given or the source has no splits (`split` is `all` then), else one by split.
     """
     settings = {"audio_dir": audio_dir, "vocabulary": vocabulary, "split": split, "separator": separator}
-    parts = {split or ONE_SPLIT: [split or ONE_SPLIT]} if holds_shards(source) else None
-    data = _datasets("own", source, parts, settings, options)
+    data = _datasets("own", source, None, settings, options)
     return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)
 
 
@@ -274,6 +282,10 @@ class _Folder:
     def listing(self) -> Listing:
         return self.source.list_folder(self.place, **self.settings)
 
+    @property
+    def subset(self) -> str | None:
+        return None if self.source.splits else self.listing.subset
+
     def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
         loaded: Mapping[str, tuple[Clips, LoadSummary]]
         if self.source.splits:  # each has a list of its own
@@ -296,21 +308,42 @@ class _Shards:
 
     source: Source
     place: Place
-    vocabulary: Vocabulary | None
+    given: Vocabulary | None
+    split: str | None = None
 
     @cached_property
     def splits(self) -> Sequence[str]:
-        if self.source.splits:
-            return self.source.splits
-        found = []
-        for split in self.source.shard_names:
-            with suppress(FileNotFoundError):
-                self.files(split)
-                found.append(split)
-        return found
+        """Those of the data set, or the one that is asked for, or those that the shards' names say."""
+        if self.source.splits or self.split:
+            return self.source.splits or [self.split or ONE_SPLIT]
+        found = shards_by_split(self.place, self.source.shard_names, self.shards)
+        if None in found:
+            self.files(ONE_SPLIT)  # refuses them beside those of a split
+        known = [split for split in self.source.shard_names if split in found]
+        return [*known, *(split for split in found if split and split not in known)] or [ONE_SPLIT]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The classes that were given; of own data else the names that occur in any split, unless the shards say."""
+        if self.given is not None or self.source.splits or self.source.num_folds:
+            return self.given
+        return names_that_occur([file for file in self.shards if file.endswith(".parquet")])
+
+    @cached_property
+    def subset(self) -> str | None:
+        """What `psla prepare` recorded of it beside the shards, or above their folder."""
+        place = str(self.place) if isinstance(self.place, str | Path) and not str(self.place).startswith(REMOTE) else ""
+        manifests = [folder / MANIFEST for folder in (Path(place), Path(place).parent)] if place else []
+        found = next((path for path in manifests if path.is_file()), None)
+        return read_json(found).get("subset") if found else None
+
+    @cached_property
+    def shards(self) -> list[str]:
+        """Those of all splits."""
+        return all_shards(self.place)
 
     def files(self, split: str) -> list[str]:
-        return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names)
+        return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names, self.shards)
 
     def is_parquet(self, splits: Sequence[str]) -> bool:
         return all(file.endswith(".parquet") for split in splits for file in self.files(split))
@@ -365,12 +398,60 @@ class _Shards:
         return LoadSummary.of(clips, f"{name} ({how})", splits, hours=clips.hours, notes=notes)
 
 
-def _open(source: Source, place: Place, settings: Mapping[str, Any]) -> _Folder | _Shards:
-    """Where there are shards, only a vocabulary and a split can be said about them."""
-    if not holds_shards(place) or settings.keys() - {"vocabulary", "split"}:
+@dataclass(frozen=True)
+class _Datasets:
+    """A data set that `datasets` has read, by split."""
+
+    source: Source
+    datasets: Mapping[str, Dataset]
+    given: Vocabulary | None
+    subset = None
+
+    @cached_property
+    def splits(self) -> Sequence[str]:
+        return list(self.datasets)
+
+    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+        unknown = sorted({split for splits in parts.values() for split in splits}.difference(self.datasets))
+        if unknown:
+            raise ValueError(f"Expected splits of the data set, {', '.join(self.datasets)}, got {unknown}.")
+        vocabulary = self.given or vocabulary_of_datasets(self.datasets)
+        loaded = {}
+        for part, splits in parts.items():
+            clips = [clips_of_dataset(self.datasets[split], split, vocabulary) for split in splits]
+            name = f"{self.source.name} {', '.join(splits)} (a data set of datasets)"
+            pairs = zip(clips, splits, strict=True)
+            loaded[part] = _join(
+                [(own, LoadSummary.of(own, name, {split: len(own)}, hours=own.hours)) for own, split in pairs]
+            )
+        return _reported(loaded, options)
+
+
+def _open(source: Source, place: Place, settings: Mapping[str, Any]) -> _Folder | _Shards | _Datasets:
+    """A vocabulary and a split are all the settings that shards and data sets have."""
+    vocabulary, split = settings.get("vocabulary"), settings.get("split")
+    data = _dataset_at(place)
+    shards = place if data is None and holds_shards(place) else None
+    if settings.keys() - {"vocabulary", "split"} or (data is None and shards is None):
         return _Folder(source, place, settings)
-    vocabulary = settings.get("vocabulary")
-    return _Shards(source, place, None if vocabulary is None else read_vocabulary(vocabulary, []))
+    classes = None if vocabulary is None else read_vocabulary(vocabulary, [])
+    if data is None:
+        return _Shards(source, shards, classes, split)
+    datasets = dict(data) if isinstance(data, DatasetDict) else {split or ONE_SPLIT: data}
+    if split is not None and split not in datasets:
+        raise ValueError(f"Expected a split of the data set, {', '.join(datasets)}, got {split!r}.")
+    return _Datasets(source, datasets if split is None else {split: datasets[split]}, classes)
+
+
+def _dataset_at(place: Place) -> Dataset | DatasetDict | None:
+    """A data set of `datasets`, or what one was saved to; none where it is something else."""
+    if isinstance(place, Dataset | DatasetDict):
+        return place
+    saved = ("dataset_dict.json", "state.json")
+    if isinstance(place, str | Path) and any((Path(place) / name).is_file() for name in saved):
+        with reading(place, "a data set that save_to_disk has written"):
+            return load_from_disk(str(place))
+    return None
 
 
 def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummary]:

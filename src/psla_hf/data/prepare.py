@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
-from psla_hf.files import clear_unfinished, digest, write_json
+from psla_hf.files import clear_unfinished, digest, read_json, reading, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
-from .flac_shards import ShardJob, is_unchanged, make_shard, read_json
-from .schema import Clips, as_clips, tagging_features
+from .flac_shards import ShardJob, is_unchanged, make_shard
+from .foreign import as_clips
+from .schema import Clips, tagging_features
+from .shard_files import MANIFEST
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 
-
-MANIFEST = "manifest.json"
 
 DATA, PROGRESS = "data", ".progress"
 
@@ -46,6 +46,7 @@ def prepare(
     num_processes: int = 1,
     on_error: Literal["raise", "drop"] = "raise",
     source: str = "",
+    subset: str | None = None,
 ) -> dict:
     """Write clips as `data/<split>-00000-of-00012.parquet`, … and describe them in `manifest.json`.
 
@@ -70,6 +71,7 @@ def prepare(
             process. A script that asks for more needs the usual `if __name__ == "__main__":`.
         on_error: What to do with a clip that cannot be decoded: `"raise"`, or `"drop"` and list it with the reason.
         source: Which data, in words, for the manifest.
+        subset: The part of the data set that they are, where it has a name of its own (`Loaded.subset`).
 
     Returns:
         The manifest, with a section for each split that was prepared into the folder.
@@ -92,7 +94,7 @@ def prepare(
     _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
     _make_folders(output_dir)
     records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop")
-    return _finish(output_dir, settings, records, inputs, vocabulary, ids)
+    return _finish(output_dir, settings, records, inputs, vocabulary, ids, subset)
 
 
 def verify(output_dir: str | Path) -> dict:
@@ -110,7 +112,7 @@ def verify(output_dir: str | Path) -> dict:
         raise FileNotFoundError(
             f"There is no {MANIFEST} in {output_dir}: expected a folder that psla_hf.data.prepare.prepare has finished."
         )
-    manifest = read_json(output_dir / MANIFEST)
+    manifest = _read_manifest(output_dir / MANIFEST)
     vocabulary = Vocabulary(manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"])
     listed = {shard["file"] for section in manifest["splits"].values() for shard in section["shards"]}
     unlisted = [file for file in _shards(output_dir, "*") if file not in listed]
@@ -121,6 +123,18 @@ def verify(output_dir: str | Path) -> dict:
         )
     for section in manifest["splits"].values():
         _verify_split(output_dir, section, vocabulary)
+    return manifest
+
+
+def _read_manifest(path: Path) -> dict:
+    """A manifest with all in it that is asked for."""
+    manifest = read_json(path)
+    with reading(path, "the manifest of prepared shards"):
+        Vocabulary(manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"])
+        _ = manifest["sampling_rate"], manifest["vocabulary"]["fingerprint"]
+        for section in manifest["splits"].values():
+            _ = section["inputs"], section["clips"], section["listed"], len(section["dropped"])
+            _ = [shard[name] for shard in section["shards"] for name in IN_MANIFEST]
     return manifest
 
 
@@ -177,7 +191,7 @@ def _refuse_other_content(
 ) -> None:
     """Refuse a folder whose shards of this split were made of other inputs, or whose other splits do not go with it."""
     split = settings.split
-    manifest = read_json(output_dir / MANIFEST) if (output_dir / MANIFEST).is_file() else None
+    manifest = _read_manifest(output_dir / MANIFEST) if (output_dir / MANIFEST).is_file() else None
     earlier = {read_json(path)["inputs"] for path in (output_dir / PROGRESS).glob(f"{split}-*.json")}
     if manifest and split in manifest["splits"]:
         earlier.add(manifest["splits"][split]["inputs"])
@@ -282,7 +296,13 @@ def _start_worker() -> None:
 
 
 def _finish(
-    output_dir: Path, settings: _Settings, records: list[dict], inputs: str, vocabulary: Vocabulary, ids: list[str]
+    output_dir: Path,
+    settings: _Settings,
+    records: list[dict],
+    inputs: str,
+    vocabulary: Vocabulary,
+    ids: list[str],
+    subset: str | None,
 ) -> dict:
     """Verify the shards of the clips `ids`, then write the manifest with this split's section; other splits' stay."""
     section = _describe(sorted(records, key=lambda record: record["file"]), settings, inputs, vocabulary)
@@ -297,9 +317,10 @@ def _finish(
             f"{output_dir}; they hold others. Prepare into a new folder."
         )
     path = output_dir / MANIFEST
-    others = read_json(path)["splits"] if path.is_file() else {}
+    others = _read_manifest(path)["splits"] if path.is_file() else {}
     manifest = {
         "sampling_rate": settings.sampling_rate,
+        **({"subset": subset} if subset else {}),
         "vocabulary": {
             "fingerprint": vocabulary.fingerprint,
             "names": list(vocabulary.names),
@@ -355,7 +376,7 @@ def _verify_shard(path: Path, shard: dict, vocabulary: Vocabulary) -> list[str]:
             f"Expected {shard['bytes']} bytes with the SHA-256 {shard['sha256']}, {path} holds other bytes. Prepare "
             "the split again: the other shards are kept."
         )
-    with pq.ParquetFile(path) as file:
+    with reading(path, "a shard as parquet"), pq.ParquetFile(path) as file:
         found = (file.metadata.num_rows, file.metadata.num_row_groups)
         features = Features.from_arrow_schema(file.schema_arrow)
         ids = file.read(["id"], use_threads=False)["id"].to_pylist()

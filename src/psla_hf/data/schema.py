@@ -18,7 +18,6 @@ from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 __all__ = [
     "Clips",
     "IndexedClips",
-    "as_clips",
     "check_class_order",
     "class_names",
     "labels_of",
@@ -297,11 +296,6 @@ class IndexedClips(Clips):
 
     def _arrow(self, name: str) -> pa.ChunkedArray:
         return self._dataset.select_columns(name).with_format("arrow")[:][name]
-
-
-def as_clips(clips: Dataset | Clips) -> Clips:
-    """Clips as they are, or those of a data set."""
-    return clips if isinstance(clips, Clips) else IndexedClips(clips)
 
 
 def check_class_order(names: Sequence[str], model_names: Sequence[str]) -> None:

@@ -1,14 +1,11 @@
-"""Clips in parquet and WebDataset shards, local or remote, read in the one schema. Knows no sampling, no decoding."""
+"""Clips in parquet shards, local or remote, read in the one schema. Knows no sampling and no decoding."""
 
-import json
 import os
-import re
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,30 +14,31 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features
 from typing_extensions import override
 
-from psla_hf.audio import AUDIO_SUFFIXES
-from psla_hf.files import digest
+from psla_hf.files import digest, reading
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
-from .remote import REMOTE, files_version, find_files, open_binary
+from .foreign import (
+    columns_of,
+    declared_features,
+    encode_labels,
+    in_schema,
+    label_texts,
+    names_of_texts,
+    row_ids,
+    vocabulary_of_features,
+)
+from .label_cells import classes_that_occur
+from .remote import files_version, open_binary
 from .schema import Clips, tagging_features
 
 __all__ = [
-    "COMMON_SHARD_NAMES",
     "ShardIndex",
     "ShardedClips",
-    "find_shards",
-    "holds_shards",
     "iterate_parquet",
-    "iterate_tar",
+    "names_that_occur",
 ]
 
-
-# What sets on the Hub call these columns; the first one that is there counts.
-ID_COLUMNS = ("id", "video_id", "fname", "filename", "file_name", "name")
-
-LABEL_COLUMNS = ("labels", "mids", "label", "category")
-
-SECONDS_COLUMNS = ("seconds", "duration")
+SHARD = "clips as parquet"
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ class ShardIndex:
         """Read the files' footers and label columns; no audio is read, wherever they are.
 
         Args:
-            files: Parquet files. Their columns may have other names than the schema's (see `ID_COLUMNS`,
-                `LABEL_COLUMNS`), and labels may be indices, names or mids, one or several.
+            files: Parquet files. Their columns may have other names than the schema's (see `foreign.ID_COLUMNS`,
+                `foreign.LABEL_COLUMNS`), and labels may be indices, names or mids, one or several.
             vocabulary: The classes; needed unless the files carry them, as prepared shards do.
 
         Raises:
@@ -87,13 +85,16 @@ class ShardIndex:
         sizes, places, parts, seconds = [], [], [], 0.0
         for number, file in enumerate(files):
             with open_binary(file) as source:
-                parquet = pq.ParquetFile(source)
-                vocabulary = _own_vocabulary(parquet, file, vocabulary)
-                columns = _columns(parquet.schema_arrow, file)
+                parquet = _parquet(source, file)
+                columns = columns_of(parquet.schema_arrow, file)
+                features = declared_features(parquet.schema_arrow, file)
+                vocabulary = vocabulary_of_features(features, columns["labels"], file, vocabulary)
+                if vocabulary is None:
+                    raise ValueError(f"{file} does not say what its classes are. Pass the vocabulary.")
                 wanted = [columns["labels"], *([columns["seconds"]] if "seconds" in columns else [])]
-                table = parquet.read(columns=wanted, use_threads=False)
+                table = _read(parquet, wanted, file)
                 groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
-            parts.append(_encode(table[columns["labels"]], vocabulary, file))
+            parts.append(encode_labels(table[columns["labels"]], vocabulary, file))
             lengths = table[columns["seconds"]] if "seconds" in columns else None
             known = lengths is not None and lengths.null_count == 0
             seconds = seconds + (pc.sum(lengths).as_py() or 0.0) if known else float("nan")
@@ -157,10 +158,11 @@ class ShardIndex:
         parquet = _open_parquet(self.files[number], os.getpid())
         table = _read_group(parquet, int(own_group), self.files[number])
         table = table if rows is None else table.take(pa.array(rows))
-        clips = _in_schema(table, self.vocabulary, self.files[number])
+        numbers = self.group_starts[group] + (np.arange(len(table)) if rows is None else rows)
+        start_of_file = self.group_starts[np.searchsorted(self.group_files[:, 0], number)]
+        clips = in_schema(table, self.vocabulary, self.files[number], numbers - start_of_file)
         if self.relabelled:
-            rows = np.arange(len(clips)) if rows is None else rows
-            for clip, row in zip(clips, self.group_starts[group] + rows, strict=True):
+            for clip, row in zip(clips, numbers, strict=True):
                 clip |= self._labels_of(row)
         return clips
 
@@ -234,10 +236,12 @@ class ShardedClips(Clips):
         values: list[str | None] = []
         for file in self.index.files:
             with open_binary(file) as source:
-                parquet = pq.ParquetFile(source)
-                theirs = {**_columns(parquet.schema_arrow, file), "split": "split"}[name]
-                if theirs in parquet.schema_arrow.names:
-                    column = parquet.read(columns=[theirs], use_threads=False)[theirs]
+                parquet = _parquet(source, file)
+                theirs = {**columns_of(parquet.schema_arrow, file), "split": "split"}.get(name)
+                if theirs is None:
+                    values += row_ids(file, range(parquet.metadata.num_rows))
+                elif theirs in parquet.schema_arrow.names:
+                    column = _read(parquet, [theirs], file)[theirs]
                     values += [None if value is None else str(value) for value in column.to_pylist()]
                 else:
                     values += [None] * parquet.metadata.num_rows
@@ -262,207 +266,50 @@ class ShardedClips(Clips):
 @lru_cache(maxsize=4)
 def _open_parquet(file: str, process: int) -> pq.ParquetFile:
     """A file's footer is read once, not once per row group; but forked processes must not share a file's position."""
-    return pq.ParquetFile(open_binary(file))
+    return _parquet(open_binary(file), file)
+
+
+def _parquet(source: BinaryIO, file: str) -> pq.ParquetFile:
+    with reading(file, SHARD):
+        return pq.ParquetFile(source)
+
+
+def _read(parquet: pq.ParquetFile, columns: list[str], file: str) -> pa.Table:
+    with reading(file, SHARD):
+        return parquet.read(columns=columns, use_threads=False)
 
 
 def _read_group(parquet: pq.ParquetFile, group: int, file: str) -> pa.Table:
     """A row group's columns that the schema knows. Without threads: giving up a read that has them can abort Python."""
-    columns = {*_columns(parquet.schema_arrow, file).values(), "audio", "split"} & set(parquet.schema_arrow.names)
-    return parquet.read_row_group(group, columns=sorted(columns), use_threads=False)
+    columns = {*columns_of(parquet.schema_arrow, file).values(), "audio", "split"} & set(parquet.schema_arrow.names)
+    with reading(file, SHARD):
+        return parquet.read_row_group(group, columns=sorted(columns), use_threads=False)
 
 
 def iterate_parquet(files: Sequence[str], vocabulary: Vocabulary, split: str | None = None) -> Iterator[dict[str, Any]]:
     """The clips of parquet files in the schema, in order, audio encoded; `split` is that of clips that do not say."""
     for file in files:
         with open_binary(file) as source:
-            parquet = pq.ParquetFile(source)
+            parquet = _parquet(source, file)
+            start = 0
             for group in range(parquet.num_row_groups):
-                for clip in _in_schema(_read_group(parquet, group, file), vocabulary, file):
+                table = _read_group(parquet, group, file)
+                for clip in in_schema(table, vocabulary, file, range(start, start + len(table))):
                     yield {**clip, "split": clip["split"] or split}
+                start += len(table)
 
 
-def iterate_tar(files: Sequence[str], vocabulary: Vocabulary, split: str) -> Iterator[dict[str, Any]]:
-    """The clips of WebDataset tars in the schema, in order, audio encoded.
-
-    A clip is consecutive members of one name: an audio file, and a `.json` with its labels under one of
-    `LABEL_COLUMNS`, or a `.cls` with one index.
-
-    Raises:
-        ValueError: A clip has no audio or no labels.
-    """
+def names_that_occur(files: Sequence[str]) -> Vocabulary | None:
+    """The classes of files that do not declare any: the names in their labels; none where labels are numbers."""
+    names: set[str] = set()
     for file in files:
-        with open_binary(file) as source, tarfile.open(fileobj=source, mode="r|*") as archive:
-            key: str | None = None
-            parts: dict[str, bytes] = {}
-            for member in archive:
-                if not member.isfile():
-                    continue
-                stem, _, suffix = PurePosixPath(member.name).name.partition(".")
-                name = str(PurePosixPath(member.name).parent / stem)
-                if name != key and parts:
-                    yield _clip_of_tar(key, parts, vocabulary, split, file)
-                    parts = {}
-                extracted = archive.extractfile(member)
-                assert extracted is not None
-                key, parts[f".{suffix}"] = name, extracted.read()
-            if parts:
-                yield _clip_of_tar(key, parts, vocabulary, split, file)
-
-
-def _clip_of_tar(
-    key: str | None, parts: dict[str, bytes], vocabulary: Vocabulary, split: str, file: str
-) -> dict[str, Any]:
-    suffix = next((suffix for suffix in parts if suffix.lower().endswith(AUDIO_SUFFIXES)), None)
-    about = json.loads(parts[".json"]) if ".json" in parts else {"label": parts.get(".cls", b"").decode().strip()}
-    labels = next((about[column] for column in LABEL_COLUMNS if about.get(column) not in (None, "")), None)
-    if suffix is None or labels is None:
-        raise ValueError(
-            f"Expected an audio file ({', '.join(AUDIO_SUFFIXES)}) and a .json with one of {list(LABEL_COLUMNS)} for "
-            f"{key} in {file}, found {sorted(parts)}{'' if labels else ' without labels'}."
-        )
-    indices = vocabulary.encode(labels if isinstance(labels, list) else [labels])
-    return {
-        "id": str(next((about[column] for column in ID_COLUMNS if column in about), PurePosixPath(str(key)).name)),
-        "audio": {"path": f"{key}{suffix}", "bytes": parts[suffix]},
-        "labels": indices,
-        "mids": indices,
-        "split": split,
-        "seconds": next((about[column] for column in SECONDS_COLUMNS if column in about), None),
-    }
-
-
-def _columns(schema: pa.Schema, file: str) -> dict[str, str]:
-    """What the file calls the schema's columns."""
-    names = set(schema.names)
-    candidates = {"id": ID_COLUMNS, "labels": LABEL_COLUMNS, "seconds": SECONDS_COLUMNS}
-    found = {ours: next((name for name in theirs if name in names), None) for ours, theirs in candidates.items()}
-    if not found["id"] or not found["labels"] or "audio" not in names:
-        raise ValueError(
-            f"Expected the columns audio, one of {list(ID_COLUMNS)} and one of {list(LABEL_COLUMNS)} in {file}, found "
-            f"{schema.names}."
-        )
-    return {ours: name for ours, name in found.items() if name}
-
-
-def _own_vocabulary(parquet: pq.ParquetFile, file: str, vocabulary: Vocabulary | None) -> Vocabulary:
-    """The classes that the file itself declares, checked against those given; else those given."""
-    stored = (parquet.schema_arrow.metadata or {}).get(b"huggingface")
-    features = Features.from_dict(json.loads(stored)["info"]["features"]) if stored else {}
-    names, mids = (
-        _class_names(features.get(column)) for column in (_columns(parquet.schema_arrow, file)["labels"], "mids")
-    )
-    if names is None:
-        if vocabulary is None:
-            raise ValueError(f"{file} does not say what its classes are. Pass the vocabulary.")
-        return vocabulary
-    if vocabulary is None:
-        return Vocabulary(tuple(names), tuple(mids or ()))
-    if list(vocabulary.names) != names or list(vocabulary.mids) != (mids or list(vocabulary.mids)):
-        raise ValueError(
-            f"The classes of {file} are not the vocabulary's, or not in its order: {len(names)} classes, first "
-            f"{names[:3]}; expected {len(vocabulary)}, first {list(vocabulary.names[:3])}."
-        )
-    return vocabulary
-
-
-def _class_names(feature: Any) -> list[str] | None:
-    """The names that a `ClassLabel`, or a list of them, declares."""
-    return getattr(getattr(feature, "feature", feature), "names", None)
-
-
-def _encode(column: pa.ChunkedArray, vocabulary: Vocabulary, file: str) -> ClipLabels:
-    """Labels of any form as indices."""
-    array = column.combine_chunks()
-    if not pa.types.is_list(array.type) and not pa.types.is_large_list(array.type):
-        array = pa.ListArray.from_arrays(pa.array(np.arange(len(array) + 1), pa.int32()), array)
-    values = array.flatten()
-    if not pa.types.is_integer(values.type):
-        # Each different label is looked up once.
-        coded = values.cast(pa.string()).dictionary_encode()
-        try:
-            known = [vocabulary.encode([label])[0] for label in coded.dictionary.to_pylist()]
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-        values = pa.array(np.array(known, np.int32)[coded.indices.to_numpy()])
-    offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(array), 0).to_numpy())])
-    return ClipLabels(values.to_numpy().astype(np.int32), offsets.astype(np.int64), len(vocabulary)).each_once()
-
-
-def _in_schema(table: pa.Table, vocabulary: Vocabulary, file: str) -> list[dict[str, Any]]:
-    """Rows of a table of any of the known forms in the schema."""
-    columns = _columns(table.schema, file)
-    labels = _encode(table[columns["labels"]], vocabulary, file)
-    rows = len(table)
-    ids, audio = table[columns["id"]].to_pylist(), table["audio"].to_pylist()
-    seconds = table[columns["seconds"]].to_pylist() if "seconds" in columns else [None] * rows
-    split = table["split"].to_pylist() if "split" in table.column_names else [None] * rows
-    clips = []
-    for i in range(rows):
-        indices = labels.values[labels.offsets[i] : labels.offsets[i + 1]].tolist()
-        clips.append(
-            {
-                "id": str(ids[i]),
-                "audio": {key: (audio[i] or {}).get(key) for key in ("path", "bytes")},
-                "labels": indices,
-                "mids": indices,
-                "split": split[i],
-                "seconds": seconds[i],
-            }
-        )
-    return clips
-
-
-SHARDS = (".parquet", ".tar")
-
-COMMON_SHARD_NAMES = {split: (split,) for split in ("train", "validation", "val", "test", "eval")}
-
-
-def holds_shards(source: str | Path | Sequence[str | Path]) -> bool:
-    """Whether this is an address, a shard, a list of these, or a folder with shards at most two levels down."""
-    if not isinstance(source, str | Path) or str(source).startswith(REMOTE) or str(source).endswith(SHARDS):
-        return True
-    levels = ("*", "*/*", "*/*/*")
-    return any(next(Path(source).glob(level + suffix), None) for level in levels for suffix in SHARDS)
-
-
-def find_shards(
-    source: str | Path | Sequence[str | Path],
-    split: str | None,
-    names: Mapping[str, tuple[str, ...]] = COMMON_SHARD_NAMES,
-) -> list[str]:
-    """The shards of a split.
-
-    Args:
-        source: See `remote.find_files`.
-        split: Which; with none, all shards are taken.
-        names: By split, what it is called as a folder or at the beginning of a file's name; else as it is.
-
-    Raises:
-        FileNotFoundError: There are no shards, or none of this split.
-        ValueError: There are parquet files and tars.
-    """
-    files = find_files(source, SHARDS)
-    known = {**names}
-    if split is not None:
-        known.setdefault(split, (split,))
-    chosen = [file for file in files if split is None or _split_of(file, source, known) == split]
-    if not chosen:
-        called = " or ".join(known.get(split or "", ()))
-        which = f" of the split {split!r}, with {called} as a folder or at the beginning of their names,"
-        raise FileNotFoundError(
-            f"Expected .parquet or .tar shards{which if split else ''} in {source}, found {files[:3] or 'none'}."
-        )
-    if len({Path(file).suffix for file in chosen}) > 1:
-        raise ValueError(f"Expected parquet files or tars in {source}, found both: pass one kind.")
-    return chosen
-
-
-def _split_of(file: str, source: str | Path | Sequence[str | Path], names: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The split that a shard's name says, else the nearest folder's, up to the source itself but not beyond it."""
-    base = str(Path(str(source)).parent) if isinstance(source, str | Path) else ""
-    inside = str(Path(file)).removeprefix(base) if base else "/".join(Path(file).parts[-2:])
-    for part in reversed(Path(inside).parts):
-        for split, called in names.items():
-            if re.match(rf"({'|'.join(map(re.escape, called))})(?=[-.@]|$)", part):
-                return split
-    return None
+        with open_binary(file) as source:
+            parquet = _parquet(source, file)
+            labels = columns_of(parquet.schema_arrow, file)["labels"]
+            if vocabulary_of_features(declared_features(parquet.schema_arrow, file), labels, file, None):
+                return None
+            texts = label_texts(_read(parquet, [labels], file)[labels])
+        if texts is None:
+            return None
+        names.update(names_of_texts(*texts, file))
+    return classes_that_occur([names], str(files[0])) if files else None

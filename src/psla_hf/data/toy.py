@@ -13,7 +13,15 @@ from psla_hf.labels.vocabulary import Vocabulary
 
 from .schema import tagging_features
 
-__all__ = ["SCENE_CLASSES", "as_clips", "keep_some", "make_scenes", "scene_ontology", "tree_ontology", "with_ancestors"]
+__all__ = [
+    "SCENE_CLASSES",
+    "dataset_of_waveforms",
+    "keep_some",
+    "make_scenes",
+    "scene_ontology",
+    "tree_ontology",
+    "with_ancestors",
+]
 
 
 SAMPLING_RATE = 16000
@@ -86,10 +94,10 @@ def make_scenes(
         truth[i, labels] = 1
         given.append(keep_some(labels, missing_labels, rng))
         waveforms.append(_scene(sounding, rng))
-    return as_clips(waveforms, given, Vocabulary(SCENE_CLASSES), f"scene-{seed}", f"seed {seed}"), truth
+    return dataset_of_waveforms(waveforms, given, Vocabulary(SCENE_CLASSES), f"scene-{seed}", f"seed {seed}"), truth
 
 
-def as_clips(
+def dataset_of_waveforms(
     waveforms: Sequence[np.ndarray], labels: Sequence[Sequence[int]], vocabulary: Vocabulary, name: str, split: str
 ) -> Dataset:
     """Made waveforms as a data set, as FLAC in the schema of `schema.tagging_features`.

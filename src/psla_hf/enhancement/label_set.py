@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
-from psla_hf.data.schema import Clips, as_clips
-from psla_hf.files import write_json
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips
+from psla_hf.files import reading, write_json
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary, rows_of_ids
 from psla_hf.places import local_path
 
@@ -157,8 +158,9 @@ class LabelSet:
             inside = sorted(child.parent.name for child in folder.glob(f"*/{LABELS_FILE}"))
             hint = f" Choose one of {inside}, such as {folder}:{inside[0]}." if inside else ""
             raise FileNotFoundError(f"Expected a label set ({LABELS_FILE}) in {folder}.{hint}")
-        schema = pq.read_schema(path)
-        table = pq.read_table(path, columns=[column for column in COLUMNS if column in schema.names])
+        with reading(path, "a label set as parquet"):
+            schema = pq.read_schema(path)
+            table = pq.read_table(path, columns=[column for column in COLUMNS if column in schema.names])
         vocabulary = Vocabulary.from_csv(folder / VOCABULARY_FILE)
         return cls._of_table(table, Features.from_arrow_schema(schema), str(folder), vocabulary)
 

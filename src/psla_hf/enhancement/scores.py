@@ -1,15 +1,15 @@
 """A teacher's saved scores, whatever file they are in, read some rows at a time. Knows no models and no audio."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from psla_hf.files import digest
+from psla_hf.files import digest, read_json, read_npy, read_text, reading
 from psla_hf.labels.vocabulary import rows_of_ids
 
 __all__ = ["IDENTITY", "NpyRows", "check_unscored", "chunk_files", "ids_fingerprint", "open_scores", "saved_teacher"]
@@ -36,7 +36,7 @@ class NpyRows:
         self.files = list(files)
         shapes = []
         for file in self.files:
-            rows = _mapped(file)
+            rows = read_npy(file)
             if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating):
                 raise ValueError(f"Expected floating-point scores [N, K] in {file}, got {rows.dtype} {rows.shape}.")
             shapes.append(rows.shape)
@@ -46,7 +46,11 @@ class NpyRows:
         self.shape = (int(self._starts[-1]), shapes[0][1])
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """A copy of some consecutive rows."""
+        """A copy of some consecutive rows.
+
+        Raises:
+            ValueError: A score is infinite (NaN stands for none).
+        """
         start, stop, _ = rows.indices(self.shape[0])
         parts = []
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
@@ -54,8 +58,14 @@ class NpyRows:
             if begin >= stop:
                 break
             # Mapped anew for every read: what stays mapped counts as this process's memory.
-            parts.append(np.array(_mapped(file)[max(start - begin, 0) : stop - begin]))
+            parts.append(_finite_or_none(np.array(read_npy(file)[max(start - begin, 0) : stop - begin]), file))
         return np.concatenate(parts) if parts else np.empty((0, self.shape[1]), np.float32)
+
+
+def _finite_or_none(scores: np.ndarray, path: Path) -> np.ndarray:
+    if np.isinf(scores).any():
+        raise ValueError(f"Expected finite scores, or NaN for a clip without, {path} has infinite ones. Score anew.")
+    return scores
 
 
 def ids_fingerprint(ids: Sequence[str]) -> str:
@@ -74,7 +84,7 @@ def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path
 def saved_teacher(path: str | Path) -> tuple[str | None, str | None]:
     """Name and fingerprint of the teacher whose scores were saved, as far as they say so; only folders of scores do."""
     about = Path(path) / IDENTITY
-    record = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    record = read_json(about) if about.is_file() else {}
     return record.get("name of the teacher"), record.get("teacher")
 
 
@@ -135,7 +145,7 @@ def open_scores(
         files = [path]
         listed = path.with_suffix(".ids.txt")
         if listed.is_file():
-            _check_order(ids, listed.read_text(encoding="utf-8").splitlines(), path)
+            _check_order(ids, read_text(listed).splitlines(), path)
     elif path.suffix == ".parquet":
         _check_order(ids, _ids_of_parquet(path), path)
         files = [_as_npy(_parquet_rows(path), shape, place, path)]
@@ -148,16 +158,12 @@ def open_scores(
     return rows
 
 
-def _mapped(file: Path) -> np.ndarray:
-    return np.load(file, mmap_mode="r", allow_pickle=False)
-
-
 def _check_identity(folder: Path, ids: Sequence[str], vocabulary: str | None) -> None:
     """The clips and classes that a folder of scores says it is of."""
     about = folder / IDENTITY
     if not about.is_file():
         return
-    record = json.loads(about.read_text(encoding="utf-8"))
+    record = read_json(about)
     if record.get("clips") != ids_fingerprint(ids):
         raise ValueError(f"Expected scores of the data's {len(ids)} clips in their order in {folder}, got others'.")
     if vocabulary is not None and record.get("vocabulary", vocabulary) != vocabulary:
@@ -187,30 +193,35 @@ def _check_order(ids: Sequence[str], theirs: Sequence[str], path: Path) -> None:
 
 
 def _ids_of_parquet(path: Path) -> list[str]:
-    names = pq.ParquetFile(path).schema_arrow.names
+    with reading(path, "scores as parquet"):
+        names = pq.read_schema(path).names
     if not {"id", "scores"} <= set(names):
         raise ValueError(f"Expected the columns id and scores in {path}, found {names}.")
-    return [str(name) for name in pq.read_table(path, columns=["id"])["id"].to_pylist()]
+    with reading(path, "scores as parquet"):
+        return [str(name) for name in pq.read_table(path, columns=["id"])["id"].to_pylist()]
 
 
 def _parquet_rows(path: Path) -> Iterator[np.ndarray]:
-    for batch in pq.ParquetFile(path).iter_batches(columns=["scores"], batch_size=CSV_ROWS):
+    with reading(path, "scores as parquet"):
+        batches = pq.ParquetFile(path).iter_batches(columns=["scores"], batch_size=CSV_ROWS)
+    while True:
+        with reading(path, "scores as parquet"):
+            batch = next(batches, None)
+        if batch is None:
+            return
         column = batch["scores"]
+        is_list = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+        lengths = pc.unique(pc.list_value_length(column)) if is_list else pa.array([])
         flat = column.flatten()
-        columns, rest = divmod(len(flat), len(column))
-        if rest or column.null_count or flat.null_count or not pa.types.is_floating(flat.type):
-            raise ValueError(f"Expected as many floating-point scores in every row of {path}.")
-        yield flat.to_numpy(zero_copy_only=False).reshape(len(column), columns)
+        if len(lengths) != 1 or column.null_count or flat.null_count or not pa.types.is_floating(flat.type):
+            raise ValueError(f"Expected as many floating-point scores in every row of {path}, got {lengths.tolist()}.")
+        yield flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
 def _csv_rows(path: Path) -> Iterator[np.ndarray]:
-    try:
+    with reading(path, "lines of as many numbers, separated by commas, without a header"):
         for rows in pd.read_csv(path, header=None, dtype=np.float64, chunksize=CSV_ROWS):
             yield rows.to_numpy()
-    except ValueError as error:
-        raise ValueError(
-            f"Expected lines of as many numbers separated by commas in {path}, without a header: {error}"
-        ) from error
 
 
 def _as_npy(parts: Iterator[np.ndarray], shape: tuple[int, int], place: Path, source: Path) -> Path:
@@ -223,6 +234,6 @@ def _as_npy(parts: Iterator[np.ndarray], shape: tuple[int, int], place: Path, so
             rows += len(part)
             if part.shape[1] != shape[1]:
                 _check_shape(part.shape, shape, source)
-            part.astype("<f4").tofile(file)
+            _finite_or_none(part, source).astype("<f4").tofile(file)
     _check_shape((rows, shape[1]), shape, source)
     return path

@@ -1,6 +1,5 @@
 """A teacher's scores of training clips: in chunks, by many processes, resumable. Knows no labels and no ontology."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +11,10 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from psla_hf.data.schema import Clips, as_clips, check_class_order
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips, check_class_order
 from psla_hf.evaluation import batch_probabilities
-from psla_hf.files import atomic_file, check_identity, digest, write_json
+from psla_hf.files import atomic_file, check_identity, digest, read_json, write_json
 from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -167,7 +167,7 @@ def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accele
     """Begin a folder of scores, with notes that nobody compares, or see that what it holds are scores of the same."""
     path = folder / IDENTITY
     if path.is_file():
-        check_identity(json.loads(path.read_text(encoding="utf-8")), identity, folder)
+        check_identity(read_json(path), identity, folder)
     accelerator.wait_for_everyone()  # all have looked
     if accelerator.is_main_process and not path.is_file():
         write_json(identity | notes, path)

@@ -1,6 +1,5 @@
 """The cards of prepared data and of label sets, and pushing prepared data with its card. Knows no models."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from psla_hf.data.prepare import DATA, MANIFEST, verify
 from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
+from psla_hf.files import read_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.reports.tables import markdown_origin
 from psla_hf.training.run_folder import CARD_FILE
@@ -209,14 +209,14 @@ class Configuration:
             ValueError: The counts in the folder are not those of its labels.
         """
         labels = LabelSet.open(folder)
-        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        report = read_json(folder / REPORT_FILE)
         check_complete(report, OF_A_LABEL_SET, folder / REPORT_FILE)
         if "data" in report:
             check_complete(report, ("data.dataset", "data.parts"), folder / REPORT_FILE)
             for part in loads(report["data"]):
                 check_complete(part, ("source",), folder / REPORT_FILE)
         before, after = labels.original.class_counts(), labels.enhanced.class_counts()
-        recorded = json.loads((folder / COUNTS_FILE).read_text(encoding="utf-8"))
+        recorded = read_json(folder / COUNTS_FILE)
         counted = {"original": before.tolist(), "enhanced": after.tolist(), "classes": list(labels.vocabulary.names)}
         if recorded != counted:
             differ = [what for what, counts in counted.items() if recorded.get(what) != counts]

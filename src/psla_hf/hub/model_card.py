@@ -1,7 +1,6 @@
 """Cards of models, from their result files and the templates. Knows no network, and computes no metric."""
 
 import html
-import json
 import math
 import re
 import textwrap
@@ -16,6 +15,7 @@ from transformers import AutoConfig
 
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.sources.source import CardFacts
+from psla_hf.files import read_json
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
@@ -188,12 +188,11 @@ def data_set(data: Mapping[str, Any]) -> CardFacts:
     """What cards say of the data set that recorded facts name.
 
     Args:
-        data: Of a result file: `dataset`, and `parts` with the `source` of each.
+        data: Of a result file: `dataset`, `subset` and `parts` with the `source` of each.
     """
     listings = list(dict.fromkeys(part["source"] for part in loads(data)))
     source = SOURCES[data["dataset"]]
-    names = [name for name in (data.get("subset"), *listings) if name in source.cards_by_listing]
-    card = source.cards_by_listing[names[0]] if names else source.card
+    card = source.cards_by_subset.get(data.get("subset") or "", source.card)
     return card if card.name else replace(card, name=", ".join(listings) or source.name)
 
 
@@ -208,7 +207,7 @@ def _results(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: Something is missing, or there is no model that they belong to.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     if not content.get("model", True):
         raise ValueError(
             f"Expected the results of a model, {path} says that none was made. Aggregate saved models, with "

@@ -1,6 +1,5 @@
 """Publishing models and label sets: what is complete and works, with its card, in one commit. Computes no metric."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from psla_hf.enhancement.label_set import LABELS_FILE
-from psla_hf.files import atomic_file
+from psla_hf.files import atomic_file, read_json
 from psla_hf.models.configuration_psla import REMOTE_CODE
 from psla_hf.training.run_folder import CARD_FILE, CONFIG_FILE, EXTRACTOR_FILE, RESULTS_FILE
 
@@ -166,7 +165,7 @@ def _try(folder: Path) -> list[Path]:
     if scores.shape != (1, len(model.config.label_names)) or not scores.isfinite().all():
         raise ValueError(f"Expected a probability per class of the model in {folder}, got {scores.tolist()}.")
     # From the file: a configuration that was read has what the file lacks.
-    named = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("auto_map", {})
+    named = read_json(folder / CONFIG_FILE).get("auto_map", {})
     if set(named) != set(REMOTE_CODE):
         raise ValueError(
             f"Expected auto_map in {folder / CONFIG_FILE} to name the classes of {sorted(REMOTE_CODE)}, it names "

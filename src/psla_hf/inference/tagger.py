@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from psla_hf.audio import AUDIO_SUFFIXES, audio_files, resample_blocks, stream_audio
+from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
+from psla_hf.folder import FolderContents
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
@@ -441,7 +442,7 @@ def files_in(folder: str | Path) -> list[Path]:
     Raises:
         FileNotFoundError: There is none.
     """
-    files = list(audio_files(Path(folder)))
+    files = FolderContents.of(Path(folder)).audio
     if not files:
         raise FileNotFoundError(f"Expected audio files ({', '.join(AUDIO_SUFFIXES)}) in {folder}, there is none.")
     return files

@@ -1,6 +1,5 @@
 """AudioSet's ontology, or one of the same form: which class is whose child. Knows no clips and no files but its own."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
+
+from psla_hf.files import read_json
 
 from .vocabulary import Vocabulary
 
@@ -62,11 +63,8 @@ class Ontology:
             FileNotFoundError: There is no such file.
             ValueError: It is no such list, a node is none, an id is duplicated, or the graph is none; see the class.
         """
-        try:
-            nodes = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"Expected JSON in {path}: {error}") from error
-        bad = [node for node in nodes if not _is_node(node)] if isinstance(nodes, list) else [nodes]
+        nodes = read_json(path, list)
+        bad = [node for node in nodes if not _is_node(node)]
         if bad or not nodes:
             raise ValueError(
                 f'Expected a list of nodes such as {{"id": "animal", "name": "Animal", "child_ids": ["dog"]}} in {path}'

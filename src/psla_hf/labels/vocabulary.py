@@ -1,6 +1,8 @@
 """Classes in their order, and the labels of many clips as flat arrays. Knows no ontology, no audio and no data sets."""
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from psla_hf.files import digest
+from psla_hf.files import digest, read_text, reading
 
 __all__ = ["ClipLabels", "Vocabulary", "rows_of_ids"]
 
@@ -38,7 +40,7 @@ class Vocabulary:
         if not self.names or len(self.names) != len(self.mids):
             raise ValueError(f"Expected one mid per class name, got {len(self.names)} names and {len(self.mids)} mids.")
         for what, values in (("names", self.names), ("mids", self.mids)):
-            duplicates = sorted({value for value in values if values.count(value) > 1})
+            duplicates = sorted(value for value, times in Counter(values).items() if times > 1)
             if duplicates:
                 raise ValueError(
                     f"Expected every class's {what} to be unique, these occur more than once: {duplicates[:5]}."
@@ -52,18 +54,21 @@ class Vocabulary:
             FileNotFoundError: There is no such file.
             ValueError: It is neither of the two, or the indices are not 0, 1, 2, …
         """
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-        if rows and rows[0] == ["index", "mid", "display_name"]:
-            rows = [[index, name, mid] for index, mid, name in rows[1:]]
+        lines = io.StringIO(read_text(path))
+        with reading(path, "a table of classes"):
+            rows = [row for row in csv.reader(lines) if row]
+        has_header = rows[:1] == [["index", "mid", "display_name"]]
+        first, rows = rows[:1], rows[has_header:]
         if not rows or any(len(row) != 3 for row in rows):
             raise ValueError(
                 f"Expected the columns index,mid,display_name with a header, or index,label,mid without one, in "
-                f"{path}; its first line is {rows[0] if rows else 'empty'}."
+                f"{path}; its first line is {str(first[0])[:80] if first else 'empty'}."
             )
         if [row[0] for row in rows] != [str(k) for k in range(len(rows))]:
             raise ValueError(f"Expected the indices 0, 1, 2, … in {path}, in this order.")
-        return cls(tuple(row[1] for row in rows), tuple(row[2] for row in rows))
+        names, mids = (tuple(row[k] for row in rows) for k in ((2, 1) if has_header else (1, 2)))
+        with reading(path, "a table of classes"):
+            return cls(names, mids)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -119,25 +124,26 @@ class ClipLabels:
     num_classes: int
 
     def __post_init__(self) -> None:
-        """Refuse indices without a class."""
-        outside = self.values[(self.values < 0) | (self.values >= self.num_classes)]
+        """Refuse indices without a class, and only then make them int32: before, 2**32 would become class 0."""
+        outside = self.values[~((self.values >= 0) & (self.values < self.num_classes))]
         if len(outside):
             raise ValueError(
                 f"Expected class indices from 0 to {self.num_classes - 1}, got {np.unique(outside)[:5].tolist()}."
             )
+        object.__setattr__(self, "values", self.values.astype(np.int32, copy=False))
 
     @classmethod
     def from_lists(cls, labels: Iterable[Sequence[int]], num_classes: int) -> "ClipLabels":
         """From one sequence of class indices per clip."""
         lists = [list(of_clip) for of_clip in labels]
         offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
-        return cls(np.array([k for of_clip in lists for k in of_clip], dtype=np.int32), offsets, num_classes)
+        return cls(np.array([k for of_clip in lists for k in of_clip], dtype=np.int64), offsets, num_classes)
 
     @classmethod
     def from_arrow(cls, column: pa.ChunkedArray, num_classes: int) -> "ClipLabels":
         """From a list column of an Arrow table, without Python objects."""
         lengths = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks]
-        values = [chunk.flatten().to_numpy(zero_copy_only=False).astype(np.int32) for chunk in column.chunks]
+        values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
         offsets = np.concatenate([[0], *lengths]).cumsum(dtype=np.int64)
         return cls(np.concatenate([np.empty(0, np.int32), *values]), offsets, num_classes)
 
@@ -149,7 +155,7 @@ class ClipLabels:
     @classmethod
     def from_matrix(cls, matrix: csr_array) -> "ClipLabels":
         """From a sparse matrix `[N, K]`: what it stores are the labels; the inverse of `matrix`."""
-        return cls(matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64), matrix.shape[1])
+        return cls(matrix.indices, matrix.indptr.astype(np.int64), matrix.shape[1])
 
     @classmethod
     def concatenate(cls, parts: Sequence["ClipLabels"]) -> "ClipLabels":
@@ -170,7 +176,7 @@ class ClipLabels:
         pairs = pairs[np.diff(pairs, prepend=-1) > 0]
         counts = np.bincount(pairs // self.num_classes, minlength=len(self))
         offsets = np.concatenate([[0], counts]).cumsum(dtype=np.int64)
-        return ClipLabels((pairs % self.num_classes).astype(np.int32), offsets, self.num_classes)
+        return ClipLabels(pairs % self.num_classes, offsets, self.num_classes)
 
     def class_counts(self) -> np.ndarray:
         """Clips with each class, int64 `[K]`."""

@@ -13,7 +13,8 @@ from datasets import Dataset
 from torch import Tensor
 
 from psla_hf.audio import SincFilter, is_cut_short, read_audio
-from psla_hf.data.schema import Clips, as_clips
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips
 
 from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
 
@@ -250,7 +251,7 @@ class SampleMaker:
             waveform = read_audio(data, self.sampling_rate, sinc)
             return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)
         except (OSError, ValueError) as error:
-            raise ValueError(f"Clip {clip['id']!r} ({path}): {error}") from error
+            raise ValueError(f"Clip {clip['id']!r} ({path or 'bytes'}): {error}") from error
 
     def _multi_hot(self, clip: EncodedClip) -> np.ndarray:
         labels = np.zeros(self.num_classes, dtype=np.float32)

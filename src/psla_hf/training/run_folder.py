@@ -1,12 +1,11 @@
 """A run's folder: what is where in it, who may write into it, and reading it back. Knows no training."""
 
-import json
 import shutil
 from pathlib import Path
 
 from accelerate import Accelerator
 
-from psla_hf.files import clear_unfinished
+from psla_hf.files import clear_unfinished, read_json, read_json_lines, reading
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
 
 __all__ = [
@@ -99,7 +98,7 @@ def read_epochs(run_dir: str | Path) -> list[dict]:
         ValueError: The log has no rows yet.
     """
     path = _file(run_dir, METRICS_FILE)
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = list(read_json_lines(path).values())
     if not rows:
         raise ValueError(f"Expected a line for every epoch in {path}, got an empty file. Wait for the first epoch.")
     return rows
@@ -111,7 +110,10 @@ def read_curve(run_dir: str | Path) -> list[dict]:
     Raises:
         FileNotFoundError: There are none (yet).
     """
-    return json.loads(_file(run_dir, CURVE_FILE).read_text(encoding="utf-8"))["rows"]
+    path = _file(run_dir, CURVE_FILE)
+    content = read_json(path)
+    with reading(path, "the rows of an averaging curve"):
+        return list(content["rows"])
 
 
 def read_results(run_dir: str | Path) -> dict:
@@ -120,7 +122,7 @@ def read_results(run_dir: str | Path) -> dict:
     Raises:
         FileNotFoundError: There is none (yet).
     """
-    return json.loads(_file(run_dir, RESULTS_FILE).read_text(encoding="utf-8"))
+    return read_json(_file(run_dir, RESULTS_FILE))
 
 
 def _file(run_dir: str | Path, name: str) -> Path:

@@ -1,6 +1,5 @@
 """Where a run is and what it has gathered so far: saved, restored, compared. Knows no loop and no data loading."""
 
-import json
 import logging
 import shutil
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.optim import Optimizer
 
-from psla_hf.files import atomic_folder, check_identity, clear_unfinished, digest, write_json
+from psla_hf.files import atomic_folder, check_identity, clear_unfinished, digest, read_json, reading, write_json
 from psla_hf.models.averaging import RunningMean
 
 __all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -69,7 +68,9 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
 
 def load_checkpoint(checkpoint: str | Path, file: str) -> Any:
     """What was saved as that file, on the CPU."""
-    return torch.load(Path(checkpoint) / file, map_location="cpu", weights_only=True)
+    path = Path(checkpoint) / file
+    with reading(path, "a saved state of a training"):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -82,7 +83,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 def _damage(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, if anything."""
     try:
-        contents = json.loads((checkpoint / CONTENTS).read_text(encoding="utf-8"))
+        contents = read_json(checkpoint / CONTENTS)
         for file, written in contents.items():
             if _size_and_digest(checkpoint / file) != written:
                 return f"{file} is not what was written"

@@ -17,7 +17,8 @@ from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from psla_hf.data.schema import Clips, as_clips
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
 from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 
-from .source import Source
+from .source import EscSubset, Source
 
-__all__ = ["SOURCES", "Source"]
+__all__ = ["SOURCES", "EscSubset", "Source"]
 
 # By key, where the description is.
 PLACES = {

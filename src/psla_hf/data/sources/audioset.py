@@ -1,7 +1,7 @@
 """AudioSet: its splits, its lists and how files are named after them, its shards' names. Opens no audio."""
 
 import csv
-import json
+import io
 import re
 from dataclasses import replace
 from itertools import islice
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from psla_hf.audio import audio_files
 from psla_hf.data.listing import (
     Listing,
     are_there,
@@ -19,6 +18,8 @@ from psla_hf.data.listing import (
     first_file,
     read_vocabulary,
 )
+from psla_hf.files import read_json, read_text, reading
+from psla_hf.folder import FolderContents
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .source import CardFacts, Source
@@ -63,7 +64,8 @@ def list_audioset(
 def _segment_clips(path: Path, data_dir: Path, classes: Vocabulary, split: str) -> tuple[pa.Table, tuple[str, ...]]:
     """The clips of an official list, and a note about those with several files."""
     ids, mids = _read_segments(path)
-    first, several = _files_by_id(data_dir, set(ids))
+    contents = FolderContents.of(data_dir)
+    first, several = _files_by_id(contents, set(ids))
     notes = [
         f"{len(several)} clips have more than one file, for example {clip}: {', '.join(files)}; the first, folder by "
         "folder in alphabetical order, was taken."
@@ -76,23 +78,24 @@ def _segment_clips(path: Path, data_dir: Path, classes: Vocabulary, split: str) 
 
 def _read_segments(path: Path) -> tuple[list[str], list[str]]:
     """Ids and mids of an official list: lines `YTID, start, end, "mid,mid"` under three of comment."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True)
+    text = io.StringIO(read_text(path))
+    with reading(path, "a list of segments"):
+        lines = csv.reader((line for line in text if not line.startswith("#")), skipinitialspace=True)
         rows = [row for row in lines if row]
     wrong = next((row for row in rows if len(row) != 4 or not re.fullmatch(YOUTUBE_ID, row[0])), None)
     if wrong:
         raise ValueError(
             f"Expected a YouTube id of 11 characters, start, end and the mids in quotes in every line of {path}, got "
-            f"{wrong}."
+            f"{str(wrong)[:80]}."
         )
     return [row[0] for row in rows], [row[3] for row in rows]
 
 
-def _files_by_id(data_dir: Path, wanted: set[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The first file of every wanted id in a tree, and all the files of those ids that have several."""
+def _files_by_id(contents: FolderContents, wanted: set[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The first file of every wanted id in a folder, and all the files of those ids that have several."""
     first: dict[str, str] = {}
     several: dict[str, list[str]] = {}
-    for path in audio_files(data_dir):
+    for path in contents.audio:
         named = AUDIOSET_STEM.fullmatch(path.stem)
         if named is None or named["id"] not in wanted:
             continue
@@ -105,12 +108,9 @@ def _files_by_id(data_dir: Path, wanted: set[str]) -> tuple[dict[str, str], dict
 
 def _psla_json_clips(path: Path, data_dir: Path, classes: Vocabulary, split: str) -> pa.Table:
     """The clips of a list as PSLA's own code reads it: `{"data": [{"wav": path, "labels": "mid,mid"}]}`."""
-    try:
-        entries = [(entry["wav"], entry["labels"]) for entry in json.loads(path.read_text(encoding="utf-8"))["data"]]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f'Expected {{"data": [{{"wav": path, "labels": "mid,mid"}}, …]}} in {path}, got something else ({error!r}).'
-        ) from error
+    content = read_json(path)
+    with reading(path, '{"data": [{"wav": path, "labels": "mid,mid"}, …]}'):
+        entries = [(str(entry["wav"]), str(entry["labels"])) for entry in content["data"]]
     files = [data_dir / file for file, _ in entries]  # an absolute path stays what it is
     labels = encode_label_texts([mids for _, mids in entries], classes, path)
     return clip_table(
@@ -153,6 +153,7 @@ AUDIOSET_BALANCED = Source(
     settings=("segments", "vocabulary"),
     splits=("balanced_train", "unbalanced_train", "eval"),
     train=("balanced_train",),
+    prepared="balanced_train",
     test=("eval",),
     shard_names={
         "balanced_train": ("balanced_train", "bal_train"),

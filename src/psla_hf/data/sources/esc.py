@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import pandas as pd
 
-from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing, read_table
+from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing
+from psla_hf.data.tables import read_table
 
-from .source import CardFacts, Source
+from .source import CardFacts, EscSubset, Source
 
-__all__ = ["ESC", "ESC50_TO_AUDIOSET", "EscSubset"]
+__all__ = ["ESC", "ESC50_TO_AUDIOSET"]
 
-
-EscSubset = Literal["esc10", "audioset"]
 
 ESC_TABLES = ("meta/esc50.csv", "esc50.csv", "esc10.csv")
 
@@ -75,13 +74,13 @@ ESC50_TO_AUDIOSET = {
 
 def list_esc(data_dir: str | Path, *, subset: EscSubset | None = None) -> Listing:
     """All folds of ESC-50, or of those of its classes that a subset takes."""
-    if subset not in (None, "esc10", "audioset"):
-        raise ValueError(f"Expected subset 'esc10', 'audioset' or none, got {subset!r}.")
+    if subset not in (None, *get_args(EscSubset)):
+        raise ValueError(f"Expected subset {', '.join(map(repr, get_args(EscSubset)))} or none, got {subset!r}.")
     data_dir = check_folder(data_dir, "the folder of ESC-50 or ESC-10")
     path = first_file([data_dir / name for name in ESC_TABLES], "the folder that holds one")
     table = _esc_subset(read_table(path, ESC_COLUMNS), subset)
     source = {None: path.stem, "esc10": "esc10", "audioset": f"{path.stem}, classes that AudioSet has"}[subset]
-    return numbered_listing(
+    listing = numbered_listing(
         source,
         data_dir,
         table.rename(columns={"target": "number", "category": "name"}),
@@ -89,6 +88,7 @@ def list_esc(data_dir: str | Path, *, subset: EscSubset | None = None) -> Listin
         {name: mid for name, (mid, _) in ESC50_TO_AUDIOSET.items()},
         "Expected the files of the table's column filename in audio/.",
     )
+    return replace(listing, subset="esc10" if path.stem == "esc10" else subset)
 
 
 def _esc_subset(table: pd.DataFrame, subset: EscSubset | None) -> pd.DataFrame:
@@ -137,7 +137,7 @@ ESC = Source(
     num_folds=5,
     shard_names={f"fold {fold}": (f"fold_{fold}",) for fold in range(1, 6)},
     card=CARD,
-    cards_by_listing={
+    cards_by_subset={
         "esc10": replace(
             CARD,
             key="esc10",

@@ -8,9 +8,9 @@ from psla_hf.data.listing import (
     check_folder,
     clip_table,
     encode_label_texts,
-    read_table,
     read_vocabulary,
 )
+from psla_hf.data.tables import read_table
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .source import CardFacts, Source
@@ -55,6 +55,7 @@ FSD50K = Source(
     settings=("vocabulary",),
     splits=("train", "val", "eval"),
     train=("train",),
+    prepared="train",
     validation=("val",),
     test=("eval",),
     shard_names={

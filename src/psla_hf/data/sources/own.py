@@ -1,23 +1,21 @@
 """Own tagging data as a table or a folder, its labels in the forms people write them. Opens no audio."""
 
-import json
-from collections.abc import Collection, Iterable
+import math
+import reprlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from psla_hf.audio import AUDIO_SUFFIXES, audio_files
-from psla_hf.data.listing import (
-    ONE_SPLIT,
-    Listing,
-    are_there,
-    check_folder,
-    clip_table,
-    read_csv,
-    read_vocabulary,
-)
-from psla_hf.data.shards import COMMON_SHARD_NAMES
+from psla_hf.audio import AUDIO_SUFFIXES
+from psla_hf.data.label_cells import classes_that_occur, find_separator, is_label, labels_in
+from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
+from psla_hf.data.shard_files import COMMON_SHARD_NAMES
+from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
+from psla_hf.data.tables import read_any_table
+from psla_hf.folder import METADATA_FILES, FolderContents
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .source import Source
@@ -25,17 +23,24 @@ from .source import Source
 __all__ = ["OWN"]
 
 
-FILE_COLUMNS = ("file_name", "file", "path", "filename", "fname", "wav")
-
-LABEL_COLUMNS = ("labels", "label")
-
-METADATA_FILES = ("metadata.csv", "metadata.jsonl")
-
-SPLIT_FOLDERS = ("train", "training", "dev", "val", "valid", "validation", "test", "testing", "eval", "evaluation")
-
-SEPARATORS = (";", "|", ",")
+COLUMNS = {
+    "path": ("file_name", "file", "path", "filename", "fname", "wav"),
+    "labels": ("labels", "label"),
+    "split": ("split",),
+    "id": ("id",),
+}
 
 NAMING = "Expected the files at the paths that the list gives, relative to the folder or absolute."
+
+
+@dataclass
+class _Reading:
+    """How the tables of a source are read, and what there is to note about it."""
+
+    root: Path
+    vocabulary: Vocabulary | None
+    separator: str | None
+    notes: list[str] = field(default_factory=list)
 
 
 def list_own(
@@ -47,21 +52,18 @@ def list_own(
     separator: str | None = None,
 ) -> Listing:
     """The clips of a table or of a folder; the arguments are those of `data.load_tagging_dataset`."""
-    vocabulary = None if vocabulary is None else read_vocabulary(vocabulary, [])
     source = Path(source)
     if not source.exists():
-        raise FileNotFoundError(f"Expected a CSV, a JSON-lines file or a folder, there is no {source}.")
+        raise FileNotFoundError(f"Expected a table of clips or a folder, there is no {source}.")
     folder = source if source.is_dir() else source.parent
     root = check_folder(audio_dir, "the folder that holds the audio") if audio_dir else folder
-    rows = _folder_rows(source, audio_dir) if source.is_dir() else _table_rows(source, root)
-    by_path = pd.Series([_id_of(Path(path), root) for path in rows["path"]], index=rows.index)
-    rows["id"] = rows["id"].fillna(by_path) if "id" in rows else by_path
-    labels = _label_lists(rows, vocabulary, separator)
+    how = _Reading(root, None if vocabulary is None else read_vocabulary(vocabulary, []), separator)
+    rows = _folder_rows(source, audio_dir, how) if source.is_dir() else _table_rows(source, root, how)
     # The classes are those of the whole source, so that its splits agree about them.
-    classes = vocabulary or _classes_that_occur(labels, source)
-    rows["labels"] = _encode(rows["id"], labels, classes)
+    classes = how.vocabulary or classes_that_occur(rows["labels"], str(source))
+    rows["labels"] = _encode(rows["id"], rows["labels"], classes)
     if split is not None:
-        rows = _of_split(rows, split, source)
+        rows = _of_split(rows, split_of_text(split), source)
     clips = clip_table(
         ids=list(rows["id"]),
         paths=list(rows["path"]),
@@ -69,67 +71,118 @@ def list_own(
         labels=list(rows["labels"]),
         splits=list(rows["split"]) if "split" in rows else [ONE_SPLIT] * len(rows),
     )
-    return Listing(source.name + (f" {split}" if split else ""), root, classes, clips, NAMING)
+    name = source.name + (f" {split}" if split else "")
+    return Listing(name, root, classes, clips, NAMING, tuple(how.notes))
 
 
-def _folder_rows(folder: Path, audio_dir: str | Path | None) -> pd.DataFrame:
-    """The rows of a folder, or of its folders by split, where all it holds is folders with the names of splits."""
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    loose = [path for path in folder.iterdir() if path.name in METADATA_FILES or path.suffix.lower() in AUDIO_SUFFIXES]
-    if loose or not inside or any(path.name not in SPLIT_FOLDERS for path in inside):
-        return _rows_of_one_folder(folder, audio_dir)
-    parts = [_rows_of_one_folder(path, audio_dir).assign(split=path.name) for path in inside]
-    return pd.concat(parts, ignore_index=True)
+def _folder_rows(folder: Path, audio_dir: str | Path | None, how: _Reading) -> pd.DataFrame:
+    """The rows of a folder's tables, each of files beside it; without one, audio in folders by class."""
+    contents = FolderContents.of(folder)
+    how.notes += contents.notes()
+    if not contents.metadata:
+        if audio_dir:
+            raise ValueError(f"Expected {' or '.join(METADATA_FILES)} in {folder} to go with audio_dir, found none.")
+        return _class_folder_rows(contents, how)
+    several = [str(place) for place, count in Counter(path.parent for path in contents.metadata).items() if count > 1]
+    if several or (audio_dir and len(contents.metadata) > 1):
+        raise ValueError(f"Expected one of {METADATA_FILES} in {several[0] if several else folder}, found several.")
+    parts = [_table_rows(path, Path(audio_dir or path.parent), how) for path in contents.metadata]
+    rows = pd.concat(parts, ignore_index=True)
+    unlisted = [path for path in contents.audio if str(path) not in set(rows["path"])] if not audio_dir else []
+    if unlisted:
+        how.notes.append(f"{len(unlisted)} audio files are in no table: {contents.named(unlisted)}.")
+    if "split" not in rows:
+        splits = _splits_of_folders([Path(path) for path in rows["path"]], how.root, 1)
+        rows = rows.assign(split=splits) if splits else rows
+    elif rows["split"].isna().any():
+        raise ValueError(f"Expected a column split in all tables in {folder} or in none. Some have it.")
+    return rows
 
 
-def _rows_of_one_folder(folder: Path, audio_dir: str | Path | None) -> pd.DataFrame:
-    """The rows of a folder's table; without one, every audio file with the name of its class's folder."""
-    tables = [folder / name for name in METADATA_FILES if (folder / name).is_file()]
-    if len(tables) > 1 or (audio_dir and not tables):
-        raise ValueError(f"Expected one of {METADATA_FILES} in {folder}, found {len(tables)} of them.")
-    if tables:
-        return _table_rows(tables[0], Path(audio_dir or folder))
-    paths = list(audio_files(folder))
-    outside = [path.name for path in paths if path.parent == folder]
-    if outside or not paths:
+def _class_folder_rows(contents: FolderContents, how: _Reading) -> pd.DataFrame:
+    """As `audiofolder` of `datasets` reads it: a file's class is the folder next to it, splits lie anywhere above."""
+    paths, root = contents.audio, contents.root
+    outside = [path for path in paths if path.parent == root]
+    classes = sorted({path.parent.name for path in paths})
+    like_splits = [name for name in classes if split_of_folder(name)]
+    if not paths or outside or len(like_splits) == len(classes):
+        found = f"audio outside of these, for example {contents.named(outside)}" if outside else "no audio"
+        if paths and not outside:
+            found = f"audio in folders called like splits, {', '.join(like_splits)}, without one of its class"
+        tables = f" There are tables, {contents.named(contents.tables)}: pass one." if contents.tables else ""
         raise ValueError(
-            f"Expected {' or '.join(METADATA_FILES)} in {folder}, or audio in one folder per class; found "
-            + (f"audio outside of these, for example {outside[0]}." if outside else "no audio.")
+            f"Expected {' or '.join(METADATA_FILES)} in {root}, or audio in one folder per class; found "
+            f"{found}.{tables}"
         )
-    # As a list, so that no name of a folder is taken apart.
-    labels = [[path.relative_to(folder).parts[0]] for path in paths]
-    return pd.DataFrame({"path": [str(path) for path in paths], "labels": labels})
+    how.notes += [f"The folder {name} next to audio is taken as a class, not as a split." for name in like_splits]
+    how.notes += [f"There is one class only, {classes[0]}."] if len(classes) == 1 else []
+    splits = _splits_of_folders(paths, root, 2)
+    depths = {len(path.relative_to(root).parts) for path in paths}
+    if len(depths) > 1:
+        how.notes.append("The folders of classes lie at different depths; the one next to a file is its class.")
+    rows = pd.DataFrame({"path": [str(path) for path in paths], "id": [_id_of(path, root) for path in paths]})
+    rows["labels"] = [[path.parent.name] for path in paths]
+    return rows.assign(split=splits) if splits else rows
 
 
-def _table_rows(path: Path, root: Path) -> pd.DataFrame:
-    """A table's columns under our names: `path`, `labels` as written, `split` and `id` if they are there."""
-    if path.suffix not in (".csv", ".jsonl"):
-        raise ValueError(f"Expected a table .csv or .jsonl, or a folder, got {path}.")
-    table = read_csv(path) if path.suffix == ".csv" else _read_json_lines(path)
+def _splits_of_folders(paths: Sequence[Path], root: Path, least: int) -> list[str] | None:
+    """The split that a folder on the way to each file is called like; none where no folder is.
+
+    Args:
+        paths: The files.
+        root: Where their ways begin.
+        least: How many of a file's last parts are no folders of splits: itself, and that of its class.
+    """
+    splits = []
+    for path in paths:
+        folders = path.relative_to(root).parts[:-least] if path.is_relative_to(root) else ()
+        splits.append(next((split for folder in folders if (split := split_of_folder(folder))), None))
+    if not any(splits):
+        return None
+    if None in splits:
+        without, other = paths[splits.index(None)], paths[next(k for k, split in enumerate(splits) if split)]
+        raise ValueError(
+            f"Expected audio in folders called like splits for all files in {root} or for none, {other} is in one and "
+            f"{without} is not. It may be audio outside of its split: move it, or write a table with a column split."
+        )
+    return [split for split in splits if split]
+
+
+def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
+    """A table of files in the folder `root` under our names: `path`, `id`, `labels` as lists, and any `split`."""
+    table = read_any_table(path)
     columns = {}
-    for name, choices in {"path": FILE_COLUMNS, "labels": LABEL_COLUMNS, "split": ("split",), "id": ("id",)}.items():
+    for name, choices in COLUMNS.items():
         column = next((choice for choice in choices if choice in table.columns), None)
         if column is None and name in ("path", "labels"):
-            raise ValueError(f"Expected a column {' or '.join(choices)} in {path}, found {list(table.columns)}.")
+            raise ValueError(
+                f"Expected a column {' or '.join(choices)} in {path}, found {reprlib.repr(list(table.columns))}."
+            )
         if column is not None:
-            columns[name] = table[column]
-            empty = table[column].isna() | ((table[column] == "") & (name != "labels"))  # a clip may have no labels
-            if empty.any():
-                raise ValueError(f"Expected {column} in every row of {path}, row {empty.argmax() + 1} has none.")
-    rows = pd.DataFrame(columns)
-    rows = rows.assign(path=[str(root / str(file)) for file in rows["path"]])  # an absolute path stays what it is
-    return rows.astype({name: str for name in ("split", "id") if name in rows})
+            columns[name] = column
+            _check_filled(table[column], column, path, may_be_empty=name == "labels")
+    ignored = [str(column) for column in table.columns if column not in columns.values()]
+    if ignored:
+        how.notes.append(f"Columns of {path.name} that are not used: {', '.join(ignored)}.")
+    rows = pd.DataFrame({name: table[column] for name, column in columns.items()})
+    rows["path"] = [str(root / str(file)) for file in rows["path"]]  # an absolute path stays what it is
+    by_path = [_id_of(Path(file), how.root) for file in rows["path"]]
+    rows["id"] = rows["id"].astype(str) if "id" in rows else by_path
+    if "split" in rows:
+        rows["split"] = [split_of_text(str(split)) for split in rows["split"]]
+        renamed = sorted(set(table[columns["split"]].astype(str)).difference(rows["split"]))
+        if renamed:
+            how.notes.append(f"Splits of {path.name} that are one of {sorted(set(rows['split']))}: {renamed}.")
+    rows["labels"] = _label_lists(rows, path, how)
+    return rows
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    records = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                records += [dict(json.loads(line))] if line.strip() else []
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"Expected JSON objects in {path}, line {number} is none ({error}).") from error
-    return pd.DataFrame(records, dtype=object)
+def _check_filled(cells: pd.Series, column: str, path: Path, may_be_empty: bool) -> None:
+    """Refuse a row without a value; a clip may have no labels, but must say so."""
+    for line, cell in cells.items():
+        is_absent = isinstance(cell, float) and math.isnan(cell)  # as pandas fills in what a line of JSON does not have
+        if is_absent or (not may_be_empty and cell in (None, "")):
+            raise ValueError(f"Expected {column} in every row of {path}, line {line} has none.")
 
 
 def _id_of(path: Path, root: Path) -> str:
@@ -138,55 +191,35 @@ def _id_of(path: Path, root: Path) -> str:
     return (inside.with_suffix("") if inside.suffix.lower() in AUDIO_SUFFIXES else inside).as_posix()
 
 
-def _label_lists(rows: pd.DataFrame, vocabulary: Vocabulary | None, separator: str | None) -> list[list[str]]:
+def _label_lists(rows: pd.DataFrame, path: Path, how: _Reading) -> list[list[str]]:
     """Each clip's labels as strings.
 
     For example the cells `"Male speech, man speaking"` and `"Dog;Bark"` are one and two labels: the column's separator
     is `;`. So they are beside `"Dog,Bark"` if the first is a class of the vocabulary; otherwise it is two as well.
     """
     cells = [cell.strip() if isinstance(cell, str) else cell for cell in rows["labels"]]
-    whole: Collection[str] = vocabulary.index.keys() if vocabulary and not separator else ()
-    if not separator:
-        texts = {cell for cell in cells if isinstance(cell, str) and not cell.startswith("[")}.difference(whole)
-        separator = next((mark for mark in SEPARATORS if any(mark in text for text in texts)), None)
+    known: Collection[str] = how.vocabulary.index.keys() if how.vocabulary else ()
+    whole: Collection[str] = () if how.separator else known
+    texts: dict[str, int] = {}
+    for line, cell in zip(rows.index, cells, strict=True):
+        if isinstance(cell, str) and not cell.startswith("[") and cell not in whole:
+            texts.setdefault(cell, line)
+    separator = how.separator or find_separator(texts, str(path))
     found = []
     for clip, cell in zip(rows["id"], cells, strict=True):
-        labels = _labels_in(cell, separator, whole)
-        if not all(isinstance(label, str | int) for label in labels):
+        labels = labels_in(cell, separator, whole)
+        if not isinstance(labels, list) or not all(isinstance(label, str | int) for label in labels):
             raise ValueError(
                 f"Clip {clip!r}: expected labels as strings, whole numbers or a JSON list of them, got {cell!r}."
             )
-        stripped = [str(label).strip() for label in labels]
-        found.append([label for label in stripped if label])
-    return found
+        found.append([str(label).strip() for label in labels])
+    absent = Counter(label for of_clip in found for label in of_clip if label and not is_label(label, known))
+    if absent:
+        how.notes.append(f"Labels of {path.name} that name no class: {dict(absent)}.")
+    return [[label for label in of_clip if is_label(label, known)] for of_clip in found]
 
 
-def _labels_in(cell: Any, separator: str | None, whole: Collection[str]) -> list:
-    """The labels in one cell, as they are written; what is no list to JSON is returned as it is."""
-    if isinstance(cell, list):
-        return cell
-    if not isinstance(cell, str) or cell in whole:
-        return [cell]
-    if cell.startswith("["):
-        try:
-            return json.loads(cell)
-        except ValueError:
-            return [None]  # neither a string nor a number: the caller knows which clip it is
-    return cell.split(separator) if separator else [cell]
-
-
-def _classes_that_occur(labels: list[list[str]], source: Path) -> Vocabulary:
-    """The names in alphabetical order."""
-    names = sorted({label for of_clip in labels for label in of_clip})
-    if not names or all(name.isdecimal() for name in names):
-        raise ValueError(
-            f"Expected names of classes in {source}, got {'only numbers' if names else 'no labels'}. Pass a vocabulary "
-            "(class_labels_indices.csv: index,mid,display_name) that says which classes there are."
-        )
-    return Vocabulary(tuple(names))
-
-
-def _encode(ids: Iterable[str], labels: list[list[str]], classes: Vocabulary) -> list[list[int]]:
+def _encode(ids: Iterable[str], labels: Iterable[list[str]], classes: Vocabulary) -> list[list[int]]:
     """Class indices; what is no class names its clip."""
     indices = []
     for clip, of_clip in zip(ids, labels, strict=True):

@@ -4,13 +4,15 @@ from __future__ import annotations  # the types below take seconds to import
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from psla_hf.data.listing import Listing
     from psla_hf.data.summary import Incomplete
 
-__all__ = ["CardFacts", "Source"]
+__all__ = ["CardFacts", "EscSubset", "Source"]
+
+EscSubset = Literal["esc10", "audioset"]  # of ESC-50's classes; here, as commands offer them before anything is loaded
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,18 @@ class Source:
         title: The same, with the part that is trained on.
         list_folder: Makes the listing of a folder or table: of `split` where the data set has `splits`, else of all.
             It takes the place, and as keyword arguments `split` and the `settings`.
-        settings: What else can be said about what to load, such as `vocabulary`.
+        settings: Further arguments of the load, such as `vocabulary`.
         splits: Those of the data set; none where they are the folds, or what the data themselves say.
         train: The splits to train on.
         validation: The splits to choose an epoch on.
         test: The splits to test on.
+        prepared: The split that is prepared where none is named; none for all.
         num_folds: Folds, one of which is held out for testing; 0 for data without.
         shard_names: By split, what it is called as a folder or at the beginning of a shard's name.
         incomplete: What to do about listed clips that are missing or unreadable, unless something else is asked for.
         no_proposals: Ids of classes that propose nothing in the original's label enhancement.
         card: What cards say of it.
-        cards_by_listing: The same of parts of it that have names of their own, by what a listing calls itself.
+        cards_by_subset: The same of parts of it that have names of their own, by the recorded `subset`.
     """
 
     key: str
@@ -71,12 +74,13 @@ class Source:
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    prepared: str | None = None
     num_folds: int = 0
     shard_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     incomplete: Incomplete = "raise"
     no_proposals: tuple[str, ...] = ()
     card: CardFacts = field(default_factory=lambda: CardFacts("own"))
-    cards_by_listing: Mapping[str, CardFacts] = field(default_factory=dict)
+    cards_by_subset: Mapping[str, CardFacts] = field(default_factory=dict)
 
     def check(self, fold: int, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that are not none.
