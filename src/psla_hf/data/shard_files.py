@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .folder import METADATA_FILES
+from psla_hf.folder import METADATA_FILES
+
 from .remote import REMOTE, find_files
 
 __all__ = ["COMMON_SHARD_NAMES", "MANIFEST", "Shards", "all_shards", "find_shards", "holds_shards", "shards_by_split"]
