@@ -127,7 +127,7 @@ def train(
         return
     if publishing.push_to_hub and accelerator.is_main_process:
         # What is wrong with it must show now, not after a week.
-        Repository(publishing.push_to_hub, private=not publishing.public)
+        Repository.open(publishing.push_to_hub, private=not publishing.public)
     trainer = Trainer(
         recipe,
         train_clips,

@@ -92,7 +92,7 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
             although a private one was asked for.
     """
     write_card(output_dir, pretty_name=pretty_name, license=license)
-    repository = Repository(repo_id, "dataset", private)
+    repository = Repository.open(repo_id, "dataset", private)
     repository.fill_in_parts(output_dir, [CARD_FILE, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
     return repository.url
 
