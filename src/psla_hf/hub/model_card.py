@@ -18,6 +18,7 @@ from psla_hf.data.sources import SOURCES
 from psla_hf.data.sources.source import CardFacts
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
+from psla_hf.training.origins import trainings
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
 from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
@@ -217,7 +218,13 @@ def _results(path: Path) -> dict[str, Any]:
     check_complete(content, OF_A_MODEL, path)
     for member in content.get("members", []):
         check_complete(member, OF_A_MEMBER, path)
-    for training in _trainings(content):
+    unknown = [member["name"] for member in content.get("members", []) if member["run"] is None]
+    if unknown:
+        raise ValueError(
+            f"Expected members with a {RESULTS_FILE} that says how they were trained, {unknown} have none. Aggregate "
+            "the folders of training runs."
+        )
+    for training in trainings(content):
         check_complete(training, OF_A_TRAINING, path)
         for part in loads(training["data"]):
             check_complete(part, OF_A_LOAD, path)
@@ -236,9 +243,9 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     joined = len(getattr(config, "members", []))
     if kind == "ensemble" and joined != len(members):
         raise ValueError(f"Expected an ensemble of the {len(members)} members in the results, it has {joined}.")
-    trainings = _trainings(content)
-    trained_on = list(dict.fromkeys(data_set(training["data"]) for training in trainings))
-    tested_on = _tested_on(content["data"], trainings)
+    runs = trainings(content)
+    trained_on = list(dict.fromkeys(data_set(training["data"]) for training in runs))
+    tested_on = _tested_on(content["data"], runs)
     names = AGGREGATE_NAMES if members else RESULT_NAMES
     rows = {member["name"]: member["results"] or {} for member in members} | content["results"]
     if own not in rows:
@@ -250,8 +257,8 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "kind": kind,
         "run": content,
         "members": members,
-        "trainings": trainings,
-        "parts": _parts(trainings),
+        "trainings": runs,
+        "parts": _parts(runs),
         "trained_on": trained_on,
         "data_names": " and ".join(markdown_text(known.name) for known in trained_on),
         "tested_on": tested_on,
@@ -304,30 +311,10 @@ def _kind(folder: Path, content: Mapping[str, Any]) -> tuple[str, str]:
     return "averaged", "averaged_reestimated" if "averaged_reestimated" in content["results"] else "averaged"
 
 
-def _trainings(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs of training that a model came from, each once: its own, or those of its members and their members.
-
-    Raises:
-        ValueError: Nothing is known of a member's.
-    """
-    unknown = [member["name"] for member in content.get("members", []) if member["run"] is None]
-    if unknown:
-        raise ValueError(
-            f"Expected members with a {RESULTS_FILE} that says how they were trained, {unknown} have none. Aggregate "
-            "the folders of training runs."
-        )
-    if "runs" not in content:
-        return [content]
-    trainings: list[Mapping[str, Any]] = []
-    for run in content["runs"]:
-        trainings += [training for training in _trainings(run) if training not in trainings]
-    return trainings
-
-
-def _parts(trainings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _parts(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What the loads of the data found, each once."""
     parts: list[Mapping[str, Any]] = []
-    for part in (part for training in trainings for part in loads(training["data"])):
+    for part in (part for training in runs for part in loads(training["data"])):
         if part not in parts:
             parts.append(part)
     return parts
@@ -368,17 +355,17 @@ def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(name, [cell(ap), cell(auc)]) for name, ap, auc in zip(content["classes"], *columns, strict=True)]
 
 
-def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]) -> CardFacts:
+def _tested_on(tested: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> CardFacts:
     """The data set that a model was tested on.
 
     Args:
         tested: Facts of the data to test on.
-        trainings: The runs of training behind the model.
+        runs: The runs of training behind the model.
 
     Raises:
         ValueError: A member was trained on the clips that this model was tested on.
     """
-    alike = [run["data"] for run in trainings if run["data"]["dataset"] == tested["dataset"]]
+    alike = [run["data"] for run in runs if run["data"]["dataset"] == tested["dataset"]]
     others = {data.get("fold") for data in alike} - {tested.get("fold")}
     if others:
         raise ValueError(
@@ -388,9 +375,9 @@ def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]
     return data_set(alike[0] if alike else tested)
 
 
-def _base_models(trainings: Iterable[Mapping[str, Any]]) -> list[str] | None:
+def _base_models(runs: Iterable[Mapping[str, Any]]) -> list[str] | None:
     """The models on the Hub whose weights the trainings began from, where those were timm's."""
-    from_timm = (training["recipe"]["model"] for training in trainings if training.get("imagenet_weights") == "timm")
+    from_timm = (training["recipe"]["model"] for training in runs if training.get("imagenet_weights") == "timm")
     return sorted({f"timm/{model['backbone']}" for model in from_timm}) or None
 
 
