@@ -1,40 +1,34 @@
 """Cards of models, from their result files and the templates. Knows no network, and computes no metric."""
 
-import html
 import json
 import math
-import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.sources.source import CardFacts
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
+from psla_hf.reports.markdown import make_environment, markdown_origin, markdown_text, render
+from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metric_text
 from psla_hf.training.origins import trainings
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
 from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
 __all__ = [
+    "CARDS",
     "OF_AN_ORIGIN",
     "check_complete",
     "data_set",
     "loads",
-    "markdown_text",
     "model_card",
-    "render",
     "results_file",
 ]
 
-
-TEMPLATES = jinja2.PackageLoader("psla_hf.hub")
 
 # What the Hub's tags say of a model, by the template.
 KINDS = {"single": (), "averaged": ("weight-averaging",), "ensemble": ("ensemble",)}
@@ -91,7 +85,7 @@ def model_card(folder: str | Path, repo_id: str | None = None, license: str = "a
         eval_results=_eval_results(values["tested_on"], metrics, values["fold"]),
     )
     values |= {"card_data": card_data.to_yaml(), "name": name, "repo_id": repo_id}
-    return ModelCard(render(f"{values['kind']}.md.jinja", values))
+    return ModelCard(render(CARDS, f"{values['kind']}.md.jinja", values))
 
 
 def results_file(folder: str | Path) -> Path:
@@ -135,54 +129,6 @@ def _has(content: Any, place: str) -> bool:
             return False
         content = content[name]
     return content is not None or place.endswith("?")
-
-
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """A template of `hub/templates/`, filled in.
-
-    Raises:
-        ValueError: The template says something that is not among the values: no dash stands for what was not measured.
-    """
-    try:
-        text = make_environment().get_template(template).render(values)
-    except jinja2.UndefinedError as error:
-        raise ValueError(f"Expected all that {template} says, something is missing: {error}.") from error
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def make_environment() -> jinja2.Environment:
-    """The templates, and what they can do with values."""
-    environment = jinja2.Environment(
-        loader=TEMPLATES, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "code": _code,
-        "duration": _duration,
-        "figure": _figure,
-        "paragraph": _paragraph,
-        "settings": _settings,
-        "template": _template,
-        "text": markdown_text,
-    }
-    environment.globals["LAST_EPOCHS"] = LAST_EPOCHS
-    return environment
-
-
-@jinja2.pass_context
-def _template(context: jinja2.runtime.Context, text: str) -> str:
-    """A text that is a template itself, filled in with the same values."""
-    return context.environment.from_string(text).render(context.get_all())
-
-
-def markdown_text(text: str) -> str:
-    """What users named, such as a class, as literal text of Markdown: in a table, in a list or in a sentence."""
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
-def _code(text: str) -> str:
-    """The same in type for code, in a table or not."""
-    fence = "``" if "`" in text else "`"
-    return fence + " ".join(text.split()).replace("|", "\\|") + fence
 
 
 def data_set(data: Mapping[str, Any]) -> CardFacts:
@@ -273,7 +219,7 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "name": names.get(name, name),
                 "own": name == own,
-                "cells": [_figure(_checked(row, name, metric)) for metric in metrics],
+                "cells": [metric_text(_checked(row, name, metric)) for metric in metrics],
             }
             for name, row in rows.items()
         ],
@@ -334,10 +280,6 @@ def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
     return value
 
 
-def _figure(value: float) -> str:
-    return "∞" if value == math.inf else f"{value:.4f}"
-
-
 def _duration(seconds: float) -> str:
     """In words, with a unit that leaves it some digits."""
     if seconds < 120:
@@ -349,7 +291,7 @@ def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Each class's name, and its average precision and AUC."""
 
     def cell(value: float | None) -> str:
-        return "no clip to test on" if value is None else _figure(value)
+        return "no clip to test on" if value is None else metric_text(value)
 
     columns = (content["per_class"][what] for what in ("AP", "AUC"))
     return [(name, [cell(ap), cell(auc)]) for name, ap, auc in zip(content["classes"], *columns, strict=True)]
@@ -381,11 +323,6 @@ def _base_models(runs: Iterable[Mapping[str, Any]]) -> list[str] | None:
     return sorted({f"timm/{model['backbone']}" for model in from_timm}) or None
 
 
-def _paragraph(text: str) -> str:
-    """The same in lines of even length."""
-    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False) + "\n"
-
-
 def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:
     """The model's own figures as the Hub lists them; a faultless ranking's d' is infinite, which is no number there."""
     return [
@@ -402,3 +339,8 @@ def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | Non
         for metric, value in metrics.items()
         if math.isfinite(value)
     ]
+
+
+# The templates of cards, and what they can do with values.
+CARDS = make_environment("psla_hf.hub", duration=_duration, figure=metric_text, settings=_settings)
+CARDS.globals["LAST_EPOCHS"] = LAST_EPOCHS

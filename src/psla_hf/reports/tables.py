@@ -1,4 +1,4 @@
-"""Results and tags as tables, for a terminal or in Markdown. Knows nothing of how they came about."""
+"""Results and tags as tables for a terminal. Knows nothing of how they came about."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,13 @@ __all__ = [
     "AGGREGATE_NAMES",
     "METRICS",
     "RESULT_NAMES",
-    "markdown_figures",
-    "markdown_origin",
     "metric_text",
     "print_epoch",
     "print_figures",
     "print_metrics",
     "print_results",
     "print_tags",
+    "short_figure",
 ]
 
 
@@ -106,7 +105,7 @@ def print_figures(rows: Mapping[str, Mapping[str, float | str]], title: str, fir
     for column in next(iter(rows.values())):
         table.add_column(column.replace("_", " "), justify="right")
     for name, figures in rows.items():
-        table.add_row(name, *(_short(figure, 4) for figure in figures.values()))
+        table.add_row(name, *(short_figure(figure, 4) for figure in figures.values()))
     _print(title, table)
 
 
@@ -125,27 +124,8 @@ def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] |
     _print(title, table)
 
 
-def markdown_figures(rows: Mapping[str, Mapping[str, float | str]], first_column: str) -> str:
-    """The same as a Markdown table."""
-    columns = list(next(iter(rows.values())))
-    lines = [
-        f"| {first_column} | " + " | ".join(column.replace("_", " ") for column in columns) + " |",
-        "| --- |" + " --- |" * len(columns),
-    ]
-    return "\n".join(
-        [*lines, *(f"| {name} | " + " | ".join(_short(row[c]) for c in columns) + " |" for name, row in rows.items())]
-    )
-
-
-def markdown_origin(result: Mapping) -> str:
-    """Where figures come from: command, commit and machine of a result file."""
-    machine, versions = result["machine"], result["versions"]
-    where = machine["accelerator"] or f"{machine['cpus']} CPU core{'s' if machine['cpus'] > 1 else ''}"
-    source = f"commit {result['commit']}" if result["commit"] else f"psla-hf {result['psla_hf']}, not from a git tree"
-    return f"`{result['command']}`, {source}, {where}, torch {versions['torch']}"
-
-
-def _short(figure: float | str, digits: int = 3) -> str:
+def short_figure(figure: float | str, digits: int = 3) -> str:
+    """A figure with so many digits; words stay as they are."""
     if isinstance(figure, str):
         return figure
     return f"{figure:,.{digits}g}" if abs(figure) < 10 ** (digits - 1) else f"{figure:,.0f}"
