@@ -67,10 +67,7 @@ def average(
 
     Args:
         members: Directories, safetensors files, patterns, Hub ids.
-        output: What is written where.
         greedy: Take a member only if the average gets no worse on this part, if not named validation.
-        data: Which data.
-        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -108,12 +105,9 @@ def ensemble(
 
     Args:
         members: Directories, safetensors files, patterns, Hub ids.
-        output: What is written where.
         scores: Saved scores instead of members, columns in the order of the data's classes; makes no model.
         targets: With --scores, instead of the data: 0/1 labels as .npy.
         no_model: Only the figures, with one member in memory.
-        data: Which data.
-        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -153,8 +147,6 @@ def curve(runs: list[str], /, *, data: EvaluationData, messages: Messages = MESS
 
     Args:
         runs: Output folders of psla train; each gets averaging_curve.json.
-        data: Which data.
-        messages: How much is printed.
     """
     from psla_hf.aggregation.aggregate import averaging_curve
     from psla_hf.aggregation.members import kept_epochs

@@ -104,11 +104,7 @@ def enhance(
         accelerate launch --num_processes 2 -m psla_hf.commands enhance …
 
     Args:
-        how: Which labels are added.
-        data: Which data.
-        scoring: Whose scores.
         streaming: Read the training clips from parquet shards.
-        messages: How much is printed.
     """
     from psla_hf.data.load import load
     from psla_hf.enhancement.algorithm import check_enhancement

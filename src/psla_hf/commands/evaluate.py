@@ -14,9 +14,7 @@ def evaluate(model: str, /, *, data: EvaluationData, output: Path | None = None,
 
     Args:
         model: Directory or Hub id of a saved tagger.
-        data: Which data.
         output: Also write the metrics to this JSON file.
-        messages: How much is printed.
     """
     from psla_hf.aggregation.members import Member
     from psla_hf.evaluation import score_clips, tagging_metrics

@@ -37,7 +37,6 @@ def plot(
         epochs: With --shards: how many epochs to draw.
         mixup_rate: With --shards: share of draws with a partner.
         output_dir: Folder for the PNGs.
-        messages: How much is printed.
     """
     if not (runs or shards):
         raise ValueError("expected a RUN_DIR, or --shards.")

@@ -94,10 +94,6 @@ def prepared(
 
     Args:
         source: Which data.
-        data: What is prepared.
-        shards: What is made of it.
-        publishing: Where it goes then.
-        messages: How much is printed.
     """
     from psla_hf.data.load import load_splits
     from psla_hf.data.prepare import prepare
@@ -138,7 +134,6 @@ def verify(*, output_dir: str, messages: Messages = MESSAGES) -> None:
 
     Args:
         output_dir: Folder of the shards.
-        messages: How much is printed.
     """
     from psla_hf.data.prepare import verify
 

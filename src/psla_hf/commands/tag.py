@@ -19,7 +19,6 @@ def tag(
         files: Audio files: wav, flac, ogg, mp3; any rate, channels and length.
         top_k: Tags per file; by default five, or all of fewer.
         device: Where to run, for example cuda.
-        messages: How much is printed.
     """
     from psla_hf.inference.tagger import AudioTagger
     from psla_hf.reports.tables import print_tags

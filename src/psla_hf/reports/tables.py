@@ -16,6 +16,7 @@ __all__ = [
     "print_figures",
     "print_metrics",
     "print_results",
+    "print_table",
     "print_tags",
     "short_figure",
 ]
@@ -54,14 +55,12 @@ def print_epoch(row: Mapping[str, float]) -> None:
 
 def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
     """One row per named set of metrics; a column for each metric that some row has."""
-    table = Table()
     shown = [metric for metric in METRICS if any(metric in metrics for metrics in rows.values())]
-    table.add_column(first_column, no_wrap=True)
-    for metric in shown:
-        table.add_column(metric, justify="right")
-    for name, metrics in rows.items():
-        table.add_row(name, *(metric_text(metrics[metric]) if metric in metrics else "" for metric in shown))
-    _print(title, table)
+    cells = {
+        name: [metric_text(metrics[metric]) if metric in metrics else "" for metric in shown]
+        for name, metrics in rows.items()
+    }
+    print_table(cells, title, [first_column, *shown])
     left_out = max((int(metrics.get("classes_left_out", 0)) for metrics in rows.values()), default=0)
     if left_out:
         print(f"{left_out} classes left out of the means: without positive or without negative clips.")
@@ -100,27 +99,31 @@ def print_results(results: Mapping[str, Mapping[str, float]], title: str, target
 
 def print_figures(rows: Mapping[str, Mapping[str, float | str]], title: str, first_column: str = "") -> None:
     """One row per name, a column per figure, as they come; words stay as they are."""
+    columns = [column.replace("_", " ") for column in next(iter(rows.values()))]
+    cells = {name: [short_figure(figure, 4) for figure in figures.values()] for name, figures in rows.items()}
+    print_table(cells, title, [first_column, *columns])
+
+
+def print_table(rows: Mapping[str, Sequence[str]], title: str, columns: Sequence[str]) -> None:
+    """One row per name, which is in the first column, with its figures in words."""
     table = Table()
-    table.add_column(first_column, no_wrap=True)
-    for column in next(iter(rows.values())):
-        table.add_column(column.replace("_", " "), justify="right")
-    for name, figures in rows.items():
-        table.add_row(name, *(short_figure(figure, 4) for figure in figures.values()))
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
     _print(title, table)
 
 
 def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:
     """Tags with their scores; with `true_labels`, a column that says which are true."""
-    table = Table()
-    table.add_column("tag")
+    table = Table("tag")
     table.add_column("score", justify="right")
     if true_labels is not None:
         table.add_column("true label")
     for tag in tags:
-        row = [tag["label"], f"{tag['score']:.3f}"]
-        if true_labels is not None:
-            row.append("yes" if tag["label"] in true_labels else "no")
-        table.add_row(*row)
+        truth = [] if true_labels is None else ["yes" if tag["label"] in true_labels else "no"]
+        table.add_row(tag["label"], f"{tag['score']:.3f}", *truth)
     _print(title, table)
 
 
@@ -132,6 +135,6 @@ def short_figure(figure: float | str, digits: int = 3) -> str:
 
 
 def _print(title: str, table: Table) -> None:
-    console = Console(highlight=False)
-    console.print(title, style="bold", soft_wrap=True, markup=False)
+    console = Console(highlight=False, markup=False)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)
