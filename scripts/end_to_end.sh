@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From recordings to a published model: three seeds, each averaged, one ensemble, its figures, its card, and a stranger
 # who loads it by its name. With the Hub (hf auth login), or offline with the tests' Hub on the loopback interface:
-#   python -m tests.fake_hub bash scripts/end_to_end.sh ../shared/esc10 user/esc10-ensemble
+#   python -m tests.fake_hub bash scripts/end_to_end.sh esc10 user/esc10-ensemble
 set -euo pipefail
 data=${1:?usage: end_to_end.sh DATA_DIR OWNER/NAME [OUTPUT_DIR]} repo=${2:?as which repository} out=${3:-runs/end_to_end}
 fold="--data-dir $data --fold 1"

@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from psla_hf.commands.arguments import command_line
-from psla_hf.reports.tables import markdown_figures, markdown_origin
+from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +115,24 @@ def headline() -> str:
     )
 
 
+def features() -> str:
+    content = result("benchmark_features")
+    results = content["results"]
+    first = next(iter(results))
+    rows = {
+        way: {name: figure for name, figure in figures.items() if name != "time_shares"}
+        for way, figures in results.items()
+    }
+    shares = ", ".join(f"{operation} {share:.0%}" for operation, share in results[first]["time_shares"].items())
+    return "\n\n".join(
+        (
+            markdown_figures(rows, "log-mel spectrograms of 32 clips of 10 s"),
+            f"Ratio: how many times as long as {first} it takes. Where {first}'s time goes: {shares}.",
+            f"{markdown_origin(content)}.",
+        )
+    )
+
+
 def data() -> str:
     content = result("benchmark_data")
     looks = content["results"]["memory"]
@@ -197,6 +215,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline},
     "docs/train.md": {"results": runs, "folds": folds},
     "docs/data.md": {"data": data, "sampling": sampling},
+    "docs/benchmarks.md": {"features": features},
     "docs/labels.md": {"benchmark": enhancement, "study": study},
 }
 

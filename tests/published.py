@@ -1,6 +1,7 @@
 """What there is to publish, in small: a trained run, an ensemble, label sets."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,19 @@ def together(run, tmp_path_factory, accelerator) -> Path:
     members = find_members([str(run), str(run / "last_epoch")])
     save_aggregate(ensemble(members, Scorer(make_scenes(20, seed=2)[0], accelerator, data=ABOUT)), folder, accelerator)
     return folder
+
+
+HOSTILE = "a|b<script>`*x*[y](z)\n# c"  # a name with Markdown and HTML in it
+LITERAL = r"a\|b&lt;script&gt;\`\*x\*\[y\](z) # c"
+
+
+def literal_tables(page: str) -> list[str]:
+    """The tables of a page on which `HOSTILE` is text or code, no HTML and no heading, and rows keep their columns."""
+    assert "<script>" not in re.sub(r"``.*?``", "", page) and "\n# c" not in page
+    tables = re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE)
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
+    return tables
 
 
 def change(path: Path, *left_out: str, **changes) -> None:

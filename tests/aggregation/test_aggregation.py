@@ -368,7 +368,7 @@ def test_the_script_chooses_greedily_saves_scores_and_takes_them(psla, zoo, esc_
         (["average", "gone/for/good"], "error: Expected a saved model"),
         (["ensemble"], "expected either members or --scores"),
         (["ensemble", "--scores", "a.npy"], "either --targets or --data-dir"),
-        (["curve", "a"], "expected --data-dir"),
+        (["curve", "a"], "--data-dir requires an argument"),
     ],
 )
 def test_what_a_user_gets_wrong_is_one_clear_line(psla, zoo, tmp_path, monkeypatch, capsys, arguments, message):

@@ -68,7 +68,7 @@ def test_what_a_run_needs_may_come_from_the_file_too(parse, file):
         (("--mixup_rate", 0, "--mixup_alpha", 3), "mixup_alpha 3.0 .*a mixup_rate"),
         (("--mixstyle_alpha", 0.1), "mixstyle_alpha 0.1 .*a mixstyle_rate"),
         (("--optimizer", "sgd", "--adam_beta2", 0.5), "adam_beta2 0.5 .*adam or adamw"),
-        (("--public",), "public would have no effect: it needs push_to_hub"),
+        (("--public",), "--public would have no effect: it needs --push-to-hub"),
         (("--tolerated_share", 0.5), "tolerated_share would have no effect: it needs on_error='redraw'"),
     ],
     ids=lambda words: words[-2] if isinstance(words, tuple) and len(words) > 1 else "",

@@ -1,7 +1,9 @@
 """The commands of the README do what they say; what a user gets wrong costs one clear line and exit status 2."""
 
 import json
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,11 +47,50 @@ def test_train_evaluate_and_tag(esc_folder, tmp_path, capsys):
     psla("evaluate", tmp_path / "run", *options)
     evaluated = json.loads((tmp_path / "evaluated.json").read_text())
     assert evaluated["results"] == pytest.approx(trained["results"]["averaged"], abs=1e-4)
-    assert capsys.readouterr().out
+    assert capsys.readouterr().out and evaluated["data"]["fold"] == 2 and evaluated["seen"] is False
 
     psla("tag", tmp_path / "run", esc_folder / "audio" / "1-1000-A-0.wav", "--top-k", 2)
     printed = capsys.readouterr().out
     assert "1-1000-A-0.wav" in printed and sum(name in printed for name in ("dog", "rain", "rooster")) == 2
+
+
+def test_the_fold_to_test_on_is_the_one_that_was_held_out(saved_model, esc_folder, tmp_path, capsys):
+    """Without a word it is the model's own; another one is refused, and insisting says what the figures are."""
+    for fold in (2, 3):
+        facts = {"dataset": "esc", "fold": fold, "parts": {}}
+        shutil.copytree(saved_model, tmp_path / f"fold{fold}")
+        shutil.copytree(saved_model, tmp_path / f"fold{fold}" / "last_epoch")
+        (tmp_path / f"fold{fold}" / "results.json").write_text(json.dumps({"data": facts}))
+    model, data = tmp_path / "fold2", ["--data-dir", esc_folder]
+
+    psla("evaluate", saved_model, *data)
+    printed = capsys.readouterr().out
+    assert "6 clips of esc, fold 1" in printed and "is not known: it has no results.json" in printed
+
+    psla("evaluate", model, *data)
+    assert "6 clips of esc, fold 2" in capsys.readouterr().out
+    for words in (["evaluate", model, "--fold", 1], ["evaluate", model / "last_epoch", "--fold", 1]):
+        with pytest.raises(SystemExit):
+            psla(*words, *data)
+        assert re.search(r"is on fold 1, but .* held out fold 2. Pass fold=2 \(--fold 2\)", capsys.readouterr().err)
+    psla("evaluate", model, "--fold", 1, "--allow-seen", *data)
+    assert "figures are too good" in capsys.readouterr().out
+
+    output = ["--output-dir", tmp_path / "both"]
+    for how in ("average", "ensemble"):
+        with pytest.raises(SystemExit):
+            psla("aggregate", how, model, tmp_path / "fold3", *data, *output)
+        error = capsys.readouterr().err
+        assert "fold2 held out fold 2" in error and "fold3 held out fold 3" in error and "(--allow-seen)" in error
+    with pytest.raises(SystemExit):
+        psla("aggregate", "ensemble", model, tmp_path / "fold3", *data, *output, "--fold", 3)
+    assert "fold2 held out fold 2. Take models" in capsys.readouterr().err
+    psla("aggregate", "ensemble", model, model / "last_epoch", *data, *output)
+    assert json.loads((tmp_path / "both" / "results.json").read_text())["data"]["fold"] == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        psla("evaluate", tmp_path / "both", "--fold", 4, *data)
+    assert "held out fold 2. Pass fold=2" in capsys.readouterr().err
 
 
 def test_accelerate_launches_training(esc_folder, tmp_path):

@@ -99,7 +99,7 @@ def test_help_is_quick_and_imports_nothing_that_is_slow(words, seconds):
         (["train", "--data-dir", "d", "--output-dir", "o", "--recipe", "esc100"], "The nearest is 'esc10'"),
         (["train", "--data-dir", "d", "--output-dir", "o", "--pooling", "meen"], 'Did you mean "mean"?'),
         (["train", "--data-dir", "d", "--output-dir", "o", "--epochs", "0"], "Expected epochs of at least 1, got 0"),
-        (["train", "--data-dir", "d", "--output-dir", "o", "--public"], "public would have no effect"),
+        (["train", "--data-dir", "d", "--output-dir", "o", "--public"], "--public would have no effect"),
         (["train", "--help", "--recipe", "esc100"], "The nearest is 'esc10'"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["aggregate", "avrage"], 'Did you mean "average"?'),
@@ -116,6 +116,44 @@ def test_a_mistake_is_one_line_and_status_2(printed, monkeypatch, tmp_path, word
     text, error, status = printed(*words)
     assert (text, status) == ("", 2)
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+SCORES, SHARDS = ["--ontology", "o", "--output", "l", "--data-dir", "d", "--scores", "s"], ["--output-dir", "o"]
+
+
+@pytest.mark.parametrize(
+    ("words", "flag", "other"),
+    [
+        (["enhance", *SCORES, "--scores-dir", "x"], "--scores-dir", "--model"),
+        (["enhance", *SCORES, "--clips-per-chunk", "2"], "--clips-per-chunk", "--model"),
+        (["enhance", *SCORES, "--num-workers", "2"], "--num-workers", "--model"),
+        (["enhance", *SCORES, "--batch-size", "2"], "--batch-size", "--model"),
+        (["plot", "run", "--split", "train"], "--split", "--shards"),
+        (["plot", "run", "--epochs", "30"], "--epochs", "--shards"),  # as is the default
+        (["plot", "run", "--mixup-rate", "0"], "--mixup-rate", "--shards"),
+        (["plot", "--shards", "d", "--figure", "curves"], "--figure", "RUNS"),
+        (["prepare", "esc", "--data-dir", "d", *SHARDS, "--public"], "--public", "--push"),
+        (["prepare", "esc", "--data-dir", "d", *SHARDS, "--license", "mit"], "--license", "--push"),
+        (["train", "--data-dir", "d", *SHARDS, "--public"], "--public", "--push-to-hub"),
+        (["aggregate", "average", "a", *SHARDS, "--save-scores", "s"], "--save-scores", "--data-dir"),
+        (["aggregate", "ensemble", "a", *SHARDS, "--targets", "t.npy"], "--targets", "--scores"),
+        (["aggregate", "ensemble", "--scores", "s", "--targets", "t", *SHARDS, "--no-model"], "--no-model", "MEMBERS"),
+        (
+            ["aggregate", "ensemble", "--scores", "s", "--data-dir", "d", *SHARDS, "--save-scores", "x"],
+            "--save-scores",
+            "MEMBERS",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_a_flag_without_effect_is_refused_and_says_what_it_needs(printed, words, flag, other):
+    error = f"error: {flag} would have no effect: it needs {other}. Leave it out.\n"
+    assert printed(*words) == ("", error, 2)
+
+
+def test_a_switch_that_is_off_needs_nothing(printed, tmp_path):
+    (tmp_path / "run.yaml").write_text("public: no\nrecipe: esc100\ndata_dir: d\noutput_dir: o")
+    assert "The nearest is 'esc10'" in printed("train", "--config", tmp_path / "run.yaml")[1]
 
 
 @pytest.mark.parametrize("words", [["--debug", "report", "nowhere"], ["report", "nowhere", "--debug"]])

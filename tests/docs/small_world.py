@@ -38,7 +38,7 @@ def call(words: Sequence[str]) -> None:
 
 def make_world(folder: Path) -> Path:
     """Fill a folder, and return the folder in it that commands are run in; call it with that as working directory."""
-    esc, audioset = folder.parent / "shared" / "esc10", folder / "audioset"
+    esc, audioset = folder / "esc10", folder / "audioset"
     make_esc(esc)
     make_audioset(audioset)
     make_fsd50k(folder / "fsd50k")

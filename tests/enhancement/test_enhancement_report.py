@@ -13,6 +13,7 @@ from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.report import NO_PLOT, enhancement_figures, parent_child_figures, write_report
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.provenance import provenance
+from tests.published import HOSTILE, LITERAL, literal_tables
 
 CLASSES = Vocabulary(("Animal", "Dog", "Cat"), ("/m/1", "/m/2", "/m/3"))
 ONTOLOGY = Ontology({"/m/1": ("/m/2", "/m/3"), "/m/2": (), "/m/3": ()}, {})
@@ -77,6 +78,17 @@ def test_the_report_is_markdown_json_and_where_it_can_a_plot(figures, tmp_path, 
     assert "direct parent is missing: 1 before, 0 after" in page
     assert "| Animal | Dog | 3 → 4 | 2 → 4 | 1 → 0 |" in page
     assert (NO_PLOT in page) != matplotlib and (tmp_path / "report.png").is_file() == matplotlib
+
+
+def test_classes_and_clips_are_shown_as_they_are_named(figures, tmp_path):
+    classes = Vocabulary((HOSTILE, "Dog", "Cat"), CLASSES.mids)
+    enhancement = enhance_clip_labels(LABELS, SCORES, ONTOLOGY, CLASSES.mids)
+    figures = enhancement_figures(enhancement, [HOSTILE] * 5, classes, ONTOLOGY)
+    write_report(tmp_path, {**provenance(), **SETTINGS, **figures, "teacher": HOSTILE, "dataset": HOSTILE})
+    page = (tmp_path / "report.md").read_text()
+    _, changed, pairs = literal_tables(page)
+    assert changed.count(LITERAL) == 4 and pairs.count(LITERAL) == 2  # beside examples, whose ids are code
+    assert page.startswith(f"# Label enhancement of {LITERAL}\n\nTeacher: {LITERAL}. ")
 
 
 def test_nothing_added_is_a_report_too(tmp_path):

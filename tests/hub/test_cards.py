@@ -13,10 +13,11 @@ from psla_hf.aggregation.aggregate import ensemble, save_aggregate
 from psla_hf.aggregation.members import find_members
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES
-from psla_hf.hub.model_card import data_set, make_environment, markdown_text, model_card, render
+from psla_hf.hub.model_card import CARDS, data_set, model_card
+from psla_hf.reports.markdown import markdown_text, render
 from psla_hf.training.recipes import TARGETS
 from tests import published
-from tests.published import ABOUT, LOAD, change
+from tests.published import ABOUT, HOSTILE, LITERAL, LOAD, change, literal_tables
 
 run, together = published.run, published.together
 
@@ -321,19 +322,14 @@ def test_the_data_set_is_the_recorded_one(dataset, subset, sources, name):
 def test_every_data_set_has_its_terms_and_limits(key):
     for card in (SOURCES[key].card, *SOURCES[key].cards_by_subset.values()):
         values = {"card": card, "clips": {"test": 80}, "fold": None}
-        environment = make_environment()
-        limits = environment.from_string("{{ card.limits | template }}").render(values)
+        limits = CARDS.from_string("{{ card.limits | template }}").render(values)
         assert len(card.terms) > 20 and limits.startswith("-") and "{{" not in limits
         assert card.bibtex.startswith("@") or key == "own"
 
 
 def test_a_template_without_a_value_is_an_error():
     with pytest.raises(ValueError, match="'card_data' is undefined"):
-        render("single.md.jinja", {})
-
-
-HOSTILE = "a|b<script>`*x*[y](z)\n# c"
-LITERAL = r"a\|b&lt;script&gt;\`\*x\*\[y\](z) # c"
+        render(CARDS, "single.md.jinja", {})
 
 
 def test_what_users_named_is_shown_as_they_named_it(copy):
@@ -347,9 +343,20 @@ def test_what_users_named_is_shown_as_they_named_it(copy):
     change(path, classes=classes, data={"dataset": "own", "parts": {"train": load}})
     card = model_card(folder, "user/esc10").text
     assert f"The classes are {LITERAL}, " in " ".join(card.split())
-    assert "<script>" not in card and "\n# c" not in card
-    tables = re.findall(r"(?:^\|.*\|\n)+", card, re.MULTILINE)
-    for table in tables:
-        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
+    tables = literal_tables(card)
     assert sum(LITERAL in table for table in tables) == 2  # the classes and the loads of the data
     assert markdown_text(HOSTILE) == LITERAL
+
+
+def test_what_a_manifest_names_is_shown_as_it_is_named():
+    """Titles, splits, sources, licences, classes and clips of prepared data are the user's words, too."""
+    found = {"clips": 2, "hours": 0.5, "clipped": 0, "cut_short": [], "dropped": [HOSTILE]}
+    splits = {HOSTILE: {**found, "source": HOSTILE, "class_counts": {HOSTILE: 2}}}
+    vocabulary = {"names": [HOSTILE], "mids": [HOSTILE], "fingerprint": "0"}
+    head = {"card_data": "", "name": HOSTILE, "license": HOSTILE, "manifest_file": "manifest.json", "clips": 2}
+    card = render(
+        CARDS, "prepared.md.jinja", {**head, "sampling_rate": 16000, "splits": splits, "vocabulary": vocabulary}
+    )
+    assert [table.count(LITERAL) for table in literal_tables(card)] == [2, 3] and card.startswith(
+        f"---\n\n---\n\n# {LITERAL}\n"
+    )

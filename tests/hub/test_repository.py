@@ -35,7 +35,7 @@ def times(hub, beginning: str) -> int:
 
 
 def test_all_files_come_in_one_commit_to_a_private_repository(hub, api):
-    published = Repository("user/model", api=api).fill(FILES, "All of it")
+    published = Repository.open("user/model", api=api).fill(FILES, "All of it")
     assert hub.repos[NAME] == FILES and hub.private == {NAME}
     assert hub.commits == [f"{NAME} main: All of it"]
     assert (published.url, published.commit) == (f"{hub.url}/user/model", hub.sha(NAME))
@@ -43,8 +43,8 @@ def test_all_files_come_in_one_commit_to_a_private_repository(hub, api):
 
 
 def test_what_has_not_changed_is_not_sent_again(hub, api):
-    Repository("user/model", api=api).fill(FILES, "First")
-    Repository("user/model", api=api).fill(FILES | {"config.json": b"{ }"}, "Second")
+    Repository.open("user/model", api=api).fill(FILES, "First")
+    Repository.open("user/model", api=api).fill(FILES | {"config.json": b"{ }"}, "Second")
     assert hub.repos[NAME]["config.json"] == b"{ }"
     assert times(hub, "PUT /uploads") == 1 and len(hub.commits) == 2
 
@@ -52,21 +52,21 @@ def test_what_has_not_changed_is_not_sent_again(hub, api):
 def test_only_what_is_replaced_is_deleted(hub, api):
     hub.repos[NAME] = {"model-1-of-2.safetensors": b"old", "notes.txt": b"mine", "model.safetensors": b"old"}
     hub.private.add(NAME)
-    Repository("user/model", api=api).fill(FILES, "New", replaces=["*.safetensors"])
+    Repository.open("user/model", api=api).fill(FILES, "New", replaces=["*.safetensors"])
     assert hub.repos[NAME] == FILES | {"notes.txt": b"mine"} and len(hub.commits) == 1
 
 
 def test_a_branch_is_made_and_main_stays_as_it_is(hub, api):
-    Repository("user/model", api=api).fill(FILES, "First")
+    Repository.open("user/model", api=api).fill(FILES, "First")
     for attempt in range(2):  # the branch may be there
-        Repository("user/model", api=api).fill({"config.json": b"[%d]" % attempt}, "Trial", revision="trial/one")
+        Repository.open("user/model", api=api).fill({"config.json": b"[%d]" % attempt}, "Trial", revision="trial/one")
     assert hub.repos[NAME] == FILES
     assert hub.branches[NAME, "trial/one"] == FILES | {"config.json": b"[1]"}
 
 
 def test_anybody_may_propose_changes_to_a_public_repository(hub, api):
-    Repository("user/model", private=False, api=api).fill(FILES, "First")
-    theirs = Repository("user/model", private=False, api=as_whom(hub, STRANGER))
+    Repository.open("user/model", private=False, api=api).fill(FILES, "First")
+    theirs = Repository.open("user/model", private=False, api=as_whom(hub, STRANGER))
     proposed = theirs.fill({"config.json": b"[]"}, "Better", create_pr=True)
     assert proposed.pull_request == f"{hub.url}/user/model/discussions/1"
     assert hub.repos[NAME] == FILES and hub.branches[NAME, "refs/pr/1"]["config.json"] == b"[]"
@@ -78,15 +78,15 @@ def test_anybody_may_propose_changes_to_a_public_repository(hub, api):
 
 def test_a_name_has_an_owner(hub, api):
     with pytest.raises(ValueError, match="OWNER/NAME, got 'model'"):
-        Repository("model", api=api)
+        Repository.open("model", api=api)
     assert not hub.requests
 
 
 def test_a_public_repository_is_no_place_for_what_is_private(hub, api):
     hub.repos[NAME] = {}
     with pytest.raises(ValueError, match="user/model exists and is public; nothing was uploaded"):
-        Repository("user/model", api=api)
-    assert Repository("user/model", private=False, api=api).url
+        Repository.open("user/model", api=api)
+    assert Repository.open("user/model", private=False, api=api).url
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_refusal_says_that_nothing_happened_and_what_to_do(hub, api, token, re
     hub.repos["models/user/hidden"] = {}
     hub.private.add("models/user/hidden")
     with pytest.raises(PublishError, match=said):
-        Repository(repo, api=as_whom(hub, token))
+        Repository.open(repo, api=as_whom(hub, token))
     assert not hub.commits and NAME not in hub.repos
 
 
@@ -112,7 +112,7 @@ def test_a_refusal_says_that_nothing_happened_and_what_to_do(hub, api, token, re
 @pytest.mark.parametrize("trouble", [503, "cut", "lost"])
 def test_passing_trouble_is_survived(hub, api, request_, trouble):
     hub.cause(trouble, request_, times=2)
-    Repository("user/model", api=api).fill(FILES, "All of it")
+    Repository.open("user/model", api=api).fill(FILES, "All of it")
     assert hub.repos[NAME] == FILES and times(hub, request_) >= 3 and len(hub.commits) == 1
 
 
@@ -120,14 +120,14 @@ def test_passing_trouble_is_survived(hub, api, request_, trouble):
 def test_passing_trouble_with_the_commit_makes_one_commit(hub, api, trouble):
     """With "lost" the first try has succeeded and nobody knows."""
     hub.cause(trouble, "POST /api/models/user/model/commit", times=1)
-    assert Repository("user/model", api=api).fill(FILES, "All of it").commit == hub.sha(NAME)
+    assert Repository.open("user/model", api=api).fill(FILES, "All of it").commit == hub.sha(NAME)
     assert hub.repos[NAME] == FILES and len(hub.commits) == 1 and times(hub, "PUT /uploads") == 1
 
 
 @pytest.mark.parametrize("request_", ["PUT /uploads", "POST /api/models/user/model/commit"])
 @pytest.mark.parametrize("trouble", ["cut", 503])
 def test_a_push_that_is_broken_off_leaves_nothing_half_and_is_completed_by_the_next(hub, api, request_, trouble):
-    repository = Repository("user/model", api=api)
+    repository = Repository.open("user/model", api=api)
     before = dict(hub.repos[NAME])
     hub.cause(trouble, request_, times=6)
     with pytest.raises(PublishError, match=r"shows what it showed before.*Do the same again"):
@@ -135,13 +135,13 @@ def test_a_push_that_is_broken_off_leaves_nothing_half_and_is_completed_by_the_n
     assert hub.repos[NAME] == before and not hub.commits
     hub.cause_no_more()
     sent = len(hub.uploads)
-    Repository("user/model", api=api).fill(FILES, "All of it")
+    Repository.open("user/model", api=api).fill(FILES, "All of it")
     assert hub.repos[NAME] == FILES and len(hub.commits) == 1
     assert sent == (0 if request_ == "PUT /uploads" else 1) and len(hub.uploads) == 1
 
 
 def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(hub, api):
-    repository = Repository("user/model", api=api)
+    repository = Repository.open("user/model", api=api)
     hub.cause("lost", "POST /api/models/user/model/commit")
     with pytest.raises(PublishError, match="discussions has no new pull request, do the same again"):
         repository.fill(FILES, "Proposal", create_pr=True)
@@ -149,7 +149,7 @@ def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(hub, api):
 
 
 def test_no_token_is_published(hub, api):
-    repository = Repository("user/model", api=api)
+    repository = Repository.open("user/model", api=api)
     real = "hf_" + "aBcDeFgHiJkLmNoPq" * 2  # of the form that the Hub gives out
     for token in (OWNER, real):
         with pytest.raises(ValueError, match=r"results\.json holds one; nothing was uploaded") as refused:
@@ -161,5 +161,5 @@ def test_no_token_is_published(hub, api):
 def test_no_token_is_shown_by_errors_that_repeat_it(hub, api):
     wrong = "hf_loopbackWrong"
     with pytest.raises(PublishError, match=r"\(the token\)") as refused:  # the Hub repeats it
-        Repository("user/model", api=as_whom(hub, wrong))
+        Repository.open("user/model", api=as_whom(hub, wrong))
     assert wrong not in "".join(traceback.format_exception(refused.value))

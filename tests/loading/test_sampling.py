@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare
 
 from psla_hf.labels.vocabulary import ClipLabels
-from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
+from psla_hf.loading.sampler import EpochSampler, balanced_weights, process_batches
 
 # 40 clips of a long tail: class 0 in all, class 1 in ten, class 2 in two.
 LABELS = ClipLabels.from_lists([[0] + [1] * (i < 10) + [2] * (i < 2) for i in range(40)], 3)
@@ -71,7 +71,7 @@ def test_an_epoch_is_a_whole_number_of_batches_and_can_begin_anywhere(weights):
 
 def test_processes_share_every_batch():
     sampler = EpochSampler(40, 0, multiple_of=8)
-    alone = list(ProcessBatches(sampler, 8))
-    shares = [list(ProcessBatches(sampler, 8, rank, 2)) for rank in range(2)]
+    alone = list(process_batches(sampler, 8))
+    shares = [list(process_batches(sampler, 8, rank, 2)) for rank in range(2)]
     assert [first + second for first, second in zip(*shares, strict=True)] == alone
-    assert len(ProcessBatches(sampler, 8, 1, 2)) == len(alone) == 5
+    assert len(process_batches(sampler, 8, 1, 2)) == len(alone) == 5

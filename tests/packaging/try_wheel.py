@@ -39,7 +39,13 @@ def write_esc(folder: Path) -> None:
 def main() -> None:
     package = Path(psla_hf.__file__).parent
     assert package.is_relative_to(sys.prefix), f"expected the installed package, got the one in {package}"
-    for name in ("py.typed", "__init__.pyi", "data/__init__.pyi", "hub/templates/model.md.jinja"):
+    for name in (
+        "py.typed",
+        "__init__.pyi",
+        "data/__init__.pyi",
+        "hub/templates/model.md.jinja",
+        "enhancement/templates/report.md.jinja",
+    ):
         assert (files("psla_hf") / name).is_file(), f"{name} is not in the wheel"
     assert psla("--version").strip() == psla_hf.__version__
     assert "tag" in psla("--help")

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from .arguments import MESSAGES, BatchSize, Messages, Switch, option, panel
-from .data import Data
+from .arguments import MESSAGES, Messages, Needs, Switch, option, panel
+from .data import EvaluationData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     from accelerate import Accelerator
 
     from psla_hf.aggregation.aggregate import Aggregate, Scorer
     from psla_hf.aggregation.members import Member
+    from psla_hf.training.origins import Origin
 
     Work: TypeAlias = Callable[[], Aggregate]
 
@@ -40,7 +41,9 @@ class Output:
 
     output_dir: str = option("Folder for the model and results.json.")
     overwrite: Switch = option("Replace what an earlier run or aggregate left there.", False)
-    save_scores: Path | None = option("With --data-dir: folder for each member's scores as .npy.", None)
+    save_scores: Annotated[Path | None, Needs("--data-dir"), Needs("MEMBERS")] = option(
+        "With --data-dir: folder for each member's scores as .npy.", None
+    )
 
 
 @aggregate.command
@@ -50,8 +53,7 @@ def average(
     *,
     output: Output,
     greedy: Literal["validation", "test"] | None = None,
-    data: Data | None = None,
-    batch_size: BatchSize = 16,
+    data: EvaluationData | None = None,
     messages: Messages = MESSAGES,
 ) -> None:
     r"""Average the weights of models of one architecture.
@@ -65,11 +67,7 @@ def average(
 
     Args:
         members: Directories, safetensors files, patterns, Hub ids.
-        output: What is written where.
         greedy: Take a member only if the average gets no worse on this part, if not named validation.
-        data: Which data.
-        batch_size: Clips at a time, of each process.
-        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -79,12 +77,12 @@ def average(
         if data is None or scorer is None:
             raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
         try:
-            chooser = scorer_of(data, accelerator, batch_size, messages, greedy)
+            chooser = scorer_of(data, accelerator, messages, origins_of(members), greedy)
         except ValueError as error:
             raise ValueError(f"{error} --greedy test chooses on the test part.") from error
         return partial(aggregation.greedy_average, members, chooser, scorer)
 
-    write("average", members, plan, output, data, batch_size, messages)
+    write("average", members, plan, output, data, messages)
 
 
 @aggregate.command
@@ -94,10 +92,9 @@ def ensemble(
     *,
     output: Output,
     scores: Annotated[list[Path], Parameter(consume_multiple=True, show_default=False)] = [],  # noqa: B006
-    targets: Path | None = None,
-    no_model: Switch = False,
-    data: Data | None = None,
-    batch_size: BatchSize = 16,
+    targets: Annotated[Path | None, Needs("--scores")] = None,
+    no_model: Annotated[Switch, Needs("MEMBERS")] = False,
+    data: EvaluationData | None = None,
     messages: Messages = MESSAGES,
 ) -> None:
     r"""Join models to one, which gives the mean of their probabilities.
@@ -108,13 +105,9 @@ def ensemble(
 
     Args:
         members: Directories, safetensors files, patterns, Hub ids.
-        output: What is written where.
         scores: Saved scores instead of members, columns in the order of the data's classes; makes no model.
         targets: With --scores, instead of the data: 0/1 labels as .npy.
         no_model: Only the figures, with one member in memory.
-        data: Which data.
-        batch_size: Clips at a time, of each process.
-        messages: How much is printed.
     """
     from psla_hf.aggregation import aggregate as aggregation
 
@@ -122,10 +115,6 @@ def ensemble(
         raise ValueError("expected either members or --scores.")
     if scores and bool(targets) == bool(data):
         raise ValueError("with --scores expected either --targets or --data-dir.")
-    if not scores and targets:
-        raise ValueError("--targets would have no effect: it needs --scores. Leave it out.")
-    if scores and no_model:
-        raise ValueError("--no-model would have no effect: --scores make no model. Leave it out.")
 
     def plan(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Work:
         if not scores:
@@ -145,13 +134,11 @@ def ensemble(
 
         return joined
 
-    write("ensemble", members, plan, output, data, batch_size, messages)
+    write("ensemble", members, plan, output, data, messages)
 
 
 @aggregate.command
-def curve(
-    runs: list[str], /, *, data: Data | None = None, batch_size: BatchSize = 16, messages: Messages = MESSAGES
-) -> None:
+def curve(runs: list[str], /, *, data: EvaluationData, messages: Messages = MESSAGES) -> None:
     """Score averages by the first epoch averaged, of psla train --keep-epochs.
 
     For example:
@@ -160,9 +147,6 @@ def curve(
 
     Args:
         runs: Output folders of psla train; each gets averaging_curve.json.
-        data: Which data.
-        batch_size: Clips at a time, of each process.
-        messages: How much is printed.
     """
     from psla_hf.aggregation.aggregate import averaging_curve
     from psla_hf.aggregation.members import kept_epochs
@@ -172,11 +156,11 @@ def curve(
     from psla_hf.training.build import make_accelerator
     from psla_hf.training.run_folder import CURVE_FILE
 
-    if data is None:
-        raise ValueError("curve scores models: expected --data-dir.")
     accelerator = make_accelerator()
     epochs = {run: kept_epochs(run) for run in runs}
-    scorer = scorer_of(data, accelerator, batch_size, messages)
+    scorer = scorer_of(
+        data, accelerator, messages, {run: members[max(members)].origin() for run, members in epochs.items()}
+    )
     for run, members in epochs.items():
         rows = averaging_curve(members, scorer)
         if not accelerator.is_main_process:
@@ -190,13 +174,23 @@ def curve(
         print(path)
 
 
-def scorer_of(data: Data, accelerator: Accelerator, batch_size: int, messages: Messages, part: str = "test") -> Scorer:
+def scorer_of(
+    data: EvaluationData,
+    accelerator: Accelerator,
+    messages: Messages,
+    origins: Mapping[str, Origin],
+    part: str = "test",
+) -> Scorer:
     """What scores on a part of the data, or chooses members by it."""
     from psla_hf.aggregation.aggregate import Scorer
-    from psla_hf.data.load import load
 
-    loaded = load(**data.choice(quiet=messages.quiet or not accelerator.is_main_process), parts=[part])
-    return Scorer(loaded.parts[part], accelerator, batch_size, loaded.facts())
+    loaded = data.load(origins, part, quiet=messages.quiet or not accelerator.is_main_process)
+    return Scorer(loaded.parts[part], accelerator, data.batch_size, loaded.facts())
+
+
+def origins_of(members: list[Member]) -> dict[str, Origin]:
+    """What result files say of the members, by name."""
+    return {member.name: member.origin() for member in members}
 
 
 def write(
@@ -204,8 +198,7 @@ def write(
     patterns: list[str],
     plan: Callable[[list[Member], Scorer | None, Accelerator], Work],
     output: Output,
-    data: Data | None,
-    batch_size: int,
+    data: EvaluationData | None,
     messages: Messages,
 ) -> None:
     """Make a model and its results, write both, print the table."""
@@ -214,11 +207,9 @@ def write(
     from psla_hf.reports.tables import AGGREGATE_NAMES, print_metrics
     from psla_hf.training.build import make_accelerator
 
-    if output.save_scores and data is None:
-        raise ValueError("--save-scores would have no effect: it needs --data-dir. Leave it out.")
     accelerator = make_accelerator()
     members = find_members(patterns)
-    scorer = None if data is None else scorer_of(data, accelerator, batch_size, messages)
+    scorer = None if data is None else scorer_of(data, accelerator, messages, origins_of(members))
     work = plan(members, scorer, accelerator)  # what is wrong with it shows before an earlier result is deleted
     folder = aggregation.open_output(output.output_dir, members, accelerator, output.overwrite)
     outcome = work()

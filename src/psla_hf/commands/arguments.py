@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import wrapt
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
@@ -28,8 +28,10 @@ __all__ = [
     "WORDS",
     "BatchSize",
     "Messages",
+    "Needs",
     "Switch",
     "Whole",
+    "check_needs",
     "command_line",
     "flags_like",
     "option",
@@ -46,7 +48,9 @@ __all__ = [
 # The words of the command that runs: the defaults that help shows are those of the recipe named there.
 WORDS: ContextVar[list[str]] = ContextVar("words")
 
-TRUTH_VALUES = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
+FALSE_VALUES = ("false", "f", "no", "n", "0")
+
+TRUTH_VALUES = ("true", "t", "yes", "y", "1", *FALSE_VALUES)
 
 # Flags whose value may be left out: what it can be, first what it is then.
 OPTIONAL_VALUES = {"--greedy": ("validation", "test")}
@@ -105,6 +109,13 @@ Whole = Annotated[int, Parameter(converter=whole_number)]
 Switch = Annotated[bool, Parameter(show_default=False)]
 
 BatchSize = Annotated[int, Parameter(converter=whole_number, help="Clips at a time, of each process.")]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A mark in a flag's type, such as `Annotated[int, Needs("--shards")]`: without the other it has no effect."""
+
+    other: str
 
 
 def option(help: str, default: Any = MISSING) -> Any:
@@ -242,6 +253,20 @@ def use_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
             raise ValueError(f"{path}: {key!r} is no setting. The nearest is {nearest.replace('-', '_')!r}.")
         if not by_name[name].tokens:
             by_name[name].append(Token(keyword=f"--{name}", value=str(value), source=path))
+
+
+def check_needs(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse flags that have no effect without others that were not given.
+
+    Raises:
+        ValueError: There is one; the message names both.
+    """
+    given = {name for argument in arguments if argument.tokens for name in argument.names}
+    for argument in (argument for argument in arguments if argument.tokens):
+        is_off = argument.resolved_hint is bool and argument.tokens[-1].value.lower() in FALSE_VALUES
+        for needs in (mark for mark in get_args(argument.field_info.annotation) if isinstance(mark, Needs)):
+            if needs.other not in given and not is_off:
+                raise ValueError(f"{argument.name} would have no effect: it needs {needs.other}. Leave it out.")
 
 
 DEEPEST = 16  # levels of a file of settings, which needs one

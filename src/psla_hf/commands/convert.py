@@ -30,7 +30,6 @@ def convert(
         output_dir: Folder for the converted model.
         labels: Table with index, mid and display_name; else LABEL_0, …
         max_length: Frames per clip; default: 3000 for FSD50K's 200 classes, else 1056.
-        messages: How much is printed.
     """
     from psla_hf.labels.vocabulary import Vocabulary
     from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor

@@ -1,15 +1,20 @@
-"""The data that commands are given: which, and where. Knows no loader."""
+"""The data that commands are given: which, and where, and what is fair to test on. Knows no single command."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from psla_hf.data.sources import SOURCES, EscSubset
 
-from .arguments import Switch, Whole, option, panel
+from .arguments import BatchSize, Switch, Whole, option, panel
 
-__all__ = ["Data", "DataSet"]
+if TYPE_CHECKING:
+    from psla_hf.data.summary import Loaded
+    from psla_hf.training.origins import Origin
+
+__all__ = ["Data", "DataSet", "EvaluationData"]
 
 
 DataSet = Annotated[str, Parameter(choices=tuple(SOURCES))]
@@ -34,3 +39,33 @@ class Data:
         options = LoadOptions("drop" if self.drop_incomplete else None, quiet=quiet, streaming=streaming)
         chosen = {name: getattr(self, name) for name in ("dataset", "fold", "subset", "vocabulary")}
         return {**chosen, "place": self.data_dir, "options": options}
+
+
+@panel("Data", 1)
+@dataclass(frozen=True, kw_only=True)
+class EvaluationData(Data):
+    """Which data to test saved models on."""
+
+    fold: Whole | None = option("Of data with folds, the one to test on; default: what was held out, or 1.", None)  # type: ignore[assignment]
+    batch_size: BatchSize = 16
+    allow_seen: Switch = option("Test on clips that a model was trained on, too.", False)
+
+    def load(self, origins: Mapping[str, "Origin"], part: str = "test", *, quiet: bool = False) -> "Loaded":
+        """The clips to test on.
+
+        Args:
+            origins: What the models' result files say of them, by their names.
+            part: Of the data set.
+            quiet: Print no summary and no progress.
+
+        Raises:
+            ValueError: A model was trained on some of them, and that is not allowed.
+        """
+        from psla_hf.data.load import load
+        from psla_hf.training.origins import check_held_out, held_out_fold
+
+        fold = self.fold or held_out_fold(self.dataset, origins.values()) or 1
+        loaded = load(**replace(self, fold=fold).choice(quiet=quiet), parts=[part])
+        if not self.allow_seen:
+            check_held_out(loaded.facts(), origins)
+        return loaded

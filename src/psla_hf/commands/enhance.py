@@ -12,7 +12,7 @@ from cyclopts import Parameter, Token
 
 from psla_hf.data.sources import SOURCES
 
-from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+from .arguments import MESSAGES, BatchSize, Messages, Needs, Switch, Whole, option, panel
 from .data import Data
 
 if TYPE_CHECKING:
@@ -70,10 +70,12 @@ class Scoring:
 
     model: str | None = option("Directory or Hub id of the tagger that scores the clips.", None)
     scores: str | None = option("Or scores: .npy, .parquet, the original's .csv, a folder.", None)
-    scores_dir: Path | None = option("Folder for the teacher's scores; default: OUTPUT.scores.", None)
-    clips_per_chunk: Whole = option("Clips whose scores become one file.", 2048)
-    batch_size: Whole = option("Clips at a time, of each process.", 16)
-    num_workers: Whole = option("Processes that decode, for each that scores.", 0)
+    scores_dir: Annotated[Path | None, Needs("--model")] = option(
+        "Folder for the teacher's scores; default: OUTPUT.scores.", None
+    )
+    clips_per_chunk: Annotated[Whole, Needs("--model")] = option("Clips whose scores become one file.", 2048)
+    batch_size: Annotated[BatchSize, Needs("--model")] = 16
+    num_workers: Annotated[Whole, Needs("--model")] = option("Processes that decode, for each that scores.", 0)
     on_error: Literal["raise", "skip"] = option(
         "Clips that do not decode, or have no saved scores (NaN): stop, or leave their labels as they are.", "raise"
     )
@@ -102,11 +104,7 @@ def enhance(
         accelerate launch --num_processes 2 -m psla_hf.commands enhance …
 
     Args:
-        how: Which labels are added.
-        data: Which data.
-        scoring: Whose scores.
         streaming: Read the training clips from parquet shards.
-        messages: How much is printed.
     """
     from psla_hf.data.load import load
     from psla_hf.enhancement.algorithm import check_enhancement

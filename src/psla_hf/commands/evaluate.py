@@ -2,47 +2,43 @@
 
 from pathlib import Path
 
-from .arguments import MESSAGES, BatchSize, Messages
-from .data import Data
+from .arguments import MESSAGES, Messages
+from .data import EvaluationData
 
 
-def evaluate(
-    model: str,
-    /,
-    *,
-    data: Data,
-    batch_size: BatchSize = 16,
-    output: Path | None = None,
-    messages: Messages = MESSAGES,
-) -> None:
+def evaluate(model: str, /, *, data: EvaluationData, output: Path | None = None, messages: Messages = MESSAGES) -> None:
     """Score a saved tagger on a data set's test part.
 
     For example:
-        psla evaluate runs/esc10 --data-dir esc10 --fold 1
+        psla evaluate runs/esc10 --data-dir esc10
 
     Args:
         model: Directory or Hub id of a saved tagger.
-        data: Which data.
-        batch_size: Clips at a time, of each process.
         output: Also write the metrics to this JSON file.
-        messages: How much is printed.
     """
-    from psla_hf.data.load import load
+    from psla_hf.aggregation.members import Member
     from psla_hf.evaluation import score_clips, tagging_metrics
     from psla_hf.files import write_json
-    from psla_hf.inference.tagger import AudioTagger
     from psla_hf.provenance import provenance
     from psla_hf.reports.tables import print_metrics
     from psla_hf.training.build import make_accelerator
+    from psla_hf.training.origins import has_seen
 
     accelerator = make_accelerator()
-    tagger = AudioTagger.from_pretrained(model)
-    quiet = messages.quiet or not accelerator.is_main_process
-    clips = load(**data.choice(quiet=quiet), parts=["test"]).test
-    scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, batch_size)
+    member = Member(model)
+    tagger, origin = member.load(), member.origin()
+    loaded = data.load({model: origin}, quiet=messages.quiet or not accelerator.is_main_process)
+    clips, facts = loaded.test, loaded.facts()
+    scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, data.batch_size)
     if not accelerator.is_main_process:
         return
     metrics = tagging_metrics(scores, clips.labels.multi_hot())
-    print_metrics({model: metrics}, f"{len(clips)} clips of {data.dataset}")
+    fold = f", fold {loaded.fold}" if loaded.fold else ""
+    print_metrics({model: metrics}, f"{len(clips)} clips of {data.dataset}{fold}")
+    seen = None if origin is None else has_seen(facts, origin)
+    if seen:
+        print("The model was trained on some of these clips: the figures are too good.")
+    elif seen is None:
+        print("Whether the model was trained on some of these clips is not known: it has no results.json.")
     if output:
-        write_json({**provenance(), "clips": len(clips), "results": metrics}, output)
+        write_json({**provenance(), "data": facts, "seen": seen, "clips": len(clips), "results": metrics}, output)

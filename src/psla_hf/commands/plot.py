@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from .arguments import MESSAGES, Messages, Whole
+from .arguments import MESSAGES, Messages, Needs, Whole
 
 Figure = Literal["curves", "averaging", "classes", "difference"]
 
@@ -14,11 +14,11 @@ def plot(
     runs: Annotated[list[str], Parameter(show_default=False)] = [],  # noqa: B006 (it is read only, and cyclopts wants a list)
     /,
     *,
-    figures: Annotated[list[Figure], Parameter(name="--figure", show_default="curves")] = ["curves"],  # noqa: B006
+    figures: Annotated[list[Figure], Parameter(name="--figure", show_default="curves"), Needs("RUNS")] = ["curves"],  # noqa: B006
     shards: str | None = None,
-    split: str | None = None,
-    epochs: Whole = 30,
-    mixup_rate: float = 0.5,
+    split: Annotated[str | None, Needs("--shards")] = None,
+    epochs: Annotated[Whole, Needs("--shards")] = 30,
+    mixup_rate: Annotated[float, Needs("--shards")] = 0.5,
     output_dir: Path = Path("plots"),
     messages: Messages = MESSAGES,
 ) -> None:
@@ -37,7 +37,6 @@ def plot(
         epochs: With --shards: how many epochs to draw.
         mixup_rate: With --shards: share of draws with a partner.
         output_dir: Folder for the PNGs.
-        messages: How much is printed.
     """
     if not (runs or shards):
         raise ValueError("expected a RUN_DIR, or --shards.")

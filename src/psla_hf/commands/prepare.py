@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from psla_hf.data.sources import SOURCES, EscSubset
 
-from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
 
 # AudioSet is prepared split by split, whatever is trained on.
 DATA_SETS = {"audioset": "audioset_full"} | {key: key for key in SOURCES if not key.startswith("audioset")}
@@ -60,15 +60,13 @@ class Publishing:
     """Where it goes then."""
 
     push: str | None = option("Then upload to this data set repository of the Hub.", None)
-    public: Switch = option("Make the repository public; default: private.", False)
-    license: str | None = option("The data's licence as the Hub names it, or other.", None)
+    public: Annotated[Switch, Needs("--push")] = option("Make the repository public; default: private.", False)
+    license: Annotated[str | None, Needs("--push")] = option("The data's licence as the Hub names it, or other.", None)
 
     def __post_init__(self) -> None:
         """Refuse what would fail after the work."""
         if self.push and not self.license:
             raise ValueError("--push needs --license: a card says under which licence the data are.")
-        if not self.push and (self.public or self.license):
-            raise ValueError("--public and --license would have no effect: they need --push. Leave them out.")
 
 
 PUBLISHING = Publishing()
@@ -94,10 +92,6 @@ def prepared(
 
     Args:
         source: Which data.
-        data: What is prepared.
-        shards: What is made of it.
-        publishing: Where it goes then.
-        messages: How much is printed.
     """
     from psla_hf.data.load import load_splits
     from psla_hf.data.prepare import prepare
@@ -139,7 +133,6 @@ def verify(*, output_dir: str, messages: Messages = MESSAGES) -> None:
 
     Args:
         output_dir: Folder of the shards.
-        messages: How much is printed.
     """
     from psla_hf.data.prepare import verify
 

@@ -53,8 +53,6 @@ def model(
         folder: Output folder of psla train or psla aggregate, or its last_epoch.
         repo: OWNER/NAME, made if it does not exist.
         license: Of weights and code, as the Hub names it.
-        how: How it is sent.
-        messages: How much is printed.
     """
     from psla_hf.hub.publish import push_model
 
@@ -83,8 +81,6 @@ def labels(
         config: NAME=DIR: a configuration's name and the output folder of psla enhance; can be given again.
         license: Of the labels, as the Hub names it, such as cc-by-4.0.
         teacher: What to call the teacher, such as its Hub id; default: as the reports do.
-        how: How it is sent.
-        messages: How much is printed.
     """
     from psla_hf.hub.publish import push_labels
 

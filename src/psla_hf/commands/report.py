@@ -13,7 +13,6 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
 
     Args:
         runs: Output folders of psla train or psla aggregate.
-        messages: How much is printed.
     """
     from psla_hf.reports.tables import (
         AGGREGATE_NAMES,
@@ -21,8 +20,8 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         RESULT_NAMES,
         metric_text,
         print_epoch,
-        print_figures,
         print_metrics,
+        print_table,
     )
     from psla_hf.training.run_folder import read_epochs, read_results
 
@@ -41,14 +40,14 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         models = list(dict.fromkeys(model for results in finished.values() for model in results))
         for metric in METRICS:
             rows = {
-                model: {
-                    run: metric_text(results[model][metric]) if metric in results.get(model, {}) else ""
-                    for run, results in finished.items()
-                }
+                model: [
+                    metric_text(results[model][metric]) if metric in results.get(model, {}) else ""
+                    for results in finished.values()
+                ]
                 for model in models
             }
-            if any(figure for row in rows.values() for figure in row.values()):
-                print_figures(rows, metric, "model")
+            if any(any(row) for row in rows.values()):
+                print_table(rows, metric, ["model", *finished])
     for run, epochs in unfinished.items():
         print(f"{run} is not finished. Its last epoch so far:")
         print_epoch(epochs[-1])

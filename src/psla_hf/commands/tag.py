@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from .arguments import MESSAGES, Messages, Switch, Whole, option, panel
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
 
 if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
@@ -31,7 +31,9 @@ class Written:
     )
     output: Path | None = option("File to write; of Audacity's and Raven's tables the folder.", None)
     plot: Path | None = option("Also draw each file: a PNG, or of several files their folder.", None)
-    resume: Switch = option("Go on with --output: files that are in it already are passed over.", False)
+    resume: Annotated[Switch, Needs("--output")] = option(
+        "Go on with --output: files that are in it already are passed over.", False
+    )
     on_error: Literal["skip", "stop"] = option("What to do about a file that cannot be tagged.", "skip")
 
 
@@ -95,11 +97,6 @@ def tag(
         model: Directory or Hub id of a saved tagger.
         files: Audio files, folders of them, patterns such as "*.wav", or - for a file on standard input.
         recursive: Also the folders in folders.
-        written: What is written, and where.
-        events: What counts as an event.
-        windows: How long files are cut.
-        machine: Where it runs.
-        messages: How much is printed.
     """
     import torch
 
@@ -236,8 +233,6 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> "O
     form = suffix if written.format == "table" and suffix in ("json", "jsonl", "csv", "rttm") else written.format
     if form == "table" and written.output is not None:
         raise ValueError(f"A table is for the screen. Choose a --format for {written.output}, such as csv.")
-    if written.resume and written.output is None:
-        raise ValueError("Expected --output with --resume: the file to go on with.")
     if form in PER_RECORDING and written.output is None and number > 1:
         raise ValueError(f"Expected --output FOLDER for {number} files: {form} has a table for each.")
     rule = EventRule(

@@ -3,11 +3,11 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psla_hf.training.run_settings import RunSettings
 
-from .arguments import MESSAGES, Messages, Switch, flags_like, option, panel, recipe_with, settings_type
+from .arguments import MESSAGES, Messages, Needs, Switch, flags_like, option, panel, recipe_with, settings_type
 from .data import Data, DataSet
 
 if TYPE_CHECKING:
@@ -49,12 +49,7 @@ class Publishing:
     """Where the model goes in the end."""
 
     push_to_hub: str | None = option("Publish the averaged model with its card as OWNER/NAME.", None)
-    public: Switch = option("With --push-to-hub: make the repository public.", False)
-
-    def __post_init__(self) -> None:
-        """Refuse what would have no effect."""
-        if self.public and not self.push_to_hub:
-            raise ValueError("public would have no effect: it needs push_to_hub. Leave it out.")
+    public: Annotated[Switch, Needs("--push-to-hub")] = option("Make the repository public.", False)
 
 
 @panel("Machine", 8)
@@ -127,7 +122,7 @@ def train(
         return
     if publishing.push_to_hub and accelerator.is_main_process:
         # What is wrong with it must show now, not after a week.
-        Repository(publishing.push_to_hub, private=not publishing.public)
+        Repository.open(publishing.push_to_hub, private=not publishing.public)
     trainer = Trainer(
         recipe,
         train_clips,

@@ -206,7 +206,7 @@ class LabelSet:
                 + " Load the data with the label set's vocabulary."
             )
         rows = rows_of_ids(ids, self.ids, f"the label set {self.name}")
-        others = _clips_that_differ(original.each_once(), self.original.take(rows).each_once())
+        others = _clips_that_differ(original, self.original.take(rows))
         if len(others):
             raise ValueError(
                 f"Expected clips with the labels that {self.name} was made from, {len(others)} of {len(ids)} have "
@@ -260,12 +260,8 @@ def _flat(lists: pa.ListArray) -> np.ndarray:
 
 
 def _clips_that_differ(labels: ClipLabels, others: ClipLabels) -> np.ndarray:
-    """Numbers of the clips with different labels; in both each once, in index order."""
-    lengths, theirs = np.diff(labels.offsets), np.diff(others.offsets)
-    same_length = np.flatnonzero(lengths == theirs)
-    a, b = labels.take(same_length), others.take(same_length)
-    differ = np.unique(a.clip_of_value()[a.values != b.values])
-    return np.sort(np.concatenate([np.flatnonzero(lengths != theirs), same_length[differ]]))
+    """Numbers of the clips with different labels."""
+    return np.flatnonzero(np.diff((labels.matrix() != others.matrix()).indptr))
 
 
 def _lists(labels: ClipLabels, clips: slice, values: np.ndarray | None = None) -> pa.ListArray:

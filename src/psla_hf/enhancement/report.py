@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from psla_hf.files import write_json
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
-from psla_hf.reports.tables import markdown_figures, markdown_origin
+from psla_hf.reports.markdown import make_environment, markdown_figures, markdown_origin, render
 
 from .algorithm import RELATION_NAMES, Enhancement, threshold_name
 
@@ -164,35 +164,17 @@ def enhancement_page(report: Mapping[str, Any]) -> str:
         report: What `enhancement_figures` returns; how the labels were made: `dataset`, `teacher`, `threshold`,
             `types`, `soft`, `iterations`; `plot`, the picture's file or none; and the origin, see `provenance`.
     """
-    labels, clips = report["labels"], report["clips"]
-    sentences = [
-        f"Teacher: {report['teacher']}. Threshold: {threshold_name(report['threshold'])}. Types: "
-        f"{', '.join(report['types'])}. Added labels are {'soft: the scores' if report['soft'] else 'hard: 1'}. "
-        f"Iterations: {report['iterations']}.",
-        f"{labels['added']:,} labels were added to {labels['before']:,} ({labels['percent']:.1f} %), in "
-        f"{clips['changed']:,} of {clips['all']:,} clips and {report['classes_touched']} of {report['classes']} "
-        "classes.",
-    ]
-    if clips["without_scores"]:
-        sentences.append(f"{clips['without_scores']:,} clips have no scores; their labels stay, and count nowhere.")
-    lines = [
-        f"# Label enhancement of {report['dataset']}",
-        "",
-        "\n".join(sentences),
-        "",
-        markdown_figures(report["relations"], "proposed by type"),
-        "",
-        "A label that has both types is the child of one label of its clip and an ancestor of another.",
-        "",
-        f"![Labels of each class, before and added]({report['plot']})" if report["plot"] else NO_PLOT,
-        "",
-        *_most_changed(report["most_changed"]),
-        *_hierarchy(report["hierarchy"]),
-        "",
-        f"Made by {markdown_origin(report)}.",
-        "",
-    ]
-    return "\n".join(lines)
+    before, after = (report["hierarchy"][when]["pairs"] for when in ("before", "after"))
+    pairs = sorted(zip(before, after, strict=True), key=lambda pair: -pair[0]["child_only"])
+    words = {
+        "threshold_name": threshold_name(report["threshold"]),
+        "relations": markdown_figures(report["relations"], "proposed by type"),
+        "pairs": pairs[:MOST_PAIRS],
+        "most_pairs": MOST_PAIRS,
+        "no_plot": NO_PLOT,
+        "origin": markdown_origin(report),
+    }
+    return render(make_environment("psla_hf.enhancement", above=_above), "report.md.jinja", {**report, **words})
 
 
 def write_report(folder: str | Path, report: Mapping[str, Any]) -> None:
@@ -251,56 +233,10 @@ def _examples(
     ]
 
 
-def _most_changed(classes: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not classes:
-        return []
-    lines = [
-        "## Classes with the most added labels",
-        "",
-        "Examples are the clips with the highest scores for the class: score, threshold, and the labels that proposed "
-        "it.",
-        "",
-        "| class | before | added | examples |",
-        "| --- | --- | --- | --- |",
-    ]
-    for row in classes:
-        examples = "<br>".join(
-            f"`{example['path'] or example['id']}` {_greater(example['score'], example['threshold'])}, "
-            f"{example['relation']} from {' and '.join(example['proposed_by'])}"
-            for example in row["examples"]
-        )
-        lines.append(f"| {row['class']} | {row['before']:,} | {row['added']:,} | {examples} |")
-    return [*lines, ""]
-
-
-def _greater(score: float, threshold: float) -> str:
-    """Both with as many digits, two at least, as show the difference."""
+def _above(example: Mapping[str, Any]) -> str:
+    """An example's score and its threshold, with as many digits, two at least, as show the difference."""
     for digits in range(2, 17):
-        texts = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        texts = f"{example['score']:.{digits}f}", f"{example['threshold']:.{digits}f}"
         if texts[0] != texts[1]:
             break
     return " > ".join(texts)
-
-
-def _hierarchy(hierarchy: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    before, after = hierarchy["before"], hierarchy["after"]
-    pairs = sorted(zip(before["pairs"], after["pairs"], strict=True), key=lambda pair: -pair[0]["child_only"])
-    lines = [
-        "## Children without their parents",
-        "",
-        f"Clips with a label whose direct parent is missing: {before['clips']:,} before, {after['clips']:,} after. "
-        f"Missing parents: {before['labels']:,} before, {after['labels']:,} after.",
-    ]
-    if not pairs:
-        return lines
-    lines += [
-        "",
-        f"The pairs with the most of them, {MOST_PAIRS} at most, in clips, before → after:",
-        "",
-        "| parent | child | clips with the parent | with the child | with the child alone |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for old, new in pairs[:MOST_PAIRS]:
-        counts = (f"{old[what]:,} → {new[what]:,}" for what in ("parent_clips", "child_clips", "child_only"))
-        lines.append(f"| {old['parent']} | {old['child']} | " + " | ".join(counts) + " |")
-    return lines

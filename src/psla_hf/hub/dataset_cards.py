@@ -12,10 +12,10 @@ from psla_hf.data.prepare import DATA, MANIFEST, verify
 from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
 from psla_hf.files import read_json
 from psla_hf.labels.vocabulary import Vocabulary
-from psla_hf.reports.tables import markdown_origin
+from psla_hf.reports.markdown import markdown_origin, render
 from psla_hf.training.run_folder import CARD_FILE
 
-from .model_card import OF_AN_ORIGIN, check_complete, data_set, loads, markdown_text, render
+from .model_card import CARDS, OF_AN_ORIGIN, check_complete, data_set, loads
 from .repository import Repository
 
 __all__ = ["LABEL_SET_FILES", "label_card", "label_set_files", "push", "size_category", "write_card"]
@@ -48,12 +48,13 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
             f"Expected all that a card must say, missing: {', '.join(missing)}. A source is given when its split is "
             "prepared (source=...), the others with the card."
         )
+    clips = sum(section["clips"] for section in manifest["splits"].values())
     data = DatasetCardData(
         pretty_name=pretty_name,
         license=license,
         task_categories=["audio-classification"],
         tags=["audio-tagging"],
-        size_categories=[size_category(_num_clips(manifest["splits"]))],
+        size_categories=[size_category(clips)],
         configs=[
             {
                 "config_name": "default",
@@ -64,7 +65,8 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
         ],
     )
     path = Path(output_dir) / CARD_FILE
-    DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{_body(manifest, pretty_name, license)}").save(path)
+    values = {"card_data": data.to_yaml(), "name": pretty_name, "license": license, "manifest_file": MANIFEST}
+    DatasetCard(render(CARDS, "prepared.md.jinja", {**manifest, **values, "clips": clips})).save(path)
     return path
 
 
@@ -92,7 +94,7 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
             although a private one was asked for.
     """
     write_card(output_dir, pretty_name=pretty_name, license=license)
-    repository = Repository(repo_id, "dataset", private)
+    repository = Repository.open(repo_id, "dataset", private)
     repository.fill_in_parts(output_dir, [CARD_FILE, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")
     return repository.url
 
@@ -106,75 +108,6 @@ def _files(section: dict) -> str:
     """A pattern for the shards of one split and of no earlier preparation with another number of them."""
     first = section["shards"][0]["file"]
     return first.replace("-00000-of-", "-*-of-")
-
-
-def _body(manifest: dict, pretty_name: str, license: str) -> str:
-    """The card below its YAML, all of it from the manifest."""
-    splits = manifest["splits"]
-    num_classes = len(manifest["vocabulary"]["names"])
-    rate = manifest["sampling_rate"]
-    return f"""# {markdown_text(pretty_name)}
-
-{_num_clips(splits)} clips of sound with {num_classes} classes, as {rate} Hz mono FLAC in parquet files.
-
-| split | source | clips | hours | clipped | cut short | dropped |
-| --- | --- | ---: | ---: | ---: | ---: | ---: |
-{_split_rows(splits)}
-
-## How it was prepared
-
-Every clip was decoded, its channels averaged, resampled to {rate} Hz and stored as 16-bit FLAC, in the source's order.
-"Clipped" are clips with samples beyond full scale after that, which were limited to it; "cut short" are clips whose
-file ended before its header said, kept as far as they go; "dropped" are clips that could not be decoded and are left
-out. `{MANIFEST}` has the ids of the last two, and the size and SHA-256 of every shard.
-
-`datasets.load_dataset` gives these columns, with the names of the classes: `id`; `audio`, undecoded, with `path` and
-the FLAC file's `bytes`; `labels` and `mids`, the same class indices under display names and under ids; `split`;
-`seconds`.
-
-## Licence
-
-The licence stated here is `{license}`. Whoever published these files stated it, and must have the right to publish the
-audio; check the source's terms before you use the clips or pass them on.
-{_dropped(splits)}
-## Classes
-
-In index order, with the number of clips in each split. The fingerprint of this list is
-`{manifest["vocabulary"]["fingerprint"]}`.
-
-| index | class | id | {" | ".join(splits)} |
-| ---: | --- | --- | {" | ".join("---:" for _ in splits)} |
-{_class_rows(manifest)}
-"""
-
-
-def _num_clips(splits: dict) -> int:
-    return sum(section["clips"] for section in splits.values())
-
-
-def _split_rows(splits: dict) -> str:
-    return "\n".join(
-        f"| {split} | {markdown_text(section['source'])} | {section['clips']} | {section['hours']:.2f} | "
-        f"{section['clipped']} | {len(section['cut_short'])} | {len(section['dropped'])} |"
-        for split, section in splits.items()
-    )
-
-
-def _class_rows(manifest: dict) -> str:
-    names, mids = manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"]
-    counts = [section["class_counts"] for section in manifest["splits"].values()]
-    rows = (
-        (str(k), markdown_text(name), markdown_text(mid), *(str(of_split[name]) for of_split in counts))
-        for k, (name, mid) in enumerate(zip(names, mids, strict=True))
-    )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _dropped(splits: dict) -> str:
-    """A section on the clips left out, where there are any."""
-    dropped = {split: section["dropped"] for split, section in splits.items() if section["dropped"]}
-    lines = [f"- {split}: {markdown_text(', '.join(clips))}" for split, clips in dropped.items()]
-    return "\n## Dropped clips\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 REPORT_FILE = "report.json"
@@ -272,7 +205,7 @@ def label_card(
         configurations.append(Configuration.of(name, Path(folder)))
     if not configurations:
         raise ValueError("Expected at least one label set to publish, got none.")
-    return DatasetCard(render("label_sets.md.jinja", _values(configurations, repo_id, license, teacher)))
+    return DatasetCard(render(CARDS, "label_sets.md.jinja", _values(configurations, repo_id, license, teacher)))
 
 
 def _values(configs: list[Configuration], repo_id: str, license: str, teacher: str | None) -> dict[str, Any]:

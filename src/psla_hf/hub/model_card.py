@@ -1,15 +1,11 @@
 """Cards of models, from their result files and the templates. Knows no network, and computes no metric."""
 
-import html
 import math
-import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig
 
@@ -17,23 +13,22 @@ from psla_hf.data.sources import SOURCES
 from psla_hf.data.sources.source import CardFacts
 from psla_hf.files import read_json
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, markdown_origin
+from psla_hf.reports.markdown import make_environment, markdown_origin, markdown_text, render
+from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metric_text
+from psla_hf.training.origins import trainings
 from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
 from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
 __all__ = [
+    "CARDS",
     "OF_AN_ORIGIN",
     "check_complete",
     "data_set",
     "loads",
-    "markdown_text",
     "model_card",
-    "render",
     "results_file",
 ]
 
-
-TEMPLATES = jinja2.PackageLoader("psla_hf.hub")
 
 # What the Hub's tags say of a model, by the template.
 KINDS = {"single": (), "averaged": ("weight-averaging",), "ensemble": ("ensemble",)}
@@ -90,7 +85,7 @@ def model_card(folder: str | Path, repo_id: str | None = None, license: str = "a
         eval_results=_eval_results(values["tested_on"], metrics, values["fold"]),
     )
     values |= {"card_data": card_data.to_yaml(), "name": name, "repo_id": repo_id}
-    return ModelCard(render(f"{values['kind']}.md.jinja", values))
+    return ModelCard(render(CARDS, f"{values['kind']}.md.jinja", values))
 
 
 def results_file(folder: str | Path) -> Path:
@@ -136,54 +131,6 @@ def _has(content: Any, place: str) -> bool:
     return content is not None or place.endswith("?")
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """A template of `hub/templates/`, filled in.
-
-    Raises:
-        ValueError: The template says something that is not among the values: no dash stands for what was not measured.
-    """
-    try:
-        text = make_environment().get_template(template).render(values)
-    except jinja2.UndefinedError as error:
-        raise ValueError(f"Expected all that {template} says, something is missing: {error}.") from error
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def make_environment() -> jinja2.Environment:
-    """The templates, and what they can do with values."""
-    environment = jinja2.Environment(
-        loader=TEMPLATES, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "code": _code,
-        "duration": _duration,
-        "figure": _figure,
-        "paragraph": _paragraph,
-        "settings": _settings,
-        "template": _template,
-        "text": markdown_text,
-    }
-    environment.globals["LAST_EPOCHS"] = LAST_EPOCHS
-    return environment
-
-
-@jinja2.pass_context
-def _template(context: jinja2.runtime.Context, text: str) -> str:
-    """A text that is a template itself, filled in with the same values."""
-    return context.environment.from_string(text).render(context.get_all())
-
-
-def markdown_text(text: str) -> str:
-    """What users named, such as a class, as literal text of Markdown: in a table, in a list or in a sentence."""
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
-def _code(text: str) -> str:
-    """The same in type for code, in a table or not."""
-    fence = "``" if "`" in text else "`"
-    return fence + " ".join(text.split()).replace("|", "\\|") + fence
-
-
 def data_set(data: Mapping[str, Any]) -> CardFacts:
     """What cards say of the data set that recorded facts name.
 
@@ -216,7 +163,13 @@ def _results(path: Path) -> dict[str, Any]:
     check_complete(content, OF_A_MODEL, path)
     for member in content.get("members", []):
         check_complete(member, OF_A_MEMBER, path)
-    for training in _trainings(content):
+    unknown = [member["name"] for member in content.get("members", []) if member["run"] is None]
+    if unknown:
+        raise ValueError(
+            f"Expected members with a {RESULTS_FILE} that says how they were trained, {unknown} have none. Aggregate "
+            "the folders of training runs."
+        )
+    for training in trainings(content):
         check_complete(training, OF_A_TRAINING, path)
         for part in loads(training["data"]):
             check_complete(part, OF_A_LOAD, path)
@@ -235,9 +188,9 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     joined = len(getattr(config, "members", []))
     if kind == "ensemble" and joined != len(members):
         raise ValueError(f"Expected an ensemble of the {len(members)} members in the results, it has {joined}.")
-    trainings = _trainings(content)
-    trained_on = list(dict.fromkeys(data_set(training["data"]) for training in trainings))
-    tested_on = _tested_on(content["data"], trainings)
+    runs = trainings(content)
+    trained_on = list(dict.fromkeys(data_set(training["data"]) for training in runs))
+    tested_on = _tested_on(content["data"], runs)
     names = AGGREGATE_NAMES if members else RESULT_NAMES
     rows = {member["name"]: member["results"] or {} for member in members} | content["results"]
     if own not in rows:
@@ -249,8 +202,8 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "kind": kind,
         "run": content,
         "members": members,
-        "trainings": trainings,
-        "parts": _parts(trainings),
+        "trainings": runs,
+        "parts": _parts(runs),
         "trained_on": trained_on,
         "data_names": " and ".join(markdown_text(known.name) for known in trained_on),
         "tested_on": tested_on,
@@ -265,7 +218,7 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "name": names.get(name, name),
                 "own": name == own,
-                "cells": [_figure(_checked(row, name, metric)) for metric in metrics],
+                "cells": [metric_text(_checked(row, name, metric)) for metric in metrics],
             }
             for name, row in rows.items()
         ],
@@ -303,30 +256,10 @@ def _kind(folder: Path, content: Mapping[str, Any]) -> tuple[str, str]:
     return "averaged", "averaged_reestimated" if "averaged_reestimated" in content["results"] else "averaged"
 
 
-def _trainings(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs of training that a model came from, each once: its own, or those of its members and their members.
-
-    Raises:
-        ValueError: Nothing is known of a member's.
-    """
-    unknown = [member["name"] for member in content.get("members", []) if member["run"] is None]
-    if unknown:
-        raise ValueError(
-            f"Expected members with a {RESULTS_FILE} that says how they were trained, {unknown} have none. Aggregate "
-            "the folders of training runs."
-        )
-    if "runs" not in content:
-        return [content]
-    trainings: list[Mapping[str, Any]] = []
-    for run in content["runs"]:
-        trainings += [training for training in _trainings(run) if training not in trainings]
-    return trainings
-
-
-def _parts(trainings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _parts(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What the loads of the data found, each once."""
     parts: list[Mapping[str, Any]] = []
-    for part in (part for training in trainings for part in loads(training["data"])):
+    for part in (part for training in runs for part in loads(training["data"])):
         if part not in parts:
             parts.append(part)
     return parts
@@ -346,10 +279,6 @@ def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
     return value
 
 
-def _figure(value: float) -> str:
-    return "∞" if value == math.inf else f"{value:.4f}"
-
-
 def _duration(seconds: float) -> str:
     """In words, with a unit that leaves it some digits."""
     if seconds < 120:
@@ -361,23 +290,23 @@ def _per_class(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Each class's name, and its average precision and AUC."""
 
     def cell(value: float | None) -> str:
-        return "no clip to test on" if value is None else _figure(value)
+        return "no clip to test on" if value is None else metric_text(value)
 
     columns = (content["per_class"][what] for what in ("AP", "AUC"))
     return [(name, [cell(ap), cell(auc)]) for name, ap, auc in zip(content["classes"], *columns, strict=True)]
 
 
-def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]) -> CardFacts:
+def _tested_on(tested: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> CardFacts:
     """The data set that a model was tested on.
 
     Args:
         tested: Facts of the data to test on.
-        trainings: The runs of training behind the model.
+        runs: The runs of training behind the model.
 
     Raises:
         ValueError: A member was trained on the clips that this model was tested on.
     """
-    alike = [run["data"] for run in trainings if run["data"]["dataset"] == tested["dataset"]]
+    alike = [run["data"] for run in runs if run["data"]["dataset"] == tested["dataset"]]
     others = {data.get("fold") for data in alike} - {tested.get("fold")}
     if others:
         raise ValueError(
@@ -387,15 +316,10 @@ def _tested_on(tested: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]]
     return data_set(alike[0] if alike else tested)
 
 
-def _base_models(trainings: Iterable[Mapping[str, Any]]) -> list[str] | None:
+def _base_models(runs: Iterable[Mapping[str, Any]]) -> list[str] | None:
     """The models on the Hub whose weights the trainings began from, where those were timm's."""
-    from_timm = (training["recipe"]["model"] for training in trainings if training.get("imagenet_weights") == "timm")
+    from_timm = (training["recipe"]["model"] for training in runs if training.get("imagenet_weights") == "timm")
     return sorted({f"timm/{model['backbone']}" for model in from_timm}) or None
-
-
-def _paragraph(text: str) -> str:
-    """The same in lines of even length."""
-    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:
@@ -414,3 +338,8 @@ def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | Non
         for metric, value in metrics.items()
         if math.isfinite(value)
     ]
+
+
+# The templates of cards, and what they can do with values.
+CARDS = make_environment("psla_hf.hub", duration=_duration, figure=metric_text, settings=_settings)
+CARDS.globals["LAST_EPOCHS"] = LAST_EPOCHS

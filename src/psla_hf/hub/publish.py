@@ -91,7 +91,7 @@ def push_model(
     if dry_run:
         return Publication.of(repo_id, files)
     # Weights that were there are not this model's, and from_pretrained would look at both.
-    return Repository(repo_id, "model", private, api).fill(
+    return Repository.open(repo_id, "model", private, api).fill(
         files, f"Publish {folder.resolve().name}", revision=revision, create_pr=create_pr, replaces=WEIGHTS
     )
 
@@ -136,7 +136,7 @@ def push_labels(
     }
     if dry_run:
         return Publication.of(repo_id, files)
-    repository = Repository(repo_id, "dataset", private, api)
+    repository = Repository.open(repo_id, "dataset", private, api)
     others = {path.split("/")[0] for path in repository.files(revision) if path.endswith(f"/{LABELS_FILE}")}
     if others - set(folders):
         raise ValueError(

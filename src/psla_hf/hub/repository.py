@@ -18,6 +18,8 @@ __all__ = ["Contents", "Publication", "PublishError", "Repository", "check_repo_
 
 Contents = Mapping[str, Path | bytes]  # a local file, or bytes, for each path in a repository
 
+RepoType = Literal["model", "dataset"]
+
 Answer = TypeVar("Answer")
 
 RETRY_WAITS = (1.0, 2.0, 4.0)  # seconds; huggingface_hub repeats uploads by itself, but not what makes a repository
@@ -81,39 +83,50 @@ def check_repo_id(repo_id: str) -> None:
     validate_repo_id(repo_id)
 
 
+@dataclass(frozen=True)
 class Repository:
-    """A repository of one's own, or to which one proposes changes; it is made if it does not exist.
+    """A repository that is there, of one's own or to which one proposes changes.
 
-    Args:
+    Attributes:
         repo_id: Such as `user/name`.
         repo_type: What it holds.
-        private: Only you and your organisation are to see it.
-        api: How to reach the Hub, and as whom. By default as huggingface_hub finds out, with the token that
-            `hf auth login` stored, or that of `HF_TOKEN`.
-
-    Raises:
-        PublishError: The Hub refuses, or cannot be reached.
-        ValueError: It has no owner's name, or is public already although a private one was asked for.
+        url: Its address.
+        api: How to reach it, and as whom.
     """
 
-    def __init__(
-        self,
-        repo_id: str,
-        repo_type: Literal["model", "dataset"] = "model",
-        private: bool = True,
-        api: HfApi | None = None,
-    ):
+    repo_id: str
+    repo_type: RepoType
+    url: str
+    api: HfApi
+
+    @classmethod
+    def open(
+        cls, repo_id: str, repo_type: RepoType = "model", private: bool = True, api: HfApi | None = None
+    ) -> "Repository":
+        """Make sure that a repository is there: it is made if it does not exist.
+
+        Args:
+            repo_id: Such as `user/name`.
+            repo_type: What it holds.
+            private: Only you and your organisation are to see it.
+            api: How to reach the Hub, and as whom. By default as huggingface_hub finds out, with the token that
+                `hf auth login` stored, or that of `HF_TOKEN`.
+
+        Raises:
+            PublishError: The Hub refuses, or cannot be reached.
+            ValueError: It has no owner's name, or is public already although a private one was asked for.
+        """
         check_repo_id(repo_id)
-        self.repo_type, self.api = repo_type, api or HfApi()
-        with self._explained(f"open the repository {repo_id}", "Nothing was uploaded."):
-            url = _retrying(lambda: self.api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
-            self.url, self.repo_id = str(url), url.repo_id
-            public = not self.api.repo_info(self.repo_id, repo_type=repo_type).private
+        api = api or HfApi()
+        with _explained(api, f"open the repository {repo_id}", "Nothing was uploaded."):
+            url = _retrying(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
+            public = not api.repo_info(url.repo_id, repo_type=repo_type).private
         if private and public:
             raise ValueError(
-                f"Expected a private repository, {self.repo_id} exists and is public; nothing was uploaded. Make it "
+                f"Expected a private repository, {url.repo_id} exists and is public; nothing was uploaded. Make it "
                 "private in its settings, choose another name, or ask for a public one."
             )
+        return cls(url.repo_id, repo_type, str(url), api)
 
     def files(self, revision: str | None = None) -> list[str]:
         """Paths of the files there, on a branch; on `main` if there is no such branch yet."""
@@ -165,7 +178,7 @@ class Repository:
         again = "Do the same again: what has arrived is not sent again."
         if create_pr:
             again = f"If {self.url}/discussions has no new pull request, do the same again."
-        with self._explained(f"publish in {self.repo_id}", f"{left} {again}"):
+        with _explained(self.api, f"publish in {self.repo_id}", f"{left} {again}"):
             if revision:
                 self.api.create_branch(self.repo_id, branch=revision, repo_type=self.repo_type, exist_ok=True)
             self.api.preupload_lfs_files(
@@ -190,7 +203,7 @@ class Repository:
             PublishError: The Hub refuses, cannot be reached, or the connection breaks.
         """
         state = f"{self.url} may have some of the files. Do the same again: what has arrived is not sent again."
-        with self._explained(f"publish in {self.repo_id}", state):
+        with _explained(self.api, f"publish in {self.repo_id}", state):
             self.api.upload_folder(
                 repo_id=self.repo_id,
                 repo_type=self.repo_type,
@@ -201,7 +214,7 @@ class Repository:
 
     def _refuse_tokens(self, files: Contents) -> None:
         """What is published is public sooner or later, and a token in it is everybody's."""
-        token = self._token()
+        token = _token(self.api)
         for path, content in files.items():
             if not path.endswith(TEXT):
                 continue
@@ -212,22 +225,24 @@ class Repository:
                     "Remove it, and revoke the token if others may have seen it."
                 )
 
-    def _token(self) -> str | None:
-        return self.api.token if isinstance(self.api.token, str) else get_token()
 
-    @contextmanager
-    def _explained(self, what: str, state: str) -> Iterator[None]:
-        """Turn the Hub's errors into ours, which say what state things are in; a token is not repeated."""
-        try:
-            yield
-        except (HTTPError, OSError, RuntimeError) as error:  # huggingface_hub wraps an upload's in a RuntimeError
-            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-            status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
-            answer, token = " ".join(f"{type(cause).__name__}: {cause}".split()), self._token()
-            shown = answer.replace(token, "(the token)") if token else answer
-            message = f"Could not {what}. {state} {WHAT_TO_DO.get(status or 0, '')} The Hub said: {shown}"
-            # The cause goes along for a traceback, unless it repeats the token.
-            raise PublishError(" ".join(message.split())) from (cause if shown == answer else None)
+def _token(api: HfApi) -> str | None:
+    return api.token if isinstance(api.token, str) else get_token()
+
+
+@contextmanager
+def _explained(api: HfApi, what: str, state: str) -> Iterator[None]:
+    """Turn the Hub's errors into ours, which say what state things are in; a token is not repeated."""
+    try:
+        yield
+    except (HTTPError, OSError, RuntimeError) as error:  # huggingface_hub wraps an upload's in a RuntimeError
+        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+        answer, token = " ".join(f"{type(cause).__name__}: {cause}".split()), _token(api)
+        shown = answer.replace(token, "(the token)") if token else answer
+        message = f"Could not {what}. {state} {WHAT_TO_DO.get(status or 0, '')} The Hub said: {shown}"
+        # The cause goes along for a traceback, unless it repeats the token.
+        raise PublishError(" ".join(message.split())) from (cause if shown == answer else None)
 
 
 def _additions(files: Contents) -> list[CommitOperationAdd]:

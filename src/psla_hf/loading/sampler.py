@@ -1,15 +1,15 @@
 """Which clip comes next: balanced weights and an exact, resumable order. Knows no audio and no models."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from accelerate.data_loader import BatchSamplerShard
+from torch.utils.data import BatchSampler, Sampler
 
 from psla_hf.labels.vocabulary import ClipLabels
 
-__all__ = ["EpochSampler", "ProcessBatches", "balanced_weights", "epoch_seeds"]
+__all__ = ["EpochSampler", "balanced_weights", "epoch_seeds", "process_batches"]
 
 
 def balanced_weights(labels: ClipLabels) -> np.ndarray:
@@ -75,7 +75,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield int(index), int(seed)
 
 
-class ProcessBatches(Sampler[list[tuple[int, int]]]):
+def process_batches(sampler: EpochSampler, batch_size: int, rank: int = 0, num_processes: int = 1) -> BatchSampler:
     """One process's equal share of each batch of a sampler; together the processes have the sampler's batches.
 
     Args:
@@ -84,19 +84,8 @@ class ProcessBatches(Sampler[list[tuple[int, int]]]):
         rank: Number of this process.
         num_processes: How many there are.
     """
-
-    def __init__(self, sampler: EpochSampler, batch_size: int, rank: int = 0, num_processes: int = 1):
-        self.sampler, self.batch_size = sampler, batch_size
-        share = batch_size // num_processes
-        self.mine = slice(rank * share, (rank + 1) * share)
-
-    def __len__(self) -> int:
-        return len(self.sampler) // self.batch_size
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        draws = iter(self.sampler)
-        while batch := list(islice(draws, self.batch_size)):
-            yield batch[self.mine]
+    batches = BatchSampler(sampler, batch_size, drop_last=True)  # type: ignore[arg-type]  # torch thinks of indices alone
+    return BatchSamplerShard(batches, num_processes, rank, split_batches=True)
 
 
 def epoch_seeds(seed: int, epoch: int, count: int) -> np.ndarray:

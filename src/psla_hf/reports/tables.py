@@ -1,4 +1,4 @@
-"""Results and tags as tables, for a terminal or in Markdown. Knows nothing of how they came about."""
+"""Results and tags as tables for a terminal. Knows nothing of how they came about."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ __all__ = [
     "AGGREGATE_NAMES",
     "METRICS",
     "RESULT_NAMES",
-    "markdown_figures",
-    "markdown_origin",
     "metric_text",
     "print_epoch",
     "print_events",
     "print_figures",
     "print_metrics",
     "print_results",
+    "print_table",
     "print_tags",
+    "short_figure",
 ]
 
 
@@ -56,14 +56,12 @@ def print_epoch(row: Mapping[str, float]) -> None:
 
 def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
     """One row per named set of metrics; a column for each metric that some row has."""
-    table = Table()
     shown = [metric for metric in METRICS if any(metric in metrics for metrics in rows.values())]
-    table.add_column(first_column, no_wrap=True)
-    for metric in shown:
-        table.add_column(metric, justify="right")
-    for name, metrics in rows.items():
-        table.add_row(name, *(metric_text(metrics[metric]) if metric in metrics else "" for metric in shown))
-    _print(title, table)
+    cells = {
+        name: [metric_text(metrics[metric]) if metric in metrics else "" for metric in shown]
+        for name, metrics in rows.items()
+    }
+    print_table(cells, title, [first_column, *shown])
     left_out = max((int(metrics.get("classes_left_out", 0)) for metrics in rows.values()), default=0)
     if left_out:
         print(f"{left_out} classes left out of the means: without positive or without negative clips.")
@@ -102,35 +100,39 @@ def print_results(results: Mapping[str, Mapping[str, float]], title: str, target
 
 def print_figures(rows: Mapping[str, Mapping[str, float | str]], title: str, first_column: str = "") -> None:
     """One row per name, a column per figure, as they come; words stay as they are."""
+    columns = [column.replace("_", " ") for column in next(iter(rows.values()))]
+    cells = {name: [short_figure(figure, 4) for figure in figures.values()] for name, figures in rows.items()}
+    print_table(cells, title, [first_column, *columns])
+
+
+def print_table(rows: Mapping[str, Sequence[str]], title: str, columns: Sequence[str]) -> None:
+    """One row per name, which is in the first column, with its figures in words."""
     table = Table()
-    table.add_column(first_column, no_wrap=True)
-    for column in next(iter(rows.values())):
-        table.add_column(column.replace("_", " "), justify="right")
-    for name, figures in rows.items():
-        table.add_row(name, *(_short(figure, 4) for figure in figures.values()))
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
     _print(title, table)
 
 
 def print_tags(tags: Sequence[Mapping], title: str, true_labels: Sequence[str] | None = None) -> None:
     """Tags with their scores; with `true_labels`, a column that says which are true."""
-    table = Table()
-    table.add_column("tag")
+    table = Table("tag")
     table.add_column("score", justify="right")
     if true_labels is not None:
         table.add_column("true label")
     for tag in tags:
-        row = [tag["label"], f"{tag['score']:.3f}"]
-        if true_labels is not None:
-            row.append("yes" if tag["label"] in true_labels else "no")
-        table.add_row(*row)
+        truth = [] if true_labels is None else ["yes" if tag["label"] in true_labels else "no"]
+        table.add_row(tag["label"], f"{tag['score']:.3f}", *truth)
     _print(title, table)
 
 
 def print_events(events: Sequence[tuple[float, float, str, float]], title: str) -> None:
     """Events `(onset, offset, label, score)`, one a line."""
     table = Table()
-    table.add_column("from", justify="right")
-    table.add_column("to", justify="right")
+    for column in ("from", "to"):
+        table.add_column(column, justify="right")
     table.add_column("event")
     table.add_column("score", justify="right")
     for onset, offset, label, score in events:
@@ -138,33 +140,14 @@ def print_events(events: Sequence[tuple[float, float, str, float]], title: str) 
     _print(title, table)
 
 
-def markdown_figures(rows: Mapping[str, Mapping[str, float | str]], first_column: str) -> str:
-    """The same as a Markdown table."""
-    columns = list(next(iter(rows.values())))
-    lines = [
-        f"| {first_column} | " + " | ".join(column.replace("_", " ") for column in columns) + " |",
-        "| --- |" + " --- |" * len(columns),
-    ]
-    return "\n".join(
-        [*lines, *(f"| {name} | " + " | ".join(_short(row[c]) for c in columns) + " |" for name, row in rows.items())]
-    )
-
-
-def markdown_origin(result: Mapping) -> str:
-    """Where figures come from: command, commit and machine of a result file."""
-    machine, versions = result["machine"], result["versions"]
-    where = machine["accelerator"] or f"{machine['cpus']} CPU core{'s' if machine['cpus'] > 1 else ''}"
-    source = f"commit {result['commit']}" if result["commit"] else f"psla-hf {result['psla_hf']}, not from a git tree"
-    return f"`{result['command']}`, {source}, {where}, torch {versions['torch']}"
-
-
-def _short(figure: float | str, digits: int = 3) -> str:
+def short_figure(figure: float | str, digits: int = 3) -> str:
+    """A figure with so many digits; words stay as they are."""
     if isinstance(figure, str):
         return figure
     return f"{figure:,.{digits}g}" if abs(figure) < 10 ** (digits - 1) else f"{figure:,.0f}"
 
 
 def _print(title: str, table: Table) -> None:
-    console = Console(highlight=False)
-    console.print(title, style="bold", soft_wrap=True, markup=False)
+    console = Console(highlight=False, markup=False)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from psla_hf.data.schema import Clips
-from psla_hf.loading.sampler import EpochSampler, ProcessBatches, balanced_weights
+from psla_hf.loading.sampler import EpochSampler, balanced_weights, process_batches
 from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
 from psla_hf.loading.stream import TaggingStream
 
@@ -81,7 +81,7 @@ class IndexedEpochs:
         self.num_clips = len(clips)
         self.batches_per_epoch = len(sampler) // batch_size
         self._sampler, self._batch_size = sampler, batch_size
-        batches = ProcessBatches(sampler, batch_size, rank, num_processes)
+        batches = process_batches(sampler, batch_size, rank, num_processes)
         self._loader = _loader(clips, num_workers, batch_sampler=batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
