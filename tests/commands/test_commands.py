@@ -139,7 +139,7 @@ def test_what_is_no_checkpoint_is_one_clear_line(tmp_path, capsys):
     (tmp_path / "file.pth").write_text("no checkpoint")
     with pytest.raises(SystemExit):
         psla("convert", tmp_path / "file.pth", tmp_path / "out")
-    assert "error: Could not read" in capsys.readouterr().err
+    assert "error: Expected a state dict of tensors in" in capsys.readouterr().err
 
 
 def test_the_figures_in_the_documents_are_those_of_the_result_files():
