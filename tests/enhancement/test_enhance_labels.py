@@ -18,6 +18,7 @@ from psla_hf.enhancement.label_set import LabelSet
 from psla_hf.hub.dataset_cards import label_card
 
 SETTINGS = ("dataset", "threshold", "types", "soft", "iterations", "teacher", "teacher_fingerprint", "skip_sources")
+SCORING = ("--batch-size", 4, "--clips-per-chunk", 2)  # of a teacher; saved scores take neither
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def ontology(clips, tmp_path) -> Path:
 
 @pytest.fixture
 def options(esc_folder, ontology) -> list:
-    return ["--data-dir", esc_folder, "--ontology", ontology, "--batch-size", 4, "--clips-per-chunk", 2]
+    return ["--data-dir", esc_folder, "--ontology", ontology]
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def enhance(options):
     """Run the command in this process."""
 
     def call(*arguments) -> None:
-        psla(["enhance", *options, *arguments])
+        psla(["enhance", *options, *(SCORING if "--model" in arguments else ()), *arguments])
 
     return call
 
@@ -89,7 +90,17 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
 
 def test_a_run_that_is_killed_goes_on_in_two_processes(enhance, saved_model, options, tmp_path):
     enhance("--model", saved_model, "--output", tmp_path / "whole")
-    common = ["-m", "psla_hf.commands", "enhance", *options, "--model", saved_model, "--output", tmp_path / "set"]
+    common = [
+        "-m",
+        "psla_hf.commands",
+        "enhance",
+        *options,
+        *SCORING,
+        "--model",
+        saved_model,
+        "--output",
+        tmp_path / "set",
+    ]
     first = subprocess.Popen([sys.executable, *map(str, common)], start_new_session=True)
     chunks = tmp_path / "set.scores"
     while first.poll() is None and len(list(chunks.glob("*.npy"))) < 3:
