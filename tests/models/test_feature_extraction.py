@@ -145,6 +145,80 @@ def test_settings_round_trip_and_caches_stay_out_of_them(tmp_path):
     np.testing.assert_array_equal(features(loaded, clip(1.0)), features(extractor, clip(1.0)))
 
 
+@pytest.mark.parametrize("own", [150, None])
+@pytest.mark.parametrize(
+    ("arguments", "frames"),
+    [
+        ({"padding": True}, [198, 198]),
+        ({"padding": "longest"}, [198, 198]),
+        ({"padding": False}, [98, 198]),
+        ({"padding": "do_not_pad", "max_length": RATE, "truncation": True}, [98, 98]),
+        ({"max_length": 3 * RATE}, [298, 298]),
+        ({"padding": "max_length", "max_length": 3 * RATE}, [298, 298]),
+        ({"padding": True, "max_length": 3 * RATE}, [198, 198]),
+        ({"max_length": RATE, "truncation": True}, [98, 98]),
+        ({"max_length": RATE, "truncation": False}, [198, 198]),
+    ],
+)
+def test_padding_and_truncation_are_those_of_transformers_with_lengths_in_samples(own, arguments, frames):
+    clips = [clip(1.0), clip(2.0, 1)]
+    if own is not None and "max_length" not in arguments:
+        frames = [min(count, own) for count in frames]
+    padded = PslaFeatureExtractor(max_length=own)(clips, sampling_rate=RATE, return_attention_mask=True, **arguments)
+    assert [len(values) for values in padded["input_values"]] == frames
+    alone = PslaFeatureExtractor(max_length=None)
+    cut = arguments.get("max_length") if arguments.get("truncation") else None
+    for values, mask, one in zip(padded["input_values"], padded["attention_mask"], clips, strict=True):
+        own_frames = min(len(values), features(alone, one[:cut]).shape[1])
+        np.testing.assert_allclose(values[:own_frames], features(alone, one[:cut])[0, :own_frames], atol=1e-5)
+        assert (values[own_frames:] == alone.padding_value).all()
+        assert mask.sum() == own_frames and mask[:own_frames].all()
+
+
+def test_a_mask_only_comes_where_it_is_wanted():
+    for default in (False, True):
+        extractor = PslaFeatureExtractor(max_length=98, return_attention_mask=default)
+        for asked, expected in ((None, default), (False, False), (True, True)):
+            output = extractor(clip(0.5), sampling_rate=RATE, return_tensors="pt", return_attention_mask=asked)
+            assert ("attention_mask" in output) == expected
+
+
+def test_clips_of_several_lengths_are_no_tensor_without_padding():
+    with pytest.raises(ValueError, match=r"48 to 98 frames. Pass padding=True"):
+        PslaFeatureExtractor()([clip(0.5), clip(1.0)], sampling_rate=RATE, padding=False, return_tensors="pt")
+
+
+def test_normalization_can_be_left_out_by_the_extractor_or_by_the_call():
+    waveform = torch.from_numpy(clip(1.0))[None]
+    for extractor, arguments in (
+        (PslaFeatureExtractor(max_length=120, do_normalize=False), {}),
+        (PslaFeatureExtractor(max_length=120), {"do_normalize": False}),
+    ):
+        plain = extractor.log_mel(waveform)
+        np.testing.assert_array_equal(features(extractor, clip(1.0), **arguments), plain)
+        normalized = features(extractor, clip(1.0), do_normalize=True)
+        np.testing.assert_array_equal(normalized, PslaFeatureExtractor().normalize(plain))
+
+
+@pytest.mark.parametrize("do_normalize", [False, True])
+def test_pad_continues_what_the_extractor_began(do_normalize, tmp_path):
+    PslaFeatureExtractor(max_length=200, num_mel_bins=64, do_normalize=do_normalize).save_pretrained(tmp_path)
+    extractor = PslaFeatureExtractor.from_pretrained(tmp_path)
+    clips = [clip(0.5), clip(1.0)]
+    ragged = extractor(clips, sampling_rate=RATE, padding=False)
+    assert extractor.feature_size == 64
+    for padded, expected in (
+        (extractor.pad(ragged, padding="max_length", max_length=200, return_tensors="np"), features(extractor, clips)),
+        (extractor.pad(ragged, return_tensors="np"), features(extractor, clips, padding=True)),
+    ):
+        np.testing.assert_allclose(padded["input_values"], expected, atol=1e-6)
+
+
+def test_what_other_extractors_take_is_not_used_with_a_warning(caplog):
+    PslaFeatureExtractor()(clip(0.5), sampling_rate=RATE, pad_to_multiple_of=8, zero_phase=True)
+    assert "does not use pad_to_multiple_of, zero_phase" in caplog.text
+
+
 def test_another_rate_is_resampled_on_request():
     extractor = PslaFeatureExtractor(max_length=98)
     seconds = np.arange(48000) / 48000

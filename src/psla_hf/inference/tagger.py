@@ -6,13 +6,10 @@ from typing import Any, BinaryIO, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.audio import decode_audio, to_mono_at_rate
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, unpack_sound
-from psla_hf.models.modeling_psla import PslaForAudioClassification
-from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
-from psla_hf.places import local_path
+from psla_hf.models.saved import Tagger, load_saved
 
 __all__ = ["AudioTagger"]
 
@@ -43,7 +40,7 @@ class AudioTagger:
 
     def __init__(
         self,
-        model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
+        model: Tagger,
         extractor: PslaFeatureExtractor,
         device: str | torch.device = "cpu",
     ):
@@ -55,15 +52,12 @@ class AudioTagger:
         """Load a tagger from a directory or from the Hub.
 
         Raises:
-            FileNotFoundError: A path is given (`local_path` says when) and holds no model.
+            FileNotFoundError: A path is given and holds no model.
+            OSError: The Hub or its cache has no such model.
+            ValueError: A file of the model is damaged, or weights are missing; the message names it.
         """
-        path = local_path(name_or_path, "a saved model")
-        if path is not None and not (path / "config.json").is_file():
-            raise FileNotFoundError(f"Expected a saved model (config.json) in {path}, a folder of save_pretrained.")
-        place = path or name_or_path
-        return cls(
-            AutoModelForAudioClassification.from_pretrained(place), AutoFeatureExtractor.from_pretrained(place), device
-        )
+        model, extractor = load_saved(name_or_path)
+        return cls(model, extractor, device)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a string is a sequence of strings, but one sound
