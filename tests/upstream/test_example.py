@@ -49,7 +49,8 @@ class AudioDecoder:
         return self._samples
 
 
-VideoDecoder = None  # imported beside it
+class VideoDecoder:  # imported beside it
+    pass
 """
 
 
@@ -80,7 +81,9 @@ def test_the_example_fine_tunes_a_saved_model(saved_model, tmp_path):
     if not can_decode(sounds / "train" / "low" / "0.wav"):
         (stand_ins / "torchcodec" / "__init__.py").touch()
         (stand_ins / "torchcodec" / "decoders.py").write_text(TORCHCODEC)
-        (stand_ins / "torchcodec" / "encoders.py").write_text("AudioEncoder = None  # imported, and not used for files")
+        (stand_ins / "torchcodec" / "encoders.py").write_text(
+            "class AudioEncoder: pass  # imported, and not used for files"
+        )
     # The example knows the Auto classes, and not that they have PSLA from `import psla_hf`: hence trust_remote_code.
     flags = {
         "model_name_or_path": saved_model,

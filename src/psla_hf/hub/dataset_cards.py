@@ -129,8 +129,8 @@ file ended before its header said, kept as far as they go; "dropped" are clips t
 out. `{MANIFEST}` has the ids of the last two, and the size and SHA-256 of every shard.
 
 `datasets.load_dataset` gives these columns, with the names of the classes: `id`; `audio`, undecoded, with `path` and
-the FLAC file's `bytes`; `labels` and `mids`, the same class indices under display names and under ids; `split`;
-`seconds`.
+the FLAC file's `bytes` (`cast_column("audio", Audio())` decodes them, with torchcodec); `labels` and `mids`, the same
+class indices under display names and under ids; `split`; `seconds`.
 
 ## Licence
 
