@@ -19,6 +19,7 @@ EXAMPLE = Path(os.environ["TRANSFORMERS_SOURCE"]) / "run_audio_classification.py
 ACCURACY = """
 import datasets
 import evaluate
+import numpy as np
 
 
 class Accuracy(evaluate.Metric):
@@ -27,7 +28,7 @@ class Accuracy(evaluate.Metric):
         return evaluate.MetricInfo(description="", citation="", features=features)
 
     def _compute(self, predictions, references):
-        return {"accuracy": float((predictions == references).mean())}
+        return {"accuracy": float(np.mean(np.equal(predictions, references)))}
 """
 
 # What datasets asks of torchcodec, by soundfile: torchcodec needs FFmpeg's libraries, which are not everywhere.
@@ -41,6 +42,7 @@ import torch
 
 class AudioDecoder:
     def __init__(self, source, *, stream_index=None, sample_rate=None, num_channels=None):
+        self.metadata = SimpleNamespace()  # datasets notes the path here
         samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
         samples = soxr.resample(samples, rate, sample_rate or rate)
         self._samples = SimpleNamespace(data=torch.from_numpy(samples.T.copy()), sample_rate=sample_rate or rate)
