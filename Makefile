@@ -27,20 +27,20 @@ demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes o
 test: $(VENV)/.installed ## all tests: offline, on the CPU
 	$(BIN)/python -m pytest
 
-test-transformers: $(VENV)/.installed $(SOURCE)/PKG-INFO ## transformers' own tests for our classes, and its example: slow
+test-transformers: $(SOURCE)/PKG-INFO ## transformers' own tests for our classes, and its example: slow
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) build/transformers
 	$(UV) pip install --quiet --python build/transformers/bin/python --constraint constraints.txt --editable ".[dev]" parameterized torchcodec
 	TRANSFORMERS_SOURCE=$(abspath $(SOURCE)) build/transformers/bin/python -m pytest tests/upstream
 
 test-newest: $(filter .uv/%,$(UV)) ## the core of the tests with the newest release of everything
 	$(UV) venv --quiet --clear --python $(PYTHON) build/newest
-	$(UV) pip install --quiet --upgrade --python build/newest/bin/python --editable ".[dev]"
+	$(UV) pip install --quiet --upgrade --python build/newest/bin/python --editable ".[dev,imagenet]"
 	$(UV) pip uninstall --quiet --python build/newest/bin/python torchaudio # its last release breaks beside the newest torch
 	build/newest/bin/python -m pytest $(CORE)
 
 test-oldest: $(filter .uv/%,$(UV)) ## the core of the tests with the oldest release of everything that pyproject.toml allows
 	$(UV) venv --quiet --clear --python $(PYTHON) build/oldest
-	$(UV) pip install --quiet --resolution lowest-direct --python build/oldest/bin/python --editable ".[dev]"
+	$(UV) pip install --quiet --resolution lowest-direct --python build/oldest/bin/python --editable ".[dev,imagenet]"
 	build/oldest/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.installed ## ruff, mypy, and who imports whom

@@ -88,6 +88,7 @@ def test_lists_batches_and_generators_are_the_same(tagger):
 
 
 def test_a_dict_with_its_rate_is_resampled(tagger):
+    pytest.importorskip("torchaudio", exc_type=ImportError)  # what the pipeline resamples by
     tone = np.sin(2 * np.pi * 440 * np.arange(43200) / 48000).astype(np.float32)
     assert len(tagger({"raw": tone, "sampling_rate": 48000})) == 3
 

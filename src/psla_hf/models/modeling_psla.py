@@ -485,11 +485,9 @@ class PslaTagging(PslaPreTrainedModel):
             per_frame=output_frame_scores or with_attentions,
             with_maps=chosen(output_hidden_states, self.config.output_hidden_states),
         )
-        if not output_frame_scores:
-            pooled = pooled._replace(frame_scores=None)
         # logit(clamp(p)) is the inverse of the sigmoid that losses and pipelines apply.
         logits = torch.logit(pooled.probability, eps=EPSILON)
-        scores = pooled.frame_scores
+        scores = pooled.frame_scores if output_frame_scores else None
         output = PslaAudioClassifierOutput(
             loss=None if labels is None else tagging_loss(logits, labels, self._problem_type(labels)),
             logits=logits,
@@ -546,8 +544,8 @@ class PslaForAudioClassification(PslaTagging):
     def pool(self, input_values: Tensor, per_frame: bool = False, with_maps: bool = False) -> Pooled:
         """The head's probabilities."""
         embedded = self.psla(input_values, output_hidden_states=with_maps, return_dict=True)
-        pooled = self.pooling(embedded.last_hidden_state, per_frame=per_frame)
-        return pooled._replace(hidden_states=embedded.hidden_states)
+        probability, frame_scores, attentions, _ = self.pooling(embedded.last_hidden_state, per_frame=per_frame)
+        return Pooled(probability, frame_scores, attentions, embedded.hidden_states)
 
 
 def frame_times(steps: int, num_frames: int, device: torch.device) -> Tensor:

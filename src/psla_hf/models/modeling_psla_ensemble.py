@@ -134,9 +134,7 @@ class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel, PslaTaggin
         other, divided by the number of members; they say where each member listened. Their sum with the mean scores is
         the clip's probability only where members weigh time alike. Feature maps are all members' likewise.
         """
-        pooled = self._pool_members(input_values, per_frame, with_maps)
-        maps = one_after_the_other([member.hidden_states for member in pooled])
-        return mean_of_members(pooled)._replace(hidden_states=maps)
+        return mean_of_members(self._pool_members(input_values, per_frame, with_maps))
 
     def _problem_type(self, labels: Tensor) -> ProblemType:
         """Likewise that of the members."""
@@ -150,7 +148,7 @@ class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel, PslaTaggin
         pooled = []
         for member, order in zip(self.members, self.label_orders, strict=True):
             one = member.pool(input_values, per_frame, with_maps)  # type: ignore[operator]
-            one = one._replace(probability=one.probability.clamp(EPSILON, 1 - EPSILON))
+            one = Pooled(one.probability.clamp(EPSILON, 1 - EPSILON), *one[1:])
             pooled.append(one if order is None else reordered(one, order))
         return pooled
 
@@ -158,10 +156,11 @@ class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel, PslaTaggin
 def reordered(pooled: Pooled, order: list[int]) -> Pooled:
     """The same with its classes in another order: class k is what was class `order[k]`."""
     scores, attentions = pooled.frame_scores, pooled.attentions
-    return pooled._replace(
-        probability=pooled.probability[..., order],
-        frame_scores=None if scores is None else scores[..., order],
-        attentions=None if attentions is None else attentions[..., order],
+    return Pooled(
+        pooled.probability[..., order],
+        None if scores is None else scores[..., order],
+        None if attentions is None else attentions[..., order],
+        pooled.hidden_states,
     )
 
 
@@ -175,12 +174,13 @@ def mean_of_members(members: Sequence[Pooled]) -> Pooled:
     probability = torch.stack([member.probability for member in members]).mean(dim=0)
     scores = [member.frame_scores for member in members if member.frame_scores is not None]
     weights = [member.attentions for member in members if member.attentions is not None]
+    maps = one_after_the_other([member.hidden_states for member in members])
     if not scores:
-        return Pooled(probability)
+        return Pooled(probability, hidden_states=maps)
     steps = max(of_member.shape[1] for of_member in scores)
     frame_scores = torch.stack([on_grid(of_member, steps) for of_member in scores]).mean(dim=0)
     attentions = torch.cat([spread(of_member, steps) / len(members) for of_member in weights], dim=1)
-    return Pooled(probability, frame_scores, attentions)
+    return Pooled(probability, frame_scores, attentions, maps)
 
 
 def on_grid(series: Tensor, steps: int) -> Tensor:
