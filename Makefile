@@ -6,10 +6,18 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs dist clean
+.PHONY: help install demo test test-transformers test-newest test-oldest lint format docs dist clean
+
+# transformers' common tests come with its sdist, its example of audio classification from its repository.
+TRANSFORMERS := $(shell sed -n 's/^transformers==//p' constraints.txt)
+SOURCE := build/transformers-$(TRANSFORMERS)
+EXAMPLE := https://raw.githubusercontent.com/huggingface/transformers/v$(TRANSFORMERS)/examples/pytorch/audio-classification/run_audio_classification.py
+
+# What runs with other versions than the tested ones: models, inference, labels and one tiny training.
+CORE := tests/models tests/inference tests/labels tests/test_audio.py tests/training/test_assembly.py tests/training/test_training.py
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make the environment .venv with the tested versions
 
@@ -18,6 +26,22 @@ demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes o
 
 test: $(VENV)/.installed ## all tests: offline, on the CPU
 	$(BIN)/python -m pytest
+
+test-transformers: $(SOURCE)/PKG-INFO ## transformers' own tests for our classes, and its example: slow
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) build/transformers
+	$(UV) pip install --quiet --python build/transformers/bin/python --constraint constraints.txt --editable ".[dev]" parameterized torchcodec
+	TRANSFORMERS_SOURCE=$(abspath $(SOURCE)) build/transformers/bin/python -m pytest tests/upstream
+
+test-newest: $(filter .uv/%,$(UV)) ## the core of the tests with the newest release of everything
+	$(UV) venv --quiet --clear --python $(PYTHON) build/newest
+	$(UV) pip install --quiet --upgrade --python build/newest/bin/python --editable ".[dev,imagenet]"
+	$(UV) pip uninstall --quiet --python build/newest/bin/python torchaudio # its last release breaks beside the newest torch
+	build/newest/bin/python -m pytest $(CORE)
+
+test-oldest: $(filter .uv/%,$(UV)) ## the core of the tests with the oldest release of everything that pyproject.toml allows
+	$(UV) venv --quiet --clear --python $(PYTHON) build/oldest
+	$(UV) pip install --quiet --resolution lowest-direct --python build/oldest/bin/python --editable ".[dev,imagenet]"
+	build/oldest/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.installed ## ruff, mypy, and who imports whom
 	$(BIN)/ruff check .
@@ -41,6 +65,13 @@ clean: ## remove the environment, caches, runs and what was built
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(SOURCE)/PKG-INFO: $(filter .uv/%,$(UV))
+	mkdir -p build
+	$(UV) tool run --quiet pip download --quiet --no-deps --no-binary :all: --dest build transformers==$(TRANSFORMERS)
+	tar --extract --gzip --touch --file build/transformers-$(TRANSFORMERS).tar.gz --directory build
+	touch $(SOURCE)/tests/__init__.py
+	curl --fail --silent --show-error --location --output $(SOURCE)/run_audio_classification.py $(EXAMPLE) || true
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)

@@ -30,6 +30,15 @@ def _register_feature_extractor(auto: ModuleType) -> None:
     auto.AutoFeatureExtractor.register(PslaEnsembleConfig, PslaFeatureExtractor)
 
 
+@wrapt.when_imported("transformers.models.auto.processing_auto")
+def _register_processor(auto: ModuleType) -> None:
+    from .models.configuration_psla import PslaConfig, PslaEnsembleConfig
+    from .models.feature_extraction_psla import PslaFeatureExtractor
+
+    auto.AutoProcessor.register(PslaConfig, PslaFeatureExtractor)
+    auto.AutoProcessor.register(PslaEnsembleConfig, PslaFeatureExtractor)
+
+
 @wrapt.when_imported("transformers.models.auto.modeling_auto")
 def _register_models(auto: ModuleType) -> None:
     from .models.configuration_psla import PslaConfig, PslaEnsembleConfig

@@ -92,6 +92,20 @@ def test_its_loss_is_that_of_a_single_model(problem_type):
     assert torch.equal(ensemble(spectrograms(), labels=labels).loss, member(spectrograms(), labels=labels).loss)
 
 
+def test_its_hidden_states_are_the_members_and_a_problem_type_is_decided_for_all(tmp_path):
+    members = [tagger(seed, problem_type=None) for seed in range(2)]
+    ensemble = PslaEnsembleForAudioClassification.from_members(members)
+    single = [stage for member in members for stage in member(spectrograms(), output_hidden_states=True).hidden_states]
+    maps = ensemble(spectrograms(), output_hidden_states=True).hidden_states
+    torch.testing.assert_close(list(maps), single)
+    ensemble(spectrograms(), labels=torch.tensor([0, 2]))
+    ensemble.save_pretrained(tmp_path)
+    loaded = PslaEnsembleForAudioClassification.from_pretrained(tmp_path)
+    assert loaded.config.problem_type == loaded.members[1].config.problem_type == "single_label_classification"
+    embedded = AutoModel.from_pretrained(tmp_path)(spectrograms(), output_hidden_states=True).hidden_states
+    torch.testing.assert_close(list(embedded), single)
+
+
 def test_gradients_reach_every_member():
     ensemble = PslaEnsembleForAudioClassification.from_members([tagger(0), tagger(1, pooling="linear")]).train()
     ensemble(spectrograms(), labels=torch.rand(2, 3)).loss.backward()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import torchaudio
 
 from benchmarks.fidelity import feature_differences_in_mkl_mode
 from psla_hf import PslaFeatureExtractor
@@ -20,6 +19,12 @@ def features(extractor, audio, **kwargs) -> np.ndarray:
     return extractor(audio, sampling_rate=RATE, return_tensors="np", **kwargs)["input_values"]
 
 
+@pytest.fixture
+def torchaudio_kaldi():
+    """The reference. Its last release cannot be imported beside the newest torch."""
+    return pytest.importorskip("torchaudio", exc_type=ImportError).compliance.kaldi
+
+
 @pytest.mark.shared
 def test_golden_features_and_mixup_hold_within_1e_5_through_one_batch(shared):
     """In MKL's compatible mode, whose float32 rounding the golden files have.
@@ -32,14 +37,14 @@ def test_golden_features_and_mixup_hold_within_1e_5_through_one_batch(shared):
     assert max(differences.values()) <= 1e-5, differences
 
 
-def test_batched_log_mel_equals_kaldi_clip_by_clip():
+def test_batched_log_mel_equals_kaldi_clip_by_clip(torchaudio_kaldi):
     clips = [clip(2.0, 1), clip(0.7, 2), clip(1.3, 3), clip(0.025, 4)]
     waveforms = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(c) for c in clips], batch_first=True)
     batched = PslaFeatureExtractor(max_length=150).log_mel(waveforms, [len(c) for c in clips])
     assert batched.shape == (4, 150, 128)
     for row, wave in zip(batched, clips, strict=True):
         wave = torch.from_numpy(wave)
-        kaldi = torchaudio.compliance.kaldi.fbank(
+        kaldi = torchaudio_kaldi.fbank(
             (wave - wave.double().mean().float())[None],
             num_mel_bins=128,
             window_type="hanning",
@@ -54,8 +59,8 @@ def test_batched_log_mel_equals_kaldi_clip_by_clip():
 @pytest.mark.parametrize(
     ("bins", "fft_size", "rate"), [(128, 512, 16000), (64, 512, 16000), (40, 256, 8000), (128, 2048, 48000)]
 )
-def test_mel_filters_are_kaldis_to_the_bit(bins, fft_size, rate):
-    kaldis, _ = torchaudio.compliance.kaldi.get_mel_banks(bins, fft_size, rate, 20.0, 0.0, 100.0, -500.0, 1.0)
+def test_mel_filters_are_kaldis_to_the_bit(torchaudio_kaldi, bins, fft_size, rate):
+    kaldis, _ = torchaudio_kaldi.get_mel_banks(bins, fft_size, rate, 20.0, 0.0, 100.0, -500.0, 1.0)
     ours = mel_filters(bins, fft_size, rate, torch.device("cpu"))
     assert torch.equal(ours[:-1].T, kaldis) and not ours[-1].any()
 
@@ -143,6 +148,80 @@ def test_settings_round_trip_and_caches_stay_out_of_them(tmp_path):
     loaded = PslaFeatureExtractor.from_pretrained(tmp_path)
     assert loaded.to_dict() == extractor.to_dict() == before
     np.testing.assert_array_equal(features(loaded, clip(1.0)), features(extractor, clip(1.0)))
+
+
+@pytest.mark.parametrize("own", [150, None])
+@pytest.mark.parametrize(
+    ("arguments", "frames"),
+    [
+        ({"padding": True}, [198, 198]),
+        ({"padding": "longest"}, [198, 198]),
+        ({"padding": False}, [98, 198]),
+        ({"padding": "do_not_pad", "max_length": RATE, "truncation": True}, [98, 98]),
+        ({"max_length": 3 * RATE}, [298, 298]),
+        ({"padding": "max_length", "max_length": 3 * RATE}, [298, 298]),
+        ({"padding": True, "max_length": 3 * RATE}, [198, 198]),
+        ({"max_length": RATE, "truncation": True}, [98, 98]),
+        ({"max_length": RATE, "truncation": False}, [198, 198]),
+    ],
+)
+def test_padding_and_truncation_are_those_of_transformers_with_lengths_in_samples(own, arguments, frames):
+    clips = [clip(1.0), clip(2.0, 1)]
+    if own is not None and "max_length" not in arguments:
+        frames = [min(count, own) for count in frames]
+    padded = PslaFeatureExtractor(max_length=own)(clips, sampling_rate=RATE, return_attention_mask=True, **arguments)
+    assert [len(values) for values in padded["input_values"]] == frames
+    alone = PslaFeatureExtractor(max_length=None)
+    cut = arguments.get("max_length") if arguments.get("truncation") else None
+    for values, mask, one in zip(padded["input_values"], padded["attention_mask"], clips, strict=True):
+        own_frames = min(len(values), features(alone, one[:cut]).shape[1])
+        np.testing.assert_allclose(values[:own_frames], features(alone, one[:cut])[0, :own_frames], atol=1e-5)
+        assert (values[own_frames:] == alone.padding_value).all()
+        assert mask.sum() == own_frames and mask[:own_frames].all()
+
+
+def test_a_mask_only_comes_where_it_is_wanted():
+    for default in (False, True):
+        extractor = PslaFeatureExtractor(max_length=98, return_attention_mask=default)
+        for asked, expected in ((None, default), (False, False), (True, True)):
+            output = extractor(clip(0.5), sampling_rate=RATE, return_tensors="pt", return_attention_mask=asked)
+            assert ("attention_mask" in output) == expected
+
+
+def test_clips_of_several_lengths_are_no_tensor_without_padding():
+    with pytest.raises(ValueError, match=r"48 to 98 frames. Pass padding=True"):
+        PslaFeatureExtractor()([clip(0.5), clip(1.0)], sampling_rate=RATE, padding=False, return_tensors="pt")
+
+
+def test_normalization_can_be_left_out_by_the_extractor_or_by_the_call():
+    waveform = torch.from_numpy(clip(1.0))[None]
+    for extractor, arguments in (
+        (PslaFeatureExtractor(max_length=120, do_normalize=False), {}),
+        (PslaFeatureExtractor(max_length=120), {"do_normalize": False}),
+    ):
+        plain = extractor.log_mel(waveform)
+        np.testing.assert_array_equal(features(extractor, clip(1.0), **arguments), plain)
+        normalized = features(extractor, clip(1.0), do_normalize=True)
+        np.testing.assert_array_equal(normalized, PslaFeatureExtractor().normalize(plain))
+
+
+@pytest.mark.parametrize("do_normalize", [False, True])
+def test_pad_continues_what_the_extractor_began(do_normalize, tmp_path):
+    PslaFeatureExtractor(max_length=200, num_mel_bins=64, do_normalize=do_normalize).save_pretrained(tmp_path)
+    extractor = PslaFeatureExtractor.from_pretrained(tmp_path)
+    clips = [clip(0.5), clip(1.0)]
+    ragged = extractor(clips, sampling_rate=RATE, padding=False)
+    assert extractor.feature_size == 64
+    for padded, expected in (
+        (extractor.pad(ragged, padding="max_length", max_length=200, return_tensors="np"), features(extractor, clips)),
+        (extractor.pad(ragged, return_tensors="np"), features(extractor, clips, padding=True)),
+    ):
+        np.testing.assert_allclose(padded["input_values"], expected, atol=1e-6)
+
+
+def test_what_other_extractors_take_is_not_used_with_a_warning(caplog):
+    PslaFeatureExtractor()(clip(0.5), sampling_rate=RATE, pad_to_multiple_of=8, zero_phase=True)
+    assert "does not use pad_to_multiple_of, zero_phase" in caplog.text
 
 
 def test_another_rate_is_resampled_on_request():

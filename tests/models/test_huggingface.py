@@ -11,7 +11,15 @@ import pytest
 import torch
 import transformers
 from packaging.version import Version
-from transformers import AutoModel, AutoModelForAudioClassification, Trainer, TrainingArguments, pipeline
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoProcessor,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 
 from psla_hf import AudioTagger, PslaEnsembleForAudioClassification, PslaFeatureExtractor
 
@@ -80,6 +88,7 @@ def test_lists_batches_and_generators_are_the_same(tagger):
 
 
 def test_a_dict_with_its_rate_is_resampled(tagger):
+    pytest.importorskip("torchaudio", exc_type=ImportError)  # what the pipeline resamples by
     tone = np.sin(2 * np.pi * 440 * np.arange(43200) / 48000).astype(np.float32)
     assert len(tagger({"raw": tone, "sampling_rate": 48000})) == 3
 
@@ -111,12 +120,16 @@ REMOTE = """
 import sys
 sys.modules["psla_hf"] = None  # as if it were not installed
 import torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, pipeline
+from transformers import (
+    AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, AutoProcessor, pipeline
+)
 
 folder = sys.argv[1]
 spectrogram = torch.linspace(-1, 1, 64 * 128).view(1, 64, 128)
 config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
 extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+assert type(processor) is type(extractor) and processor.to_dict() == extractor.to_dict()
 hidden = AutoModel.from_pretrained(folder, trust_remote_code=True)(spectrogram).last_hidden_state
 model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True)
 model.save_pretrained(sys.argv[2])
@@ -160,6 +173,34 @@ def test_all_auto_classes_load_as_remote_code_and_save_again(request, saved, fil
     loaded = AutoModelForAudioClassification.from_pretrained(tmp_path / "again")  # and back, without trust
     assert type(loaded) is type(model)
     torch.testing.assert_close(loaded(spectrogram).logits, expected)
+
+
+@pytest.mark.parametrize("saved", ["saved_model", "saved_ensemble"])
+def test_auto_processor_is_the_extractor_without_a_question(request, saved, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(question))
+    extractor = AutoProcessor.from_pretrained(request.getfixturevalue(saved))
+    assert isinstance(extractor, PslaFeatureExtractor) and extractor.max_length == 98
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_trainer_pads_saves_and_brings_the_extractor_along(saved_model, tmp_path, with_mask):
+    """As transformers' guides have it: clips of several lengths, collated by the extractor's own pad."""
+    extractor = AutoFeatureExtractor.from_pretrained(saved_model, return_attention_mask=with_mask)
+    model = AutoModelForAudioClassification.from_pretrained(
+        saved_model, num_labels=4, problem_type="single_label_classification", ignore_mismatched_sizes=True
+    )
+    clips = []
+    for k in range(4):
+        features = extractor(noise(0.5 + 0.1 * k, k), sampling_rate=RATE, padding=False)
+        clips.append({"input_values": features["input_values"][0], "labels": k})
+    arguments = TrainingArguments(
+        str(tmp_path / "run"), per_device_train_batch_size=2, max_steps=2, use_cpu=True, report_to=[], disable_tqdm=True
+    )
+    trainer = Trainer(model, arguments, train_dataset=clips, eval_dataset=clips, processing_class=extractor)
+    assert np.isfinite(trainer.train().training_loss) and np.isfinite(trainer.evaluate()["eval_loss"])
+    trainer.save_model(str(tmp_path / "run"))
+    tagger = AudioTagger.from_pretrained(tmp_path / "run")
+    assert len(tagger(noise(0.5), RATE)) == 4 and tagger.extractor.return_attention_mask == with_mask
 
 
 def test_trainer_accumulates_to_the_gradient_of_one_large_batch(tiny_model, tmp_path):

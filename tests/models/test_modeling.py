@@ -1,13 +1,16 @@
 """The model's probabilities, losses and initialisation, and its life in transformers."""
 
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
 from psla_hf import PslaConfig, PslaForAudioClassification, PslaModel
-from psla_hf.models.modeling_psla import PslaAttentionPooling, StaticallyPaddedConv2d
+from psla_hf.models.modeling_psla import PslaAttentionPooling, PslaAudioClassifierOutput, StaticallyPaddedConv2d
 from psla_hf.training.recipes import PAPER_ARCHITECTURES
 from tests.conftest import TINY_BACKBONE
 
@@ -121,9 +124,91 @@ def test_other_problem_types_have_their_losses(tiny_config, problem, labels):
     assert PslaForAudioClassification(tiny_config)(spectrograms(), labels=labels).loss.isfinite()
 
 
-def test_class_indices_where_multi_label_targets_belong_are_refused(tiny_model):
-    with pytest.raises(ValueError, match="single_label_classification"):
-        tiny_model(spectrograms(), labels=torch.tensor([0, 2]))
+def test_class_indices_of_a_multi_label_model_are_clips_with_that_one_label_and_it_says_so(tiny_model, caplog):
+    expected = tiny_model(spectrograms(), labels=torch.tensor([[1.0, 0, 0], [0, 0, 1.0]])).loss
+    for labels in (torch.tensor([0, 2]), torch.tensor([0, 2], dtype=torch.int32), torch.tensor([[0], [2]])):
+        assert torch.equal(tiny_model(spectrograms(), labels=labels).loss, expected)
+    assert caplog.text.count("Class indices in training a multi-label model") == 1
+
+
+INDICES = torch.tensor([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "problem"),
+    [
+        (INDICES, 3, "single_label_classification"),
+        (INDICES.int(), 3, "single_label_classification"),
+        (INDICES[:, None], 3, "single_label_classification"),
+        (torch.rand(2, 3), 3, "multi_label_classification"),
+        (torch.rand(2), 1, "regression"),
+        (torch.rand(2, 1), 1, "regression"),
+        (torch.tensor([0, 1]), 1, "regression"),
+    ],
+)
+def test_without_a_problem_type_the_labels_decide_as_in_transformers(tiny_config, labels, classes, problem):
+    tiny_config.problem_type, tiny_config.num_labels = None, classes
+    model = PslaForAudioClassification(tiny_config).eval()
+    loss = model(spectrograms(), labels=labels).loss
+    assert model.config.problem_type == problem
+    logits = model(spectrograms()).logits
+    plain = SimpleNamespace(problem_type=None, num_labels=classes)
+    labels = labels.long() if problem.startswith("single") else labels.float()
+    torch.testing.assert_close(loss, ForSequenceClassificationLoss(labels, logits, plain))
+    assert plain.problem_type == problem
+
+
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification", "regression"])
+@pytest.mark.parametrize("labels", [torch.rand(2, 4), torch.rand(3), torch.zeros(3, dtype=int), torch.rand(2)])
+def test_labels_of_another_shape_are_refused_with_the_shape_that_is_expected(tiny_model, problem, labels):
+    tiny_model.config.problem_type = problem
+    with pytest.raises(ValueError, match=r"Expected targets \[2, 3\]"):
+        tiny_model(spectrograms(), labels=labels)
+
+
+def test_one_class_is_a_model_like_any_other(tiny_config):
+    tiny_config.num_labels = 1
+    model = PslaForAudioClassification(tiny_config).eval()
+    losses = [model(spectrograms(), labels=labels).loss for labels in (torch.ones(2), torch.ones(2, 1).int())]
+    assert model(spectrograms()).logits.shape == (2, 1) and torch.equal(*losses)
+
+
+@pytest.mark.parametrize("backbone", [TINY_BACKBONE, "test_resnet"])
+def test_hidden_states_are_the_stages_maps_and_change_nothing(tiny_config, backbone):
+    tiny_config.backbone = backbone
+    model = PslaForAudioClassification(tiny_config).eval()
+    output = model(spectrograms(frames=96), output_hidden_states=True)
+    sizes = [tuple(stage.shape[2:]) for stage in output.hidden_states]
+    assert sizes == [(128 >> k, 96 >> k) for k in range(1, 6)]
+    assert torch.equal(output.logits, model(spectrograms(frames=96)).logits)
+    embedded = model.psla(spectrograms(frames=96), output_hidden_states=True)
+    assert all(map(torch.equal, embedded.hidden_states, output.hidden_states))
+
+
+def test_attentions_are_those_that_come_with_frame_scores(tiny_model):
+    output = tiny_model(spectrograms(), output_attentions=True)
+    both = tiny_model(spectrograms(), output_frame_scores=True)
+    assert torch.equal(output.attentions, both.attentions) and output.frame_scores is None
+
+
+def test_a_tuple_has_the_same_in_the_same_order_and_the_configuration_can_ask_for_all(tiny_model):
+    everything = {"output_attentions": True, "output_hidden_states": True, "output_frame_scores": True}
+    output = tiny_model(spectrograms(), labels=torch.rand(2, 3), **everything)
+    names = ["loss", "logits", "hidden_states", "attentions", "frame_scores", "frame_times"]
+    assert list(output) == names
+    as_tuple = tiny_model(spectrograms(), return_dict=False, **everything)
+    assert torch.equal(as_tuple[0], output.logits) and len(as_tuple) == len(names) - 1
+    tiny_model.config.output_hidden_states = tiny_model.config.output_attentions = True
+    assert list(tiny_model(spectrograms())) == ["logits", "hidden_states", "attentions"]
+    tiny_model.config.return_dict = False
+    assert isinstance(tiny_model(spectrograms()), tuple)
+    assert isinstance(tiny_model(spectrograms(), return_dict=True), PslaAudioClassifierOutput)
+
+
+def test_an_attention_mask_is_taken_and_changes_nothing(tiny_model):
+    mask = torch.zeros(2, 64, dtype=int)
+    assert torch.equal(tiny_model(spectrograms(), attention_mask=mask).logits, tiny_model(spectrograms()).logits)
+    assert PslaModel(tiny_model.config)(spectrograms(), attention_mask=mask).pooler_output.shape[0] == 2
 
 
 def test_a_spectrogram_of_another_shape_is_refused(tiny_model):
@@ -170,12 +255,17 @@ def test_the_model_compiles_as_one_graph(tiny_model, training):
     loss.backward()
 
 
-def test_the_model_is_exported_for_any_batch_and_length(tiny_model):
-    dynamic = {"input_values": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
+def test_the_model_is_exported_for_any_batch_and_length_from_33_frames(tiny_model):
+    """torch.export takes a single step in time for a case of its own; the model itself takes one frame."""
+    dynamic = {"input_values": {0: torch.export.Dim("clips", min=1), 1: torch.export.Dim("frames", min=33, max=8192)}}
     exported = torch.export.export(tiny_model, (), {"input_values": spectrograms(2, 96)}, dynamic_shapes=dynamic)
-    other = spectrograms(3, 160)
-    logits = exported.module()(input_values=other)["logits"]
-    torch.testing.assert_close(logits, tiny_model(other).logits, rtol=1e-4, atol=1e-4)
+    for other in (spectrograms(3, 160), spectrograms(1, 33)):
+        logits = exported.module()(input_values=other)["logits"]
+        torch.testing.assert_close(logits, tiny_model(other).logits, rtol=1e-4, atol=1e-4)
+    dynamic["input_values"][1] = torch.export.Dim("frames", min=32, max=8192)
+    with pytest.raises(Exception, match="min=33"):
+        torch.export.export(tiny_model, (), {"input_values": spectrograms(2, 96)}, dynamic_shapes=dynamic)
+    assert tiny_model(spectrograms(1, 1)).logits.isfinite().all()
 
 
 def test_gradient_checkpointing_is_refused(tiny_model):

@@ -15,7 +15,7 @@ import soundfile
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.files import atomic_file, digest, read_json, write_json
 
-from .schema import Clips
+from .schema import Clips, stored_features
 
 __all__ = ["ShardJob", "is_unchanged", "make_shard"]
 
@@ -85,7 +85,8 @@ def make_shard(job: ShardJob) -> dict:
         return finished
     account = _Account()
     rows = _prepared_rows(job, account)
-    schema = job.clips.features.arrow_schema  # with the features as datasets stores and reads them
+    # With the features as datasets stores and reads them.
+    schema = stored_features(job.clips.features, job.sampling_rate).arrow_schema
     with atomic_file(job.folder / job.shard, job.record.parent) as temporary:
         with pq.ParquetWriter(temporary, schema, compression=COMPRESSION, use_dictionary=DICTIONARIES) as writer:
             while row_group := list(islice(rows, job.clips_per_row_group)):

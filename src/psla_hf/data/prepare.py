@@ -24,7 +24,7 @@ from psla_hf.progress import progress
 
 from .flac_shards import ShardJob, is_unchanged, make_shard
 from .foreign import as_clips
-from .schema import Clips, tagging_features
+from .schema import Clips, plain_features, tagging_features
 from .shard_files import MANIFEST
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
@@ -165,9 +165,9 @@ class _Settings:
 def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
     """The classes and ids of clips that can be prepared."""
     vocabulary = clips.vocabulary
-    expected = tagging_features(vocabulary)
-    if clips.features != expected:
-        differ = sorted(name for name in {*clips.features, *expected} if clips.features.get(name) != expected.get(name))
+    found, expected = plain_features(clips.features), tagging_features(vocabulary)
+    if found != expected:
+        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise ValueError(
             f"Expected the features of psla_hf.data.schema.tagging_features, these columns differ: {differ}. Load the "
             "data with a function of psla_hf.data."
@@ -380,7 +380,7 @@ def _verify_shard(path: Path, shard: dict, vocabulary: Vocabulary) -> list[str]:
         found = (file.metadata.num_rows, file.metadata.num_row_groups)
         features = Features.from_arrow_schema(file.schema_arrow)
         ids = file.read(["id"], use_threads=False)["id"].to_pylist()
-    if found != (shard["rows"], shard["row_groups"]) or features != tagging_features(vocabulary):
+    if found != (shard["rows"], shard["row_groups"]) or plain_features(features) != tagging_features(vocabulary):
         raise ValueError(
             f"Expected {shard['rows']} rows in {shard['row_groups']} row groups with the manifest's classes, {path} "
             f"has {found[0]} rows in {found[1]}, or other classes. Prepare the split into a new folder."

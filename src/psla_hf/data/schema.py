@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import Audio, ClassLabel, Dataset, Features, List, Value
 from typing_extensions import override
 
 from psla_hf.files import digest
@@ -21,12 +21,17 @@ __all__ = [
     "check_class_order",
     "class_names",
     "labels_of",
+    "plain_features",
+    "stored_features",
     "tagging_features",
     "targets_of",
     "vocabulary_of",
     "with_labels",
     "with_targets",
 ]
+
+
+PLAIN_AUDIO = {"path": Value("string"), "bytes": Value("binary")}
 
 
 def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
@@ -46,13 +51,31 @@ def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
     return Features(
         {
             "id": Value("string"),
-            "audio": {"path": Value("string"), "bytes": Value("binary")},
+            "audio": dict(PLAIN_AUDIO),
             "labels": List(ClassLabel(names=list(vocabulary.names))),
             "mids": List(ClassLabel(names=list(vocabulary.mids))),
             "split": Value("string"),
             "seconds": Value("float32"),
             **values,
         }
+    )
+
+
+def stored_features(features: Features, sampling_rate: int) -> Features:
+    """The same columns as prepared shards declare them: their `audio` is sound, which the Hub's viewer plays.
+
+    Undecoded, so that they load without torchcodec; `cast_column("audio", Audio(sampling_rate))` decodes them.
+    """
+    return Features({**features, "audio": Audio(sampling_rate=sampling_rate, decode=False)})
+
+
+def plain_features(features: Features) -> Features:
+    """The columns of `stored_features` as `tagging_features` has them; others as they are."""
+    audio = features.get("audio")
+    return (
+        Features({**features, "audio": dict(PLAIN_AUDIO)})
+        if isinstance(audio, Audio) and not audio.decode
+        else features
     )
 
 

@@ -55,6 +55,15 @@ METRIC_NAMES = {
 }
 
 
+# Sounds to try on the model's page, of the Hub's own documentation.
+SOUNDS = "https://huggingface.co/datasets/Xenova/transformers.js-docs/resolve/main"
+
+WIDGET = [
+    {"example_title": "A dog", "src": f"{SOUNDS}/dog_barking.wav"},
+    {"example_title": "A cat", "src": f"{SOUNDS}/cat_meow.wav"},
+]
+
+
 def model_card(folder: str | Path, repo_id: str | None = None, license: str = "apache-2.0") -> ModelCard:
     """The card of a saved model; all its figures are from `results.json`.
 
@@ -82,6 +91,7 @@ def model_card(folder: str | Path, repo_id: str | None = None, license: str = "a
         metrics=[METRIC_NAMES[metric][0] for metric in metrics],
         base_model=_base_models(values["trainings"]),
         model_name=name,
+        widget=WIDGET,
         eval_results=_eval_results(values["tested_on"], metrics, values["fold"]),
     )
     values |= {"card_data": card_data.to_yaml(), "name": name, "repo_id": repo_id}

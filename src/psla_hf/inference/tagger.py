@@ -11,14 +11,11 @@ from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.folder import FolderContents
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
-from psla_hf.models.modeling_psla import PslaForAudioClassification
-from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
-from psla_hf.places import local_path
+from psla_hf.models.saved import Tagger, load_saved
 
 from .recording import Recording, TopK, WindowPooling, tag_count
 from .timeline import Event, EventRule, Timeline
@@ -128,7 +125,7 @@ class AudioTagger:
 
     def __init__(
         self,
-        model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
+        model: Tagger,
         extractor: PslaFeatureExtractor,
         device: str | torch.device | None = None,
         windowing: Windowing | None = None,
@@ -158,14 +155,12 @@ class AudioTagger:
             **options: Further arguments of the constructor.
 
         Raises:
-            FileNotFoundError: A path is given (`local_path` says when) and holds no model.
+            FileNotFoundError: A path is given and holds no model.
+            OSError: The Hub or its cache has no such model.
+            ValueError: A file of the model is damaged, or weights are missing; the message names it.
         """
-        path = local_path(name_or_path, "a saved model")
-        if path is not None and not (path / "config.json").is_file():
-            raise FileNotFoundError(f"Expected a saved model (config.json) in {path}, a folder of save_pretrained.")
-        place = path or name_or_path
-        model = AutoModelForAudioClassification.from_pretrained(place)
-        return cls(model.to(dtype), AutoFeatureExtractor.from_pretrained(place), device, **options)
+        model, extractor = load_saved(name_or_path)
+        return cls(model.to(dtype), extractor, device, **options)
 
     @property
     def labels(self) -> tuple[str, ...]:

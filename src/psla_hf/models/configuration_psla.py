@@ -11,10 +11,11 @@ __all__ = ["REMOTE_CODE", "PslaConfig", "PslaEnsembleConfig"]
 
 
 # Where transformers finds the classes of a saved model when this package is not installed: every saved model carries
-# the files. All four entries, because transformers by itself would record only the class that was saved.
+# the files. All entries, because transformers by itself would record only the class that was saved.
 REMOTE_CODE = {
     "AutoConfig": "configuration_psla.PslaConfig",
     "AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor",
+    "AutoProcessor": "feature_extraction_psla.PslaFeatureExtractor",
     "AutoModel": "modeling_psla.PslaModel",
     "AutoModelForAudioClassification": "modeling_psla.PslaForAudioClassification",
 }
@@ -22,6 +23,7 @@ REMOTE_CODE = {
 ENSEMBLE_REMOTE_CODE = {
     "AutoConfig": "configuration_psla.PslaEnsembleConfig",
     "AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor",
+    "AutoProcessor": "feature_extraction_psla.PslaFeatureExtractor",
     "AutoModel": "modeling_psla_ensemble.PslaEnsembleModel",
     "AutoModelForAudioClassification": "modeling_psla_ensemble.PslaEnsembleForAudioClassification",
 }
@@ -158,7 +160,7 @@ class PslaEnsembleConfig(LabelNames, PreTrainedConfig):
                     f"Expected members that share one front end: {who} takes {config.num_mel_bins} mel bins, the first "
                     f"one {configs[0].num_mel_bins}."
                 )
-            if config.problem_type != self.problem_type:
+            if config.problem_type not in (None, self.problem_type):
                 raise ValueError(
                     f"Expected members of one problem_type, {self.problem_type}: that of {who} is "
                     f"{config.problem_type}."

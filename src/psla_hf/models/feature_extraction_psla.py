@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import BatchFeature, SequenceFeatureExtractor
-from transformers.utils import TensorType, logging
+from transformers.utils import PaddingStrategy, TensorType, logging
 
 __all__ = ["PslaFeatureExtractor", "as_mono", "mix_down", "unpack_sound"]
 
@@ -69,6 +69,11 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         max_length: Frames to pad or cut to, 10 ms each; `None` pads to the longest clip of the batch.
         mean: Subtracted from the log-mel. The default is PSLA's for AudioSet.
         std: Divides the log-mel, once (AST's extractor divides by twice this).
+        do_normalize: Whether to normalize at all.
+        return_attention_mask: Whether to say which frames are padded. The model has no use for it.
+        feature_size: Always `num_mel_bins`, whatever is passed: saved and read as `pad` of transformers expects it.
+        padding_value: Likewise the value of a padded frame, `-mean / std`, or 0 without normalization.
+        kwargs: What every feature extractor of transformers takes, such as `padding_side`, which `pad` uses.
     """
 
     model_input_names = ["input_values"]  # noqa: RUF012 - transformers declares it so
@@ -80,17 +85,27 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         max_length: int | None = 1056,
         mean: float = -4.6476,
         std: float = 4.5699,
-        feature_size: int = 1,
-        padding_value: float = 0.0,
+        do_normalize: bool = True,
+        return_attention_mask: bool = False,
+        feature_size: int | None = None,
+        padding_value: float | None = None,
         **kwargs: Any,
     ):
-        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
+        super().__init__(
+            feature_size=num_mel_bins,
+            sampling_rate=sampling_rate,
+            padding_value=-mean / std if do_normalize else 0.0,
+            return_attention_mask=return_attention_mask,
+            **kwargs,
+        )
         self.num_mel_bins = num_mel_bins
         self.max_length = max_length
         self.mean = mean
         self.std = std
+        self.do_normalize = do_normalize
         # Where transformers finds this class when the package is not installed; the model brings the file along.
-        self.auto_map = {"AutoFeatureExtractor": "feature_extraction_psla.PslaFeatureExtractor"}
+        own_class = "feature_extraction_psla.PslaFeatureExtractor"
+        self.auto_map = {"AutoFeatureExtractor": own_class, "AutoProcessor": own_class}
 
     @property
     def frame_size(self) -> int:
@@ -107,12 +122,13 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         return 1 + max(0, num_samples - self.frame_size) // self.hop_size
 
     @torch.no_grad()
-    def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None, frames: int | None = None) -> Tensor:
         """Unnormalized log-mel spectrograms, where masks belong.
 
         Args:
             waveforms: Float waveforms `[B, T]` in [-1, 1] on any device, padded behind.
             lengths: True number of samples of each clip; all `T` if omitted.
+            frames: To pad or cut to; by default `max_length`, or the longest clip's.
 
         Returns:
             Float32 `[B, frames, F]` on the same device, zero behind each clip's last frame. A clip shorter than a frame
@@ -121,7 +137,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         batch, samples = waveforms.shape
         lengths = [max(length, self.frame_size) for length in lengths or [samples] * batch]
         waveforms = torch.nn.functional.pad(waveforms, (0, max(0, self.frame_size - samples)))
-        frames = self.max_length or self.num_frames(max(lengths))
+        frames = frames or self.max_length or self.num_frames(max(lengths))
         features = waveforms.new_zeros(batch, frames, self.num_mel_bins, dtype=torch.float32)
         chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
@@ -161,17 +177,30 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             row[self.num_frames(length) :] = 0.0
         return mel
 
-    def normalize(self, log_mel: Tensor) -> Tensor:
-        """`(log_mel - mean) / std`, padded frames included, as published checkpoints expect."""
-        return (log_mel - self.mean).div_(self.std)
+    def normalize(self, log_mel: Tensor, do_normalize: bool | None = None) -> Tensor:
+        """`(log_mel - mean) / std`, padded frames included, as published checkpoints expect.
+
+        Args:
+            log_mel: Of any shape.
+            do_normalize: `False` gives it back as it is; by default as the extractor was made.
+        """
+        wanted = self.do_normalize if do_normalize is None else do_normalize
+        return (log_mel - self.mean).div_(self.std) if wanted else log_mel
 
     def __call__(
         self,
         raw_speech: np.ndarray | Tensor | Sequence,
         sampling_rate: int | None = None,
         return_tensors: str | TensorType | None = None,
+        *,
+        padding: bool | str | PaddingStrategy | None = None,
+        max_length: int | None = None,
+        truncation: bool | None = None,
+        return_attention_mask: bool | None = None,
+        do_normalize: bool | None = None,
         device: str | torch.device = "cpu",
         resample: bool = False,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Features of one clip or of a list of clips of any lengths.
 
@@ -182,33 +211,65 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
                 only inside a list, since by itself it is a batch.
             sampling_rate: Sampling rate of `raw_speech` in Hz. Pass it: it is checked.
             return_tensors: `"pt"` or `"np"`; lists of arrays if omitted.
+            padding: `"max_length"`, `True` or `"longest"` of the batch, `False` or `"do_not_pad"`. By default to
+                `max_length`, or to the longest where there is none.
+            max_length: In samples, as elsewhere in transformers, in place of the extractor's own, which is in frames.
+            truncation: Whether to cut clips that are longer. By default they are, with a warning.
+            return_attention_mask: Also return `attention_mask`; by default as the extractor was made.
+            do_normalize: Whether to normalize; by default as the extractor was made.
             device: Where to compute, for example `"cuda"`. The result stays there with `return_tensors="pt"`.
             resample: Convert audio of another sampling rate instead of refusing it.
+            kwargs: What other feature extractors take is not used, with a warning.
 
         Returns:
-            `BatchFeature` with `input_values` `[B, frames, num_mel_bins]`.
+            `BatchFeature` with `input_values` `[B, frames, num_mel_bins]`, and `attention_mask` `[B, frames]`, 1 for a
+            clip's own frames, if it is wanted.
 
         Raises:
-            ValueError: Wrong sampling rate, an empty clip, an odd shape or type, or samples that are not finite.
+            ValueError: Wrong sampling rate, an empty clip, an odd shape or type, samples that are not finite, or an
+                array or tensor is wanted of clips that are not padded to one length.
 
-        Clips shorter than one frame (25 ms) are zero-padded to one frame; clips longer than `max_length` are cut, with
-        a warning (`psla_hf.AudioTagger` tags long audio in windows instead).
+        Clips shorter than one frame (25 ms) are zero-padded to one frame; clips longer than the extractor's
+        `max_length` are cut, with a warning (`psla_hf.AudioTagger` tags long audio in windows instead).
         """
+        if kwargs:
+            logger.warning_once(f"{type(self).__name__} does not use {', '.join(sorted(kwargs))}.")
         clips = [self._clip(*unpack_sound(sound, sampling_rate), resample) for sound in self._as_list(raw_speech)]
+        limit = self.max_length if max_length is None else self.num_frames(max_length)
+        if truncation is None:
+            self._warn_of_cut(clips, limit)
+        if truncation is not False and max_length is not None:
+            clips = [clip[:max_length] for clip in clips]
         lengths = [clip.numel() for clip in clips]
-        if self.max_length is not None and max(map(self.num_frames, lengths)) > self.max_length:
+        own = [self.num_frames(length) for length in lengths]
+        if truncation is not False and limit is not None:
+            own = [min(frames, limit) for frames in own]
+        frames = self._padded_frames(own, padding, limit)
+        waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
+        features = {"input_values": self.normalize(self.log_mel(waveforms, lengths, max(frames)), do_normalize)}
+        if self.return_attention_mask if return_attention_mask is None else return_attention_mask:
+            steps = torch.arange(max(frames), device=waveforms.device)
+            features["attention_mask"] = (steps < torch.tensor(own, device=waveforms.device)[:, None]).int()
+        return _as_batch(features, frames, return_tensors)
+
+    def _warn_of_cut(self, clips: list[Tensor], limit: int | None) -> None:
+        longest = max(clip.numel() for clip in clips)
+        if limit is not None and self.num_frames(longest) > limit:
             logger.warning_once(
-                f"A clip of {max(lengths) / self.sampling_rate:.1f} s is longer than max_length={self.max_length} "
-                f"frames ({self.max_length * HOP_MS / 1000:.2f} s): what lies behind is ignored. "
+                f"A clip of {longest / self.sampling_rate:.1f} s is longer than max_length={limit} "
+                f"frames ({limit * HOP_MS / 1000:.2f} s): what lies behind is ignored. "
                 "Use psla_hf.AudioTagger for long audio."
             )
-        waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
-        features = self.normalize(self.log_mel(waveforms, lengths))
-        if return_tensors is None:
-            return BatchFeature({"input_values": list(features.cpu().numpy())})
-        if return_tensors != TensorType.PYTORCH:
-            return BatchFeature({"input_values": features.cpu().numpy()}, tensor_type=return_tensors)
-        return BatchFeature({"input_values": features})
+
+    def _padded_frames(self, own: list[int], padding: Any, limit: int | None) -> list[int]:
+        """Frames of each clip's features, of which `own` are not padded."""
+        if padding is None:
+            padding = "longest" if limit is None else "max_length"
+        strategy = self._get_padding_strategies(padding, limit)
+        if strategy == PaddingStrategy.DO_NOT_PAD:
+            return own
+        least = limit if strategy == PaddingStrategy.MAX_LENGTH and limit is not None else 0
+        return [max(*own, least)] * len(own)
 
     def _as_list(self, raw_speech: np.ndarray | Tensor | Mapping | Sequence) -> list:
         """One clip or many, as a list of clips."""
@@ -238,6 +299,25 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
                 )
             return torch.from_numpy(resampled(mono.cpu().numpy(), sampling_rate, self.sampling_rate))
         return mono
+
+
+def _as_batch(features: dict[str, Tensor], frames: list[int], return_tensors: str | TensorType | None) -> BatchFeature:
+    """Features `[B, most frames, …]` as they are asked for, each row with its own number of frames."""
+    is_ragged = len(set(frames)) > 1
+    if return_tensors is None or is_ragged:
+        if return_tensors is not None:
+            raise ValueError(
+                f"Expected clips of one length for return_tensors={return_tensors!r}, they have {min(frames)} to "
+                f"{max(frames)} frames. Pass padding=True."
+            )
+        rows = {name: values.cpu().numpy() for name, values in features.items()}
+        return BatchFeature(
+            {name: [row[:count] for row, count in zip(values, frames, strict=True)] for name, values in rows.items()}
+        )
+    if return_tensors != TensorType.PYTORCH:
+        arrays = {name: values.cpu().numpy() for name, values in features.items()}
+        return BatchFeature(arrays, tensor_type=return_tensors)
+    return BatchFeature(features)
 
 
 def unpack_sound(

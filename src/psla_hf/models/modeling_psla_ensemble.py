@@ -1,6 +1,7 @@
 """Several PSLA taggers as one model: the mean of their probabilities. Knows no audio, data sets or metrics."""
 
 import copy
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from .configuration_psla import PslaEnsembleConfig
+from .configuration_psla import ProblemType, PslaEnsembleConfig
 from .modeling_psla import (
     EPSILON,
     Pooled,
@@ -16,6 +17,7 @@ from .modeling_psla import (
     PslaModel,
     PslaPreTrainedModel,
     PslaTagging,
+    chosen,
 )
 
 __all__ = ["PslaEnsembleForAudioClassification", "PslaEnsembleModel"]
@@ -47,24 +49,34 @@ class PslaEnsembleModel(PslaEnsemblePreTrainedModel):
         self.hidden_size = sum(psla.hidden_size for psla in self._backbones())
         self.post_init()
 
-    def forward(self, input_values: Tensor, return_dict: bool | None = None) -> BaseModelOutputWithPooling | tuple:
+    def forward(
+        self,
+        input_values: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutputWithPooling | tuple:
         """Embed spectrograms.
 
         Args:
             input_values: `[B, frames, F]` from `PslaFeatureExtractor`, any number of frames.
+            attention_mask: Not used.
+            output_hidden_states: Also return the members' feature maps, one member after the other.
             return_dict: `False` gives a tuple.
 
         Returns:
             `last_hidden_state` `[B, steps, C]`, on the time grid of the member with the most steps, and `pooler_output`
             `[B, C]`, each member's own mean over time.
         """
-        outputs = [psla(input_values) for psla in self._backbones()]
+        with_maps = chosen(output_hidden_states, self.config.output_hidden_states)
+        outputs = [psla(input_values, output_hidden_states=with_maps) for psla in self._backbones()]
         steps = max(output.last_hidden_state.shape[1] for output in outputs)
         output = BaseModelOutputWithPooling(
             last_hidden_state=torch.cat([on_grid(output.last_hidden_state, steps) for output in outputs], dim=2),
             pooler_output=torch.cat([output.pooler_output for output in outputs], dim=1),
+            hidden_states=one_after_the_other([output.hidden_states for output in outputs]),
         )
-        return output.to_tuple() if return_dict is False else output
+        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
 
     def _backbones(self) -> list[PslaModel]:
         return [member["psla"] for member in self.members]  # type: ignore[index]
@@ -114,22 +126,29 @@ class PslaEnsembleForAudioClassification(PslaEnsemblePreTrainedModel, PslaTaggin
         ensemble.members = nn.ModuleList(given)
         return ensemble.eval()
 
-    def pool(self, input_values: Tensor, per_frame: bool = False) -> Pooled:
+    def pool(self, input_values: Tensor, per_frame: bool = False, with_maps: bool = False) -> Pooled:
         """The mean of the members' probabilities.
 
         Per frame, scores are the mean of the members' on the time grid of the one with the most steps, linearly
         interpolated between the middles of the steps. The attentions are all members' heads, one member after the
         other, divided by the number of members; they say where each member listened. Their sum with the mean scores is
-        the clip's probability only where members weigh time alike.
+        the clip's probability only where members weigh time alike. Feature maps are all members' likewise.
         """
-        return mean_of_members(self._pool_members(input_values, per_frame))
+        return mean_of_members(self._pool_members(input_values, per_frame, with_maps))
 
-    def _pool_members(self, input_values: Tensor, per_frame: bool) -> list[Pooled]:
+    def _problem_type(self, labels: Tensor) -> ProblemType:
+        """Likewise that of the members."""
+        decided = super()._problem_type(labels)
+        for member in self.config.members:
+            member["problem_type"] = decided
+        return decided
+
+    def _pool_members(self, input_values: Tensor, per_frame: bool, with_maps: bool) -> list[Pooled]:
         """Each member's probabilities, clamped, with the classes in the ensemble's order."""
         pooled = []
         for member, order in zip(self.members, self.label_orders, strict=True):
-            one = member.pool(input_values, per_frame)  # type: ignore[operator]
-            one = one._replace(probability=one.probability.clamp(EPSILON, 1 - EPSILON))
+            one = member.pool(input_values, per_frame, with_maps)  # type: ignore[operator]
+            one = Pooled(one.probability.clamp(EPSILON, 1 - EPSILON), *one[1:])
             pooled.append(one if order is None else reordered(one, order))
         return pooled
 
@@ -141,7 +160,13 @@ def reordered(pooled: Pooled, order: list[int]) -> Pooled:
         pooled.probability[..., order],
         None if scores is None else scores[..., order],
         None if attentions is None else attentions[..., order],
+        pooled.hidden_states,
     )
+
+
+def one_after_the_other(maps: Sequence[tuple[Tensor, ...] | None]) -> tuple[Tensor, ...] | None:
+    """The members' feature maps in one tuple, if they are there."""
+    return tuple(itertools.chain.from_iterable(filter(None, maps))) or None
 
 
 def mean_of_members(members: Sequence[Pooled]) -> Pooled:
@@ -149,12 +174,13 @@ def mean_of_members(members: Sequence[Pooled]) -> Pooled:
     probability = torch.stack([member.probability for member in members]).mean(dim=0)
     scores = [member.frame_scores for member in members if member.frame_scores is not None]
     weights = [member.attentions for member in members if member.attentions is not None]
+    maps = one_after_the_other([member.hidden_states for member in members])
     if not scores:
-        return Pooled(probability)
+        return Pooled(probability, hidden_states=maps)
     steps = max(of_member.shape[1] for of_member in scores)
     frame_scores = torch.stack([on_grid(of_member, steps) for of_member in scores]).mean(dim=0)
     attentions = torch.cat([spread(of_member, steps) / len(members) for of_member in weights], dim=1)
-    return Pooled(probability, frame_scores, attentions)
+    return Pooled(probability, frame_scores, attentions, maps)
 
 
 def on_grid(series: Tensor, steps: int) -> Tensor:
