@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, overload
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.audio import decode_audio, to_mono_at_rate
+from psla_hf.models.export import exported_formats
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, unpack_sound
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.places import local_path
+
+from .backends import BackendName, ExportedModel, clip_scores
 
 __all__ = ["AudioTagger"]
 
@@ -36,34 +39,61 @@ class AudioTagger:
     a tag says that something can be heard somewhere.
 
     Args:
-        model: A tagger, or an ensemble of them; it is put into eval mode.
+        model: A tagger or an ensemble of them, which is put into eval mode, or an exported one.
         extractor: Its feature extractor.
         device: Where to run.
+
+    Raises:
+        ValueError: An exported model is to run elsewhere than on the CPU.
     """
 
     def __init__(
         self,
-        model: PslaForAudioClassification | PslaEnsembleForAudioClassification,
+        model: PslaForAudioClassification | PslaEnsembleForAudioClassification | ExportedModel,
         extractor: PslaFeatureExtractor,
         device: str | torch.device = "cpu",
     ):
-        self.model = model.eval().to(device)
+        self.model: Any = model  # whoever needs its weights has not exported it
+        if not isinstance(model, ExportedModel):
+            self.model = model.eval().to(device)
+        elif torch.device(device).type != "cpu":
+            raise ValueError(f"Expected device='cpu', where exported models run, got {device}. Pass backend='torch'.")
         self.extractor = extractor
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, device: str | torch.device = "cpu") -> "AudioTagger":
+    def from_pretrained(
+        cls, name_or_path: str | Path, device: str | torch.device = "cpu", backend: BackendName = "torch"
+    ) -> "AudioTagger":
         """Load a tagger from a directory or from the Hub.
 
+        Args:
+            name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub.
+            device: Where to run.
+            backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
+
         Raises:
-            FileNotFoundError: A path is given (`local_path` says when) and holds no model.
+            FileNotFoundError: A path is given (`local_path` says when) and holds no model, or none for this backend.
+            ImportError: What the backend needs is not installed; the message has the command.
+            ValueError: There is no such backend, or it does not run on this device.
         """
+        if backend not in get_args(BackendName):
+            raise ValueError(f"Expected backend to be one of {', '.join(get_args(BackendName))}, got {backend!r}.")
         path = local_path(name_or_path, "a saved model")
         if path is not None and not (path / "config.json").is_file():
             raise FileNotFoundError(f"Expected a saved model (config.json) in {path}, a folder of save_pretrained.")
         place = path or name_or_path
-        return cls(
-            AutoModelForAudioClassification.from_pretrained(place), AutoFeatureExtractor.from_pretrained(place), device
-        )
+        if backend != "torch":
+            if path is None:
+                raise ValueError(f"Expected the folder of an exported model with backend={backend!r}, got {place}.")
+            return cls(ExportedModel(path, backend), AutoFeatureExtractor.from_pretrained(path), device)
+        formats = exported_formats(path) if path else []
+        if formats and not any(path.glob("*.safetensors*")):  # type: ignore[union-attr]
+            raise FileNotFoundError(
+                f"Expected weights of torch in {path}, it holds an exported model. Pass backend={formats[0]!r}."
+            )
+        model = AutoModelForAudioClassification.from_pretrained(place)
+        extractor = AutoFeatureExtractor.from_pretrained(place)
+        return cls(model.to(memory_format=torch.channels_last), extractor, device)  # 1.7 times as fast on a CPU
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a string is a sequence of strings, but one sound
@@ -116,25 +146,18 @@ class AudioTagger:
             for score, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
 
-    @torch.inference_mode()
     def scores(self, audio: Sound, sampling_rate: int | None = None) -> torch.Tensor:
         """Probabilities `[windows, K]` of one sound, on the CPU; a single window up to `max_length`.
 
         Raises:
             ValueError: They are not finite, or as for tagging.
         """
-        wanted_rate = self.extractor.sampling_rate
         waveform = self._waveform(audio, sampling_rate)
         windows = self._windows(waveform)
-        probabilities = []
-        for start in range(0, len(windows), WINDOWS_PER_BATCH):
-            features = self.extractor(
-                windows[start : start + WINDOWS_PER_BATCH],
-                sampling_rate=wanted_rate,
-                return_tensors="pt",
-                device=self.model.device,
-            )
-            probabilities.append(self.model(**features).logits.sigmoid().cpu())
+        probabilities = [
+            clip_scores(self.model, self.extractor, windows[start : start + WINDOWS_PER_BATCH]).probabilities
+            for start in range(0, len(windows), WINDOWS_PER_BATCH)
+        ]
         scores = torch.cat(probabilities)
         if not torch.isfinite(scores).all():
             raise ValueError(
