@@ -16,6 +16,7 @@ from psla_hf.inference.backends import ExportedModel, clip_scores
 from psla_hf.models.export import GRAPH_FILES, check_installed, export_model, graph_inputs
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
@@ -147,7 +148,10 @@ def test_in_integers_it_computes_nearly_the_same(tmp_path):
     graph = ExportedModel(tmp_path / "int8", "onnx")
     expected, got = (clip_scores(each, extractor, clips()).probabilities for each in (model, graph))
     assert 0 < (got - expected).abs().max() < 0.1
-    assert not [path for path in (tmp_path / "int8").iterdir() if path.is_dir()]
+    files = {path.name for path in (tmp_path / "int8").iterdir()}
+    assert files == {"README.md", "config.json", "preprocessor_config.json", "model.onnx"}
+    file = onnx.load(tmp_path / "int8" / "model.onnx")
+    assert {"labels", "sampling_rate"} < {entry.key for entry in file.metadata_props}
 
 
 def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model, tmp_path):

@@ -142,7 +142,7 @@ def export_model(
         format: `"onnx"`, for ONNX Runtime and others, or `"openvino"`.
         front_end: Take waveforms, and compute the spectrograms in the graph.
         calibration: Mono float32 waveforms `[T]` at the model's rate, like those to be tagged: weights and activations
-            of the convolutions become 8-bit integers, over the ranges that these clips reach. `None` keeps float32.
+            of the backbone become 8-bit integers, over the ranges that these clips reach. `None` keeps float32.
         overwrite: Replace a folder that is not empty.
 
     Raises:

@@ -1,9 +1,9 @@
 """Exported graphs in 8-bit integers. Knows no audio: calibration is batches of a graph's inputs."""
 
 import itertools
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -12,10 +12,11 @@ __all__ = ["quantize"]
 
 
 def quantize(path: Path, calibration: Iterable[dict[str, Tensor]]) -> None:
-    """Make the convolutions of an ONNX file compute in 8-bit integers; its metadata stays.
+    """Make the backbones of an ONNX file compute in 8-bit integers; its metadata stays.
 
-    Weights have a scale for each output channel, activations the range that calibration reaches. What is no
-    convolution stays float32, the front end and the head among it.
+    Weights have a scale for each output channel, activations the range that calibration reaches. Front end and heads
+    stay float32: with its head in integers too, a tagger of ESC-10 fell from 0.989 to 0.16 mAP. With the convolutions
+    alone in integers hardly anything is faster, for everything between them changes to float32 and back.
 
     Args:
         path: The file, which is replaced.
@@ -24,8 +25,8 @@ def quantize(path: Path, calibration: Iterable[dict[str, Tensor]]) -> None:
     Raises:
         ValueError: There is no batch.
     """
+    import onnx
     from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     batches = iter(calibration)
     first = next(batches, None)
@@ -42,16 +43,19 @@ def quantize(path: Path, calibration: Iterable[dict[str, Tensor]]) -> None:
             batch = next(self.batches, None)
             return None if batch is None else {name: tensor.numpy() for name, tensor in batch.items()}
 
-    with tempfile.TemporaryDirectory(dir=path.parent) as place:
-        prepared = Path(place) / path.name
-        quant_pre_process(path, prepared, skip_symbolic_shape=True)
-        quantization.quantize_static(
-            prepared,
-            path,
-            Reader(itertools.chain([first], batches)),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-        )
+    graph = onnx.load(path)
+    quantization.quantize_static(
+        graph,
+        path,
+        Reader(itertools.chain([first], batches)),
+        quant_format=quantization.QuantFormat.QDQ,
+        nodes_to_exclude=[node.name for node in graph.graph.node if "backbone" not in module_of(node)],
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
+
+
+def module_of(node: Any) -> str:
+    """The names of the modules that a node comes from, as torch's exporter records them."""
+    return next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")
