@@ -112,7 +112,7 @@ def ways_of(architecture: Architecture, folder: Path) -> dict[str, Callable[[Seq
     models: dict[str, Any] = {}
     for name, format, front_end, calibration in (
         ("ONNX Runtime", "onnx", False, None),
-        ("ONNX Runtime, front end in the graph", "onnx", True, None),
+        ("ONNX Runtime, front end too", "onnx", True, None),
         ("ONNX Runtime, int8", "onnx", False, noise),
         ("OpenVINO", "openvino", False, None),
         ("OpenVINO, int8", "openvino", False, noise),

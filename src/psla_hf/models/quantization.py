@@ -1,6 +1,7 @@
 """Exported graphs in 8-bit integers. Knows no audio: calibration is batches of a graph's inputs."""
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,20 @@ def quantize(path: Path, calibration: Iterable[dict[str, Tensor]]) -> None:
             return None if batch is None else {name: tensor.numpy() for name, tensor in batch.items()}
 
     graph = onnx.load(path)
-    quantization.quantize_static(
-        graph,
-        path,
-        Reader(itertools.chain([first], batches)),
-        quant_format=quantization.QuantFormat.QDQ,
-        nodes_to_exclude=[node.name for node in graph.graph.node if "backbone" not in module_of(node)],
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-    )
+    logging.disable(logging.WARNING)  # it warns of batch normalizations, which have no channels to tell apart
+    try:
+        quantization.quantize_static(
+            graph,
+            path,
+            Reader(itertools.chain([first], batches)),
+            quant_format=quantization.QuantFormat.QDQ,
+            nodes_to_exclude=[node.name for node in graph.graph.node if "backbone" not in module_of(node)],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def module_of(node: Any) -> str:
