@@ -149,6 +149,15 @@ def sampling() -> str:
     )
 
 
+def inference() -> str:
+    content = result("benchmark_inference")
+    speed = markdown_figures(content["results"], "way")
+    return (
+        f"{speed}\n\nMedian, slowest and fastest round; ratio: how many times as long the first way takes. "
+        f"The machine was shared with other programs. {markdown_origin(content)}."
+    )
+
+
 def enhancement() -> str:
     content = result("benchmark_labels")
     whole = content["results"]["whole"]
@@ -197,6 +206,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline},
     "docs/train.md": {"results": runs, "folds": folds},
     "docs/data.md": {"data": data, "sampling": sampling},
+    "docs/export.md": {"inference": inference},
     "docs/labels.md": {"benchmark": enhancement, "study": study},
 }
 
