@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ import torchaudio
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
+from benchmarks.timing import seconds_per_clip
 from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import class_names
 from psla_hf.loading.sampler import EpochSampler
@@ -56,22 +58,22 @@ def benchmark_data(clips: Dataset, rounds: int = 5) -> dict[str, dict[str, float
                 "prepared, map-style": lambda: _batches(_shuffled(prepared), extractor),
                 "prepared, streamed": lambda: _batches(DataLoader(stream, BATCH, collate_fn=collate), extractor),
             }
-            times: dict[str, list[float]] = {name: [] for name in ways}
-            for _ in range(rounds + 1):
-                for name, way in ways.items():
-                    started = time.perf_counter()
-                    batches = sum(1 for _ in way())
-                    times[name].append((time.perf_counter() - started) / (batches * BATCH))
+            times = seconds_per_clip({name: partial(_consumed, way) for name, way in ways.items()}, rounds)
     finally:
         torch.set_num_threads(threads)
-    baseline = times["plain loader"][1:]
+    baseline = times["plain loader"]
     return {
         name: {
-            "clips_per_second": 1 / median(taken[1:]),
-            "ratio": median(theirs / ours for theirs, ours in zip(baseline, taken[1:], strict=True)),
+            "clips_per_second": 1 / median(taken),
+            "ratio": median(theirs / ours for theirs, ours in zip(baseline, taken, strict=True)),
         }
         for name, taken in times.items()
     }
+
+
+def _consumed(way: Callable[[], Iterable]) -> int:
+    """The number of clips in all of its batches."""
+    return BATCH * sum(1 for _ in way())
 
 
 def memory_while_streaming(clips: Dataset, minutes: float) -> list[dict[str, float]]:

@@ -2,7 +2,6 @@
 
 import statistics
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ import torchaudio
 from torch.profiler import ProfilerActivity, profile
 from transformers import ASTFeatureExtractor
 
+from benchmarks.timing import seconds_per_clip
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 
 __all__ = ["benchmark_features", "memory_sizes"]
@@ -60,7 +60,7 @@ def benchmark_features(
         0.1 * np.random.default_rng(k).standard_normal(int(seconds * rate)).astype(np.float32) for k in range(num_clips)
     ]
 
-    def kaldi_loop() -> None:
+    def kaldi_loop() -> int:
         for wave in waves:
             samples = torch.from_numpy(wave)
             log_mel = torchaudio.compliance.kaldi.fbank(
@@ -68,28 +68,28 @@ def benchmark_features(
             )
             log_mel = torch.nn.functional.pad(log_mel, (0, 0, 0, 1056 - len(log_mel)))
             (log_mel + 4.6476) / 4.5699
+        return num_clips
 
-    def psla() -> None:
+    def psla() -> int:
         extractor(waves, sampling_rate=rate, return_tensors="pt", device=device)
         if device != "cpu":
             torch.accelerator.synchronize()
+        return num_clips
 
-    ways: dict[str, Callable[[], object]] = {
+    def ast_extractor() -> int:
+        return len(ast(waves, sampling_rate=rate, return_tensors="pt")["input_values"])
+
+    ways = {
         "PslaFeatureExtractor": psla,
-        "ASTFeatureExtractor": lambda: ast(waves, sampling_rate=rate, return_tensors="pt"),
+        "ASTFeatureExtractor": ast_extractor,
         "Kaldi, clip by clip": kaldi_loop,
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - started)
-    own = times["PslaFeatureExtractor"][1:]
+    times = seconds_per_clip(ways, rounds)
+    own = times["PslaFeatureExtractor"]
     results: dict[str, dict] = {
         name: {
-            "clips_per_second": num_clips / statistics.median(taken[1:]),
-            "ratio": statistics.median(theirs / ours for theirs, ours in zip(taken[1:], own, strict=True)),
+            "clips_per_second": 1 / statistics.median(taken),
+            "ratio": statistics.median(theirs / ours for theirs, ours in zip(taken, own, strict=True)),
         }
         for name, taken in times.items()
     }
@@ -97,7 +97,7 @@ def benchmark_features(
     return results
 
 
-def _time_shares(work: Callable[[], None], most: int = 8) -> dict[str, float]:
+def _time_shares(work: Callable[[], object], most: int = 8) -> dict[str, float]:
     """Which operations take how much of the CPU's time, the largest first."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         work()

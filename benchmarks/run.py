@@ -7,6 +7,7 @@ from datasets import concatenate_datasets
 
 from benchmarks.data import benchmark_data, memory_while_streaming
 from benchmarks.features import benchmark_features
+from benchmarks.inference import benchmark_inference
 from benchmarks.labels import benchmark_labels
 from benchmarks.sampling import benchmark_sampling
 from psla_hf.commands.arguments import command_line
@@ -56,6 +57,20 @@ def labels(arguments: argparse.Namespace) -> dict:
     return results
 
 
+def inference(arguments: argparse.Namespace) -> dict:
+    results = benchmark_inference(rounds=arguments.rounds)
+    rows = {
+        name: {
+            "clips/s": f"{result['clips_per_second']:.1f}",
+            "slowest to fastest": f"{result['slowest']:.1f} to {result['fastest']:.1f}",
+            "times the first": f"{result['ratio']:.2f}",
+        }
+        for name, result in results.items()
+    }
+    print_figures(rows, "Tagging 4 clips of 10 s from their files", "way")
+    return results
+
+
 def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
     rows = {
@@ -76,6 +91,7 @@ def main() -> None:
         (features, "log-mel spectrograms, against Kaldi and ASTFeatureExtractor"),
         (sampling, "an epoch of the samplers, against their law and against independent draws"),
         (data, "from encoded clips to batches, against a plain loader"),
+        (inference, "tagging on a CPU, against the original and AST"),
         (labels, "label enhancement from a file of scores, against a plain loop over clips"),
     ):
         command = commands.add_parser(what.__name__, help=help, description=help)

@@ -167,6 +167,15 @@ def sampling() -> str:
     )
 
 
+def inference() -> str:
+    content = result("benchmark_inference")
+    speed = markdown_figures(content["results"], "way")
+    return (
+        f"{speed}\n\nMedian, slowest and fastest round; ratio: how many times as long the first way takes. "
+        f"The machine was shared with other programs. {markdown_origin(content)}."
+    )
+
+
 def enhancement() -> str:
     content = result("benchmark_labels")
     whole = content["results"]["whole"]
@@ -216,6 +225,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "docs/train.md": {"results": runs, "folds": folds},
     "docs/data.md": {"data": data, "sampling": sampling},
     "docs/benchmarks.md": {"features": features},
+    "docs/export.md": {"inference": inference},
     "docs/labels.md": {"benchmark": enhancement, "study": study},
 }
 

@@ -1,7 +1,7 @@
-"""By how much a tagger's scores depend on who resampled: python -m studies.resamplers MODEL... --data-dir ESC --fold 1.
+"""How far a tagger's scores depend on who resampled: python -m studies.resamplers MODEL... --data-dir ESC --fold 1.
 
-Models meet the filters of soxr, torchaudio (which `pipeline` uses), scipy and others. The clips of the held-out fold, at
-44.1 kHz, are resampled by each; what is compared is the models' scores with those of soxr's high quality.
+Models meet the filters of soxr, torchaudio (which `pipeline` uses), scipy and others. The clips of the held-out fold,
+at 44.1 kHz, are resampled by each; what is compared is the models' scores with those of soxr's high quality.
 """
 
 import argparse

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.conftest import TINY_BACKBONE
+
 
 @pytest.fixture
 def run_benchmark(monkeypatch):
@@ -41,3 +43,17 @@ def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(run_benchm
     results = json.loads((tmp_path / "data.json").read_text())["results"]
     assert len(results["speed"]) == 4 and results["speed"]["plain loader"]["ratio"] == 1
     assert results["memory"][0]["clips"] > 0
+
+
+def test_the_inference_benchmark_compares_every_backend_with_the_first_way():
+    pytest.importorskip("openvino")
+    from transformers import ASTConfig
+
+    from benchmarks.inference import Architecture, benchmark_inference
+
+    ast = ASTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16)
+    results = benchmark_inference({"tiny": Architecture({"backbone": TINY_BACKBONE})}, ast, 1, 0.5, rounds=1)
+    assert next(iter(results)) == "tiny: torch" and results["tiny: torch"]["ratio"] == 1
+    assert {"AST", "tiny: ONNX Runtime", "tiny: OpenVINO"} < set(results)
+    for figures in results.values():
+        assert figures["slowest"] <= figures["clips_per_second"] <= figures["fastest"]

@@ -24,6 +24,7 @@ COMMANDS = {
     "aggregate": "Make one model of several.",
     "publish": "Publish a model or label sets on the Hub.",
     "plot": "Draw training runs, or how a data set is sampled.",
+    "export": "Export a tagger as an ONNX or OpenVINO graph.",
     "convert": "Convert an original PSLA checkpoint.",
     "report": "Print the results of runs.",
 }

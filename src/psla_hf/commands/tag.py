@@ -67,6 +67,9 @@ class Windowed:
 class Machine:
     """Where it runs."""
 
+    backend: Literal["torch", "onnx", "openvino"] = option(
+        "What runs it: torch, or what psla export has made it for.", "torch"
+    )
     device: str | None = option("For example cuda; by default a GPU if there is one.", None)
     dtype: Literal["float32", "bfloat16", "float16"] | None = option("Precision of the backbone.", None)
     batch_size: Whole = option("Windows at a time.", 16)
@@ -94,7 +97,7 @@ def tag(
         psla tag runs/esc10 recordings --recursive --events --format csv --output events.csv --resume
 
     Args:
-        model: Directory or Hub id of a saved tagger.
+        model: Directory or Hub id of a saved tagger; or an exported folder.
         files: Audio files, folders of them, patterns such as "*.wav", or - for a file on standard input.
         recursive: Also the folders in folders.
     """
@@ -108,6 +111,7 @@ def tag(
     tagger = AudioTagger.from_pretrained(
         model,
         device=machine.device,
+        backend=machine.backend,
         dtype=None if machine.dtype is None else getattr(torch, machine.dtype),
         windowing=Windowing(windows.hop_seconds, windows.last_window, windows.pooling),
         batch_size=machine.batch_size,

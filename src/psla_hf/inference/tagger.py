@@ -5,18 +5,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, overload
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, get_args, overload
 
 import numpy as np
 import torch
 
 from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.folder import FolderContents
+from psla_hf.models.export import exported_formats
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
-from psla_hf.models.saved import Tagger, load_saved
+from psla_hf.models.saved import Tagger, load_extractor, load_saved
+from psla_hf.places import local_path
 
+from .backends import BackendName, ExportedModel, clip_scores
 from .recording import Recording, TopK, WindowPooling, tag_count
 from .timeline import Event, EventRule, Timeline
 from .windows import LastWindow, Stitcher, Windows
@@ -116,16 +119,19 @@ class AudioTagger:
     not grow with the length. Shorter audio is zero-padded behind its spectrogram, as the model saw it in training.
 
     Args:
-        model: A tagger, or an ensemble of them; it is put into eval mode.
+        model: A tagger or an ensemble of them, which is put into eval mode, or an exported one.
         extractor: Its feature extractor.
         device: Where to run; by default a GPU if there is one.
         windowing: How long sounds are cut.
         batch_size: Windows that go through the model at once, of one sound or of several.
+
+    Raises:
+        ValueError: The batch is empty, or an exported model is to run elsewhere than on the CPU.
     """
 
     def __init__(
         self,
-        model: Tagger,
+        model: Tagger | ExportedModel,
         extractor: PslaFeatureExtractor,
         device: str | torch.device | None = None,
         windowing: Windowing | None = None,
@@ -133,7 +139,11 @@ class AudioTagger:
     ):
         if batch_size < 1:
             raise ValueError(f"Expected batch_size of 1 or more, got {batch_size}.")
-        self.model = model.eval().to(default_device() if device is None else device)
+        self.model: Any = model  # whoever needs its weights has not exported it
+        if not isinstance(model, ExportedModel):
+            self.model = model.eval().to(default_device() if device is None else device)
+        elif torch.device(device or "cpu").type != "cpu":
+            raise ValueError(f"Expected device='cpu', where exported models run, got {device}. Pass backend='torch'.")
         self.extractor = extractor
         self.windowing = windowing or Windowing()
         self.batch_size = batch_size
@@ -144,23 +154,45 @@ class AudioTagger:
         name_or_path: str | Path,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        backend: BackendName = "torch",
         **options: Any,
     ) -> "AudioTagger":
         """Load a tagger from a directory or from the Hub.
 
         Args:
-            name_or_path: The directory, or the Hub id.
+            name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub.
             device: Where to run; by default a GPU if there is one.
-            dtype: Precision of the backbone, such as `torch.bfloat16`; by default that of the saved weights.
+            dtype: Precision of the backbone in torch, such as `torch.bfloat16`; by default that of the saved weights.
+            backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
             **options: Further arguments of the constructor.
 
         Raises:
-            FileNotFoundError: A path is given and holds no model.
+            FileNotFoundError: A path is given (`local_path` says when) and holds no model, or none for this backend.
+            ImportError: What the backend needs is not installed; the message has the command.
             OSError: The Hub or its cache has no such model.
-            ValueError: A file of the model is damaged, or weights are missing; the message names it.
+            ValueError: A file of the model is damaged, or weights are missing; or there is no such backend, or it does
+                not run on this device or in this precision.
         """
+        if backend not in get_args(BackendName):
+            raise ValueError(f"Expected backend to be one of {', '.join(get_args(BackendName))}, got {backend!r}.")
+        path = local_path(name_or_path, "a saved model")
+        if backend != "torch":
+            if path is None or dtype is not None:
+                wrong = name_or_path if path is None else f"dtype={dtype}"
+                raise ValueError(
+                    f"Expected the folder of an exported model and its own precision with backend={backend!r}, "
+                    f"got {wrong}."
+                )
+            return cls(ExportedModel(path, backend), load_extractor(path), device, **options)
+        formats = exported_formats(path) if path else []
+        if path and formats and not any(path.glob("*.safetensors*")):
+            raise FileNotFoundError(
+                f"Expected weights of torch in {path}, it holds an exported model. Pass backend={formats[0]!r}."
+            )
+        model: Any
         model, extractor = load_saved(name_or_path)
-        return cls(model.to(dtype), extractor, device, **options)
+        model = model.to(dtype=dtype, memory_format=torch.channels_last)  # 1.7 times as fast on a CPU
+        return cls(model, extractor, device, **options)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -319,7 +351,7 @@ class AudioTagger:
             )
         if not timeline:
             return _Layout(size, hop or size, longest, windowing.last)
-        steps = self._steps(frames) if window_seconds is None else 0
+        steps = self._steps if window_seconds is None else 0
         if steps:
             step = frames / steps * extractor.hop_size
             by_steps = max(1, round(hop / step) if hop else steps // 2)
@@ -334,15 +366,11 @@ class AudioTagger:
             )
         return _Layout(slid, step, slid, "padded", step, slides=True)
 
-    @lru_cache(maxsize=4)  # noqa: B019 - as long as the tagger
-    def _steps(self, frames: int) -> int:
-        """Steps of the frame scores of so many frames; none without frame scores."""
-        blank = torch.zeros(1, frames, self.extractor.num_mel_bins, device=self.model.device)
-        try:
-            with torch.inference_mode():
-                return self.model(blank, output_frame_scores=True).frame_scores.shape[1]
-        except ValueError:  # linear pooling
-            return 0
+    @cached_property
+    def _steps(self) -> int:
+        """Steps of the frame scores of a window; none without frame scores."""
+        scores = clip_scores(self.model, self.extractor, [np.zeros(self.window_samples, np.float32)]).frame_scores
+        return 0 if scores is None else scores.shape[1]
 
     def _windows(self, sounds: Iterable[Sound], sampling_rate: int | None, layout: _Layout) -> Iterator[Window]:
         """All windows of all sounds, each followed by its sound's end."""
@@ -386,20 +414,16 @@ class AudioTagger:
             raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
         return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
-    @torch.inference_mode()
     def _predict(self, windows: Sequence[Window], layout: _Layout) -> None:
         """Note each window's scores with its sound."""
         if not windows:
             return
         waveforms = [samples for _, _, samples in windows if samples is not None]
-        rate = self.extractor.sampling_rate
-        features = self.extractor(waveforms, sampling_rate=rate, return_tensors="pt", device=self.model.device)
-        values = features["input_values"]
-        if layout.slides:  # without the padding that fills the model's window
-            values = values[:, : self.extractor.num_frames(layout.size)]
-        output = self.model(values, output_frame_scores=bool(layout.step) and not layout.slides)
-        scores = output.logits.sigmoid().cpu().numpy()
-        frames = scores[:, None] if output.frame_scores is None else output.frame_scores.cpu().numpy()
+        # Without the padding that fills the model's window, if windows are shorter than that.
+        slid = self.extractor.num_frames(layout.size) if layout.slides else None
+        found = clip_scores(self.model, self.extractor, waveforms, slid)
+        scores = found.probabilities.numpy()
+        frames = scores[:, None] if slid or found.frame_scores is None else found.frame_scores.numpy()
         for (one, start, _), samples, of_window, of_frames in zip(windows, waveforms, scores, frames, strict=True):
             if not np.isfinite(of_window).all():
                 one.error = ValueError(

@@ -78,6 +78,11 @@ class PslaConfig(LabelNames, PreTrainedConfig):
     problem_type: ProblemType | None = "multi_label_classification"
     auto_map: dict[str, str] = field(default_factory=lambda: dict(REMOTE_CODE))
 
+    @property
+    def has_frame_scores(self) -> bool:
+        """The pooling has scores per frame."""
+        return self.pooling != "linear"
+
     def __post_init__(self, **kwargs: Any) -> None:
         """Check ranges before the base class fills in the labels."""
         if self.num_attention_heads < 1:
@@ -140,6 +145,11 @@ class PslaEnsembleConfig(LabelNames, PreTrainedConfig):
     def member_configs(self) -> list[PslaConfig]:
         """The members' configurations as objects."""
         return [PslaConfig(**member) for member in self.members]
+
+    @property
+    def has_frame_scores(self) -> bool:
+        """Every member has scores per frame."""
+        return all(member.has_frame_scores for member in self.member_configs)
 
     def check_members(self, called: Sequence[str] = ()) -> None:
         """Refuse members that cannot be one model.

@@ -148,7 +148,6 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
 
     def _log_mel_chunk(self, waveforms: Tensor, lengths: list[int], max_frames: int) -> Tensor:
         """Log-mel `[B, frames, F]` of a few clips at once, zeroed behind each clip, at most `max_frames` long."""
-        device = waveforms.device
         # One mean per clip over its true samples, so that a clip's features do not depend on its batch; in float64, so
         # that they do not depend on how many threads share the sum.
         means = torch.stack(
@@ -158,9 +157,15 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         needed = min(max(lengths), (max_frames - 1) * self.hop_size + self.frame_size)
         waveforms = waveforms[:, :needed] - means[:, None]
 
+        mel = self.log_mel_of_frames(waveforms.unfold(1, self.frame_size, self.hop_size))
+        for row, length in zip(mel, lengths, strict=True):
+            row[self.num_frames(length) :] = 0.0
+        return mel
+
+    def log_mel_of_frames(self, frames: Tensor) -> Tensor:
+        """Unnormalized log-mel `[B, frames, F]` of float32 frames of samples `[B, frames, frame_size]`."""
         # In place, and in exactly Kaldi's order of operations: before the Fourier transform a rounding of another kind
         # is amplified in bins close to silence. (Hence no fused multiply-add for the pre-emphasis.)
-        frames = waveforms.unfold(1, self.frame_size, self.hop_size)  # [B, frames, frame_size]
         frames = frames - frames.mean(dim=2, keepdim=True)
         previous = frames * PREEMPHASIS
         fft_size = 1 << (self.frame_size - 1).bit_length()
@@ -168,14 +173,11 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         emphasized = padded[..., : self.frame_size]
         torch.sub(frames[..., 1:], previous[..., :-1], out=emphasized[..., 1:])
         torch.sub(frames[..., 0], previous[..., 0], out=emphasized[..., 0])
-        emphasized *= hann_window(self.frame_size, device)
+        emphasized *= hann_window(self.frame_size, frames.device)
         spectrum = torch.fft.rfft(padded)
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-        mel = power @ mel_filters(self.num_mel_bins, fft_size, self.sampling_rate, device)
-        mel.clamp_(min=torch.finfo(torch.float32).eps).log_()
-        for row, length in zip(mel, lengths, strict=True):
-            row[self.num_frames(length) :] = 0.0
-        return mel
+        mel = power @ mel_filters(self.num_mel_bins, fft_size, self.sampling_rate, frames.device)
+        return mel.clamp_(min=torch.finfo(torch.float32).eps).log_()
 
     def normalize(self, log_mel: Tensor, do_normalize: bool | None = None) -> Tensor:
         """`(log_mel - mean) / std`, padded frames included, as published checkpoints expect.

@@ -15,7 +15,7 @@ from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
-__all__ = ["Tagger", "load_saved"]
+__all__ = ["Tagger", "load_extractor", "load_saved"]
 
 
 Tagger = PslaForAudioClassification | PslaEnsembleForAudioClassification
@@ -37,7 +37,7 @@ def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
                 raise FileNotFoundError(f"Expected {what} ({file}) in {path}, a folder of save_pretrained.")
     place = path or name_or_path
     config = _read_config(place)
-    extractor = _read_extractor(place)
+    extractor = load_extractor(place)
     bins = {config.num_mel_bins} if isinstance(config, PslaConfig) else {m.num_mel_bins for m in config.member_configs}
     if bins != {extractor.num_mel_bins}:
         raise ValueError(
@@ -58,7 +58,13 @@ def _read_config(place: str | Path) -> PslaConfig | PslaEnsembleConfig:
         raise _damaged(file, error) from error
 
 
-def _read_extractor(place: str | Path) -> PslaFeatureExtractor:
+def load_extractor(place: str | Path) -> PslaFeatureExtractor:
+    """The feature extractor of a folder or of a Hub id.
+
+    Raises:
+        OSError: There is none.
+        ValueError: Its file is damaged, or of another extractor.
+    """
     file, content = _read_object(place, FEATURE_EXTRACTOR_NAME)
     kind, own = content.get("feature_extractor_type"), PslaFeatureExtractor.__name__
     if kind != own:

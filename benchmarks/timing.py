@@ -1,0 +1,22 @@
+"""How long ways to do the same take, in turn. Knows nothing of what they do."""
+
+import time
+from collections.abc import Callable, Mapping
+
+__all__ = ["seconds_per_clip"]
+
+
+def seconds_per_clip(ways: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Seconds per clip of each way, round by round.
+
+    Args:
+        ways: What is timed, by name; each returns how many clips it did.
+        rounds: How often each is timed, in turn, after one round that does not count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            clips = way()
+            times[name].append((time.perf_counter() - started) / clips)
+    return {name: taken[1:] for name, taken in times.items()}

@@ -1,0 +1,119 @@
+"""What computes the scores of clips: torch, ONNX Runtime, OpenVINO. Knows no sound files, no windows and no tags."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoConfig
+
+from psla_hf.models.export import GRAPH_FILES, GraphFormat, check_installed, exported_formats, graph_inputs
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.modeling_psla import PslaTagging
+
+__all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
+
+
+BackendName = Literal["torch", "onnx", "openvino"]
+
+# A graph's outputs of its inputs, both by name.
+Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+class Scores(NamedTuple):
+    """What a tagger says of clips, on the CPU."""
+
+    probabilities: Tensor  # [B, K]
+    frame_scores: Tensor | None  # [B, steps, K]; none where the pooling has none
+
+
+@torch.inference_mode()
+def clip_scores(
+    model: "PslaTagging | ExportedModel",
+    extractor: PslaFeatureExtractor,
+    clips: Sequence[np.ndarray],
+    frames: int | None = None,
+) -> Scores:
+    """Score clips in one batch, whatever computes it.
+
+    Args:
+        model: A tagger in eval mode, which runs on its device, or an exported one.
+        extractor: Its feature extractor.
+        clips: Mono float32 waveforms `[T]` at the extractor's rate, of any lengths.
+        frames: So many frames of the spectrograms alone; by default with the padding that fills the model's window.
+
+    Raises:
+        ValueError: Fewer frames are asked for of a graph that computes the spectrograms itself.
+    """
+    if isinstance(model, ExportedModel):
+        inputs = graph_inputs(extractor, model.front_end, clips)
+        if frames is not None:
+            if model.front_end:
+                raise ValueError("Expected a graph of spectrograms to slide short windows: export without front end.")
+            inputs = {name: tensor[:, :frames].contiguous() for name, tensor in inputs.items()}
+        outputs = model.run({name: tensor.numpy() for name, tensor in inputs.items()})
+        return Scores(*(torch.from_numpy(outputs[name]) if name in outputs else None for name in Scores._fields))  # type: ignore[arg-type]
+    features = extractor(clips, sampling_rate=extractor.sampling_rate, return_tensors="pt", device=model.device)
+    values = features["input_values"][:, :frames]
+    output = model(values, output_frame_scores=model.config.has_frame_scores)
+    return Scores(output.logits.sigmoid().cpu(), None if output.frame_scores is None else output.frame_scores.cpu())
+
+
+class ExportedModel:
+    """The graph of an exported folder, on the CPU with as many threads as torch uses.
+
+    Args:
+        folder: Of `psla_hf.models.export.export_model`.
+        format: The graph's.
+
+    Attributes:
+        config: The model's configuration, with its classes.
+        front_end: The graph takes waveforms.
+        run: Outputs by name, of inputs by name.
+
+    Raises:
+        FileNotFoundError: The folder has no graph of that format; the message names what there is.
+        ImportError: What runs it is not installed.
+    """
+
+    def __init__(self, folder: Path, format: GraphFormat):
+        path = folder / GRAPH_FILES[format]
+        if not path.is_file():
+            others = exported_formats(folder)
+            advice = f"Pass backend={others[0]!r}." if others else "Export the model, or pass backend='torch'."
+            raise FileNotFoundError(
+                f"Expected {path.name}, which export_model writes, in {folder}, which has "
+                f"{', '.join(sorted(child.name for child in folder.iterdir())) or 'nothing'}. {advice}"
+            )
+        inputs, self.run = {"onnx": open_onnx, "openvino": open_openvino}[format](path)
+        self.front_end = "waveforms" in inputs
+        self.config = AutoConfig.from_pretrained(folder)
+
+
+def open_onnx(path: Path) -> tuple[list[str], Run]:
+    """The names of a graph's inputs, and what runs it in ONNX Runtime."""
+    check_installed("onnx", "onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    outputs = [node.name for node in session.get_outputs()]
+    return [node.name for node in session.get_inputs()], lambda inputs: dict(
+        zip(outputs, session.run(outputs, inputs), strict=True)
+    )
+
+
+def open_openvino(path: Path) -> tuple[list[str], Run]:
+    """The names of a graph's inputs, and what runs it in OpenVINO."""
+    check_installed("openvino", "openvino")
+    import openvino
+
+    # By itself OpenVINO computes in bfloat16 where the processor can.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    graph = openvino.Core().compile_model(path, "CPU", settings)
+    return [node.any_name for node in graph.inputs], lambda inputs: {
+        node.any_name: array for node, array in graph(inputs, share_outputs=False).items()
+    }

@@ -1,0 +1,66 @@
+"""Exported graphs in 8-bit integers. Knows no audio: calibration is batches of a graph's inputs."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+__all__ = ["quantize"]
+
+
+def quantize(path: Path, calibration: Iterable[dict[str, Tensor]]) -> None:
+    """Make the backbones of an ONNX file compute in 8-bit integers; its metadata stays.
+
+    Weights have a scale for each output channel, activations the range that calibration reaches. Front end and heads
+    stay float32: with its head in integers too, a tagger of ESC-10 fell from 0.989 to 0.16 mAP. With the convolutions
+    alone in integers hardly anything is faster, for everything between them changes to float32 and back.
+
+    Args:
+        path: The file, which is replaced.
+        calibration: Inputs by name; each is one batch.
+
+    Raises:
+        ValueError: There is no batch.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    batches = iter(calibration)
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("Expected at least one clip for calibration, got none.")
+
+    class Reader(quantization.CalibrationDataReader):
+        """The batches one by one, as onnxruntime asks for them."""
+
+        def __init__(self, batches: Iterator[dict[str, Tensor]]):
+            self.batches = batches
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {name: tensor.numpy() for name, tensor in batch.items()}
+
+    graph = onnx.load(path)
+    logging.disable(logging.WARNING)  # it warns of batch normalizations, which have no channels to tell apart
+    try:
+        quantization.quantize_static(
+            graph,
+            path,
+            Reader(itertools.chain([first], batches)),
+            quant_format=quantization.QuantFormat.QDQ,
+            nodes_to_exclude=[node.name for node in graph.graph.node if "backbone" not in module_of(node)],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def module_of(node: Any) -> str:
+    """The names of the modules that a node comes from, as torch's exporter records them."""
+    return next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")

@@ -1,0 +1,208 @@
+"""An exported graph computes what its model does, whoever runs it, and its folder says what it is."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from psla_hf import AudioTagger, PslaConfig, PslaEnsembleForAudioClassification, PslaFeatureExtractor
+from psla_hf import PslaForAudioClassification as Tagger
+from psla_hf.audio import read_audio
+from psla_hf.inference.backends import ExportedModel, clip_scores
+from psla_hf.models.export import GRAPH_FILES, check_installed, export_model, graph_inputs
+from tests.conftest import CATEGORIES, TINY_BACKBONE
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("openvino")
+
+RATE = 16000
+FORMATS = list(GRAPH_FILES)
+
+
+def make_model(seed: int = 0, names: tuple[str, ...] = CATEGORIES, **settings) -> Tagger:
+    torch.manual_seed(seed)
+    return Tagger(PslaConfig(backbone=TINY_BACKBONE, id2label=dict(enumerate(names)), **settings)).eval()
+
+
+def ensemble() -> PslaEnsembleForAudioClassification:
+    """Of two poolings and orders of classes."""
+    return PslaEnsembleForAudioClassification.from_members(
+        [make_model(), make_model(1, CATEGORIES[::-1], pooling="mean")]
+    )
+
+
+def deaf() -> Tagger:
+    """A tagger whose attention is close to nothing at every step, as for classes that are rarely there."""
+    model = make_model(num_attention_heads=1)
+    with torch.no_grad():
+        model.pooling.attention.bias.fill_(-14)
+        model.pooling.attention.weight.mul_(5)
+    return model
+
+
+# Model, frames that its extractor pads to, whether the graph takes waveforms, and the formats that are tried.
+GRAPHS = {
+    "spectrograms": (make_model, 98, False, ["onnx"]),
+    "waveforms of one length": (make_model, 98, True, FORMATS),
+    "waveforms of any length": (ensemble, None, True, FORMATS),
+    "little attention": (deaf, None, False, FORMATS),
+    "linear pooling": (lambda: make_model(pooling="linear"), 98, False, ["onnx"]),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model, its extractor and the folder it is exported to; each is made once."""
+
+    @cache
+    def make(name: str, format: str):
+        make_model, max_length, front_end, _ = GRAPHS[name]
+        model, extractor = make_model(), PslaFeatureExtractor(max_length=max_length)
+        folder = tmp_path_factory.mktemp("graphs") / "folder"
+        export_model(model, extractor, folder, format, front_end)
+        return model, extractor, folder
+
+    return make
+
+
+def clips() -> list[np.ndarray]:
+    """Noise, a tone in silence, and what is shorter than a frame; an offset in each."""
+    rng, time = np.random.default_rng(0), np.arange(20000) / RATE
+    tone = np.sin(2 * np.pi * 440 * time) * (time > 0.5)
+    sounds = [0.1 * rng.standard_normal(14000), tone, 0.1 * rng.standard_normal(300), 0.1 * rng.standard_normal(16000)]
+    return [(sound + 0.05).astype(np.float32) for sound in sounds]
+
+
+@pytest.mark.parametrize(("name", "format"), [(name, format) for name in GRAPHS for format in GRAPHS[name][-1]])
+def test_a_graph_computes_what_the_model_does(exported, name, format):
+    model, extractor, folder = exported(name, format)
+    graph = ExportedModel(folder, format)
+    for batch in (clips(), clips()[:1], clips()[2:3]):
+        expected, got = clip_scores(model, extractor, batch), clip_scores(graph, extractor, batch)
+        torch.testing.assert_close(got.probabilities, expected.probabilities, rtol=0, atol=1e-4)
+        assert (got.frame_scores is None) == (expected.frame_scores is None) == (name == "linear pooling")
+        if expected.frame_scores is not None:
+            torch.testing.assert_close(got.frame_scores, expected.frame_scores, rtol=0, atol=1e-4)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["spectrograms", "waveforms of one length", "waveforms of any length"])
+def test_of_real_clips_too(exported, name, shared):
+    model, extractor, folder = exported(name, "onnx")
+    sounds = [read_audio(path, RATE) for path in sorted((shared / "esc10" / "audio").glob("*.ogg"))[:8]]
+    expected = clip_scores(model, extractor, sounds).probabilities
+    torch.testing.assert_close(
+        clip_scores(ExportedModel(folder, "onnx"), extractor, sounds).probabilities, expected, rtol=0, atol=1e-4
+    )
+
+
+def test_what_lies_behind_a_clips_end_does_not_count(exported):
+    _, extractor, folder = exported("waveforms of any length", "onnx")
+    graph = ExportedModel(folder, "onnx")
+    inputs = {name: tensor.numpy() for name, tensor in graph_inputs(extractor, True, clips()).items()}
+    expected = graph.run(inputs)["probabilities"]
+    for row, length in zip(inputs["waveforms"], inputs["lengths"], strict=True):
+        row[length:] = 0.7
+    np.testing.assert_array_equal(graph.run(inputs)["probabilities"], expected)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_file_says_what_it_takes_and_gives(exported, format):
+    model, extractor, folder = exported("waveforms of one length", format)
+    path = folder / GRAPH_FILES[format]
+    if format == "onnx":
+        import onnxruntime
+
+        facts = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    else:
+        import openvino
+
+        facts = {name: fact.value for name, fact in openvino.Core().read_model(path).rt_info["psla"].items()}
+    assert json.loads(facts["labels"]) == model.config.label_names
+    assert json.loads(facts["sampling_rate"]) == RATE and json.loads(facts["max_length"]) == extractor.max_length
+    weights = {"onnx": set(), "openvino": {"openvino_model.bin"}}[format]
+    files = {"README.md", "config.json", "preprocessor_config.json", path.name} | weights
+    assert {file.name for file in folder.iterdir()} == files
+    assert "`waveforms` [B, T] at 16000 Hz" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_tagger_tags_with_it(exported, format, tmp_path):
+    model, extractor, folder = exported("waveforms of one length", format)
+    soundfile.write(tmp_path / "long.wav", np.concatenate(clips()), RATE)
+    expected = AudioTagger(model, extractor)(tmp_path / "long.wav")
+    got = AudioTagger.from_pretrained(folder, backend=format)(tmp_path / "long.wav")
+    assert [tag["label"] for tag in got] == [tag["label"] for tag in expected]
+    assert [tag["score"] for tag in got] == pytest.approx([tag["score"] for tag in expected], abs=1e-4)
+
+
+def test_in_integers_it_computes_nearly_the_same(tmp_path):
+    model, extractor = make_model(), PslaFeatureExtractor(max_length=98)
+    export_model(model, extractor, tmp_path / "int8", front_end=True, calibration=clips())
+    graph = ExportedModel(tmp_path / "int8", "onnx")
+    expected, got = (clip_scores(each, extractor, clips()).probabilities for each in (model, graph))
+    assert 0 < (got - expected).abs().max() < 0.1
+    files = {path.name for path in (tmp_path / "int8").iterdir()}
+    assert files == {"README.md", "config.json", "preprocessor_config.json", "model.onnx"}
+    file = onnx.load(tmp_path / "int8" / "model.onnx")
+    assert {"labels", "sampling_rate"} < {entry.key for entry in file.metadata_props}
+
+
+def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model, tmp_path):
+    tagger = AudioTagger.from_pretrained(saved_model)
+    plain = Tagger.from_pretrained(saved_model)
+    expected = clip_scores(plain, tagger.extractor, clips())
+    for got, one in zip(clip_scores(tagger.model, tagger.extractor, clips()), expected, strict=True):
+        torch.testing.assert_close(got, one, rtol=0, atol=1e-5)
+    tagger.model.save_pretrained(tmp_path / "again")
+    again = Tagger.from_pretrained(tmp_path / "again")
+    torch.testing.assert_close(clip_scores(again, tagger.extractor, clips()), expected, rtol=0, atol=0)
+
+
+def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
+    _, extractor, folder = exported("spectrograms", "onnx")
+    load = AudioTagger.from_pretrained
+    for call, error, message in (
+        (lambda: check_installed("onnx", "onnx", "no_such_package"), ImportError, r'pip install "psla-hf\[onnx\]"'),
+        (lambda: load(folder), FileNotFoundError, "Pass backend='onnx'"),
+        (lambda: load(folder, backend="openvino"), FileNotFoundError, "Expected openvino_model.xml.*backend='onnx'"),
+        (lambda: load(saved_model, backend="onnx"), FileNotFoundError, "Expected model.onnx.*Export the model"),
+        (lambda: load("owner/name", backend="onnx"), ValueError, "the folder of an exported model.*owner/name"),
+        (lambda: load(saved_model, backend="tensorrt"), ValueError, "one of torch, onnx, openvino, got 'tensorrt'"),
+        (lambda: load(folder, "cuda", backend="onnx"), ValueError, "Expected device='cpu'"),
+        (lambda: export_model(make_model(), extractor, folder), FileExistsError, "overwrite=True"),
+        (
+            lambda: export_model(make_model(), extractor, tmp_path / "x", calibration=[]),
+            ValueError,
+            "at least one clip",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_the_commands_export_and_tag(saved_model, tmp_path, monkeypatch, capsys):
+    from psla_hf.commands import run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sounds").mkdir()
+    for k, clip in enumerate(clips()):
+        soundfile.write(tmp_path / "sounds" / f"{k}.wav", clip, RATE)
+    run(["tag", saved_model, "sounds/0.wav"])
+    expected = capsys.readouterr().out
+    run(["export", saved_model, "--front-end"])
+    assert capsys.readouterr().out == "model-onnx: psla tag model-onnx FILE --backend onnx\n"
+    run(["tag", "model-onnx", "sounds/0.wav", "--backend", "onnx"])
+    assert capsys.readouterr().out == expected
+    run(["export", saved_model, "--int8", "sounds", "--output", "small"])
+    assert "4 of the 4 audio files in sounds" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run(["tag", "model-onnx", "sounds/0.wav"])
+    assert "backend='onnx' (--backend onnx)" in capsys.readouterr().err
+    assert Path("small/model.onnx").is_file()
