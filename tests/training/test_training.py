@@ -1,6 +1,7 @@
 """A run learns, repeats itself to the bit, and leaves models that load."""
 
 import json
+import signal
 
 import pytest
 import torch
@@ -11,7 +12,6 @@ from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import build_model
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_folder import open_run_folder
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
@@ -162,9 +162,9 @@ def test_a_trainer_touches_nothing_before_it_trains(scenes, tmp_path, accelerato
 
 
 def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
-    for _ in range(2):
-        open_run_folder(tmp_path / "run", accelerator, resume=False, overwrite=False)
-        (tmp_path / "run" / "metrics.jsonl").touch()
+    """Before its first checkpoint that is the file of its lock."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").write_text("process 1 on another machine")
     assert run(RECIPE.replace(epochs=1), scenes, tmp_path / "run", accelerator)["epochs"]
 
 
@@ -208,7 +208,7 @@ def test_clips_that_another_process_could_not_decode_count_at_the_same_update(
 ):
     settings = RunSettings(on_error="redraw", tolerated_share=0.001)
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
-    monkeypatch.setattr(trainer, "_sums", lambda *counts: [counts[0], *(count + 2 for count in counts[1:])])
+    monkeypatch.setattr(trainer, "_sums", lambda *counts: [*counts[:-1], counts[-1] + 2])
     with pytest.raises(ValueError, match="2 clips did not decode in 8 samples"):
         trainer.train()
 
@@ -239,7 +239,8 @@ def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp
     evaluate = trainer._evaluate
 
     def evaluate_terminated(loader):
-        trainer._terminated = trainer.state.place.epoch == RECIPE.schedule.epochs  # in the last one
+        if trainer.state.place.epoch == RECIPE.schedule.epochs:  # in the last one
+            trainer.interruption.signal = signal.SIGTERM
         return evaluate(loader)
 
     monkeypatch.setattr(trainer, "_evaluate", evaluate_terminated)
