@@ -48,8 +48,8 @@ def run(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> None:
     try:
         streamed = ShardedClips.of(ShardIndex.open(shards)) if shards else None
         Trainer(recipe, streamed or train, test, folder, accelerator, settings).train()
-    except RunInterruptedError:
-        os._exit(143)
+    except RunInterruptedError as interrupted:
+        os._exit(128 + interrupted.signal)
 
 
 def start(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> list[int]:

@@ -1,5 +1,7 @@
 """What runs on a CPU runs on a GPU, in half precision too. Needs one: without it these tests are skipped."""
 
+import signal
+
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -60,7 +62,7 @@ def test_a_stopped_run_goes_on_in_half_precision(scenes, tmp_path, monkeypatch):
     """With fp16's loss scale among what is restored; GPUs promise no bits, so losses are compared closely."""
     whole = Trainer(RECIPE, *scenes, tmp_path / "whole", on_gpu("fp16")).train()
     stopped = Trainer(RECIPE, *scenes, tmp_path / "stopped", on_gpu("fp16"))
-    monkeypatch.setattr(stopped, "_terminated", True)
+    monkeypatch.setattr(stopped.interruption, "signal", signal.SIGTERM)
     with pytest.raises(RunInterruptedError):
         stopped.train()
     resumed = Trainer(RECIPE, *scenes, tmp_path / "stopped", on_gpu("fp16"), RunSettings(resume=True)).train()

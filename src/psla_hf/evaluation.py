@@ -9,11 +9,11 @@ from datasets import Dataset
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips, check_class_order
-from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
+from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
@@ -108,7 +108,7 @@ def predict(
     Args:
         model: A prepared tagger; it is put into eval mode and left there.
         extractor: Its feature extractor.
-        batches: A loader of `samples.collate` batches, prepared by `accelerator`.
+        batches: A `workers.batch_loader`, prepared by `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
         before_batch: Called before every batch; what it raises ends the evaluation.
 
@@ -118,7 +118,7 @@ def predict(
     model.eval()
     probabilities, targets = [], []
     quiet = not accelerator.is_local_main_process
-    for batch in progress(batches, "evaluating", unit="batch", leave=False, quiet=quiet):
+    for batch in progress(batches_of(batches), "evaluating", unit="batch", leave=False, quiet=quiet):
         before_batch()
         scores = batch_probabilities(model, extractor, batch)
         gathered, wanted = accelerator.gather_for_metrics((scores, batch.labels))
@@ -149,7 +149,7 @@ def score_clips(
     clips = as_clips(clips)
     check_class_order(clips.vocabulary.names, model.config.label_names)
     maker = SampleMaker(len(clips.vocabulary), extractor.sampling_rate)
-    loader = DataLoader(TaggingDataset(clips, maker), batch_size, collate_fn=collate)
+    loader = batch_loader(TaggingDataset(clips, maker), batch_size=batch_size)
     model, loader = accelerator.prepare(model, loader)
     probabilities, _ = predict(model, extractor, loader, accelerator)
     return probabilities.numpy()

@@ -1,21 +1,29 @@
-"""Files that are complete or not there at all, readers that name a damaged one, digests. Knows not what they hold."""
+"""Files that are complete or not there at all, locks, readers that name a damaged one, digests; not what they hold."""
 
 import codecs
+import errno
 import glob
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
 
 import numpy as np
 import psutil
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = [
     "atomic_file",
@@ -25,17 +33,25 @@ __all__ = [
     "check_output",
     "clear_unfinished",
     "digest",
+    "locked",
     "read_json",
     "read_json_lines",
     "read_npy",
     "read_text",
     "reading",
+    "remove_folder",
     "to_json",
     "write_json",
 ]
 
 
 UNFINISHED = ".{name}.unfinished-"  # then the writing process's number: what it leaves if it is killed
+
+LOCK_FILE = ".lock"
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, the user's quota, the process's limit
+
+logger = logging.getLogger(__name__)
 
 
 def digest(*parts: str | bytes | np.ndarray | Path) -> str:
@@ -169,6 +185,9 @@ def atomic_file(path: str | Path, folder: Path | None = None) -> Iterator[Path]:
     Args:
         path: The file; what is there is replaced. Its folder is made if need be.
         folder: An existing one for the temporary file, on the same disk; by default the file's own.
+
+    Raises:
+        OSError: There is no space; it names `path`, whatever library wrote. So do `atomic_files` and `atomic_folder`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,8 +195,9 @@ def atomic_file(path: str | Path, folder: Path | None = None) -> Iterator[Path]:
     temporary = folder / f"{UNFINISHED.format(name=path.name)}{os.getpid()}"
     _clear(folder.glob(_pattern(path.name)))
     try:
-        yield temporary
-        _to_disk(temporary)
+        with _space(temporary, path):
+            yield temporary
+            _to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -190,8 +210,9 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder.glob(UNFINISHED.format(name="files") + "*"))
     with _temporary_folder(folder / "files") as place:
-        yield place
-        _to_disk(place)
+        with _space(place, folder):
+            yield place
+            _to_disk(place)
         for path in place.iterdir():
             path.replace(folder / path.name)
 
@@ -214,8 +235,9 @@ def atomic_folder(folder: str | Path, overwrite: bool = False) -> Iterator[Path]
     with _temporary_folder(folder) as place:
         fresh, old = place / "new", place / "old"
         fresh.mkdir()
-        yield fresh
-        _to_disk(fresh)
+        with _space(fresh, folder):
+            yield fresh
+            _to_disk(fresh)
         try:
             if folder.is_dir():
                 folder.rename(old)
@@ -236,9 +258,93 @@ def check_output(folder: str | Path, overwrite: bool) -> None:
         raise FileExistsError(f"{folder} is there and not empty. Choose another folder, or pass overwrite=True.")
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder in one step, if it is there; what a kill leaves of it is hidden, as of `atomic_folder`."""
+    if folder.is_dir():
+        with _temporary_folder(folder) as place:
+            folder.rename(place / "removed")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a folder until the block ends, or this process, however it does.
+
+    The lock is the system's, on the file `.lock`, which says who has it. A process forked from this one does not
+    inherit it. Windows has no such locks: there nobody is kept out.
+
+    Raises:
+        BlockingIOError: Another process has it; the message names it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    path = folder / LOCK_FILE
+    with _lock_file(path) as file:
+        since = datetime.now().astimezone().isoformat(" ", "seconds")
+        os.truncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is still locked
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    """The descriptor of a lock's file, locked and still there."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                # Not flock, which children inherit: those that decode outlive a killed process by seconds.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                holder = os.pread(file, 1000, 0).decode(errors="replace") or "another process"
+                raise BlockingIOError(
+                    f"{path.parent} is in use: {holder} works in it. Wait for it, end it, or choose another folder."
+                ) from error
+            except OSError as error:
+                logger.warning("Nobody is kept out of %s, whose disk has no locks: %s.", path.parent, error)
+            if os.fstat(file).st_nlink:  # else whoever had it has just removed it
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
 def clear_unfinished(folder: Path) -> None:
     """Remove what killed processes left of writing atomically into a folder, at any depth."""
     _clear(folder.rglob(UNFINISHED.format(name="*") + "*"))
+
+
+@contextmanager
+def _space(temporary: Path, path: Path) -> Iterator[None]:
+    """Let a lack of space be an `OSError` that names `path`, while the file or folder `temporary` is written."""
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) and error.errno else _errno_of_more(temporary)
+        if number not in NO_SPACE:
+            raise
+        raise OSError(number, f"{os.strerror(number)}, make room and start again", str(path)) from error
+
+
+def _errno_of_more(temporary: Path) -> int | None:
+    """What the system says to a little more, at the end of the file written last.
+
+    Torch, safetensors and numpy do not say why they could not write: their errors have no number.
+    """
+    files = [path for path in [temporary, *temporary.rglob("*")] if path.is_file()]
+    if not files:
+        return None
+    try:
+        with max(files, key=lambda file: file.stat().st_mtime_ns).open("ab") as stream:
+            stream.write(b"\0" * 2**20)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def _pattern(name: str) -> str:

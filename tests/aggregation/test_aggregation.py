@@ -275,10 +275,10 @@ def test_the_output_is_no_folder_with_members_in_it(zoo, tmp_path, accelerator):
     found = find_members([str(run / "epochs" / "*")])
     for output in (run, run / "epochs" / "001"):
         with pytest.raises(ValueError, match="folder without members in it"):
-            open_output(output, found, accelerator, overwrite=True)
+            open_output(output, found, accelerator, overwrite=True).__enter__()
     assert (run / "epochs" / "001" / "model.safetensors").is_file()
     with pytest.raises(FileExistsError, match="not empty"):
-        open_output(zoo / "a", members(zoo, "b"), accelerator)
+        open_output(zoo / "a", members(zoo, "b"), accelerator).__enter__()
 
 
 def test_overwriting_leaves_nothing_of_what_was_there_but_the_users_own(zoo, tmp_path, accelerator):
@@ -290,7 +290,8 @@ def test_overwriting_leaves_nothing_of_what_was_there_but_the_users_own(zoo, tmp
     shards = {f"model-0000{shard}-of-00002.safetensors" for shard in (1, 2)}
     for name in own | left | shards | {"modeling_psla_ensemble.py"}:
         (folder / name).write_text("{}")
-    open_output(folder, members(zoo, "b"), accelerator, overwrite=True)
+    with open_output(folder, members(zoo, "b"), accelerator, overwrite=True):
+        pass
     assert {path.name for path in folder.iterdir()} == own
 
 

@@ -30,8 +30,10 @@ def kill_and_resume(*options: str) -> dict:
         ("--streamed", "--workers", "2", "--balanced"),
         ("--processes", "2", "--balanced", "--kills", "3"),
         ("--signal", "SIGTERM", "--workers", "2", "--kills", "3"),
+        ("--signal", "SIGINT", "--workers", "2", "--kills", "3"),
+        ("--signal", "SIGHUP", "--kills", "3"),
     ],
-    ids=["by index", "two workers", "streamed", "two processes", "SIGTERM"],
+    ids=["by index", "two workers", "streamed", "two processes", "SIGTERM", "SIGINT", "SIGHUP"],
 )
 def test_a_run_killed_at_random_moments_ends_bit_identical(options):
     outcome = kill_and_resume(*options)

@@ -1,6 +1,10 @@
 """A run learns, repeats itself to the bit, and leaves models that load."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,9 +13,10 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.data.toy import make_scenes
+from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.training.build import build_model
+from psla_hf.training.interruption import SIGNALS
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_folder import open_run_folder
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
@@ -162,9 +167,9 @@ def test_a_trainer_touches_nothing_before_it_trains(scenes, tmp_path, accelerato
 
 
 def test_what_a_broken_off_run_left_is_no_hindrance(scenes, tmp_path, accelerator):
-    for _ in range(2):
-        open_run_folder(tmp_path / "run", accelerator, resume=False, overwrite=False)
-        (tmp_path / "run" / "metrics.jsonl").touch()
+    """Before its first checkpoint that is the file of its lock."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").write_text("process 1 on another machine")
     assert run(RECIPE.replace(epochs=1), scenes, tmp_path / "run", accelerator)["epochs"]
 
 
@@ -208,7 +213,10 @@ def test_clips_that_another_process_could_not_decode_count_at_the_same_update(
 ):
     settings = RunSettings(on_error="redraw", tolerated_share=0.001)
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
-    monkeypatch.setattr(trainer, "_sums", lambda *counts: [counts[0], *(count + 2 for count in counts[1:])])
+    # After an update: its signals, and how many clips did not decode.
+    monkeypatch.setattr(
+        trainer, "_sums", lambda *counts: [*counts[:-1], counts[-1] + 2] if len(counts) > len(SIGNALS) else [*counts]
+    )
     with pytest.raises(ValueError, match="2 clips did not decode in 8 samples"):
         trainer.train()
 
@@ -239,7 +247,8 @@ def test_a_run_stops_in_an_evaluation_too_and_goes_on_from_before_it(scenes, tmp
     evaluate = trainer._evaluate
 
     def evaluate_terminated(loader):
-        trainer._terminated = trainer.state.place.epoch == RECIPE.schedule.epochs  # in the last one
+        if trainer.state.place.epoch == RECIPE.schedule.epochs:  # in the last one
+            trainer.interruption.signal = signal.SIGTERM
         return evaluate(loader)
 
     monkeypatch.setattr(trainer, "_evaluate", evaluate_terminated)
@@ -255,3 +264,59 @@ def test_initialisation_follows_from_the_seed_and_leaves_the_global_generator_al
     assert torch.equal(before, torch.random.get_rng_state())
     name = "psla.backbone.conv_stem.weight"
     assert torch.equal(first[name], same[name]) and not torch.equal(first[name], other[name])
+
+
+def test_a_run_that_was_killed_during_its_last_clean_up_is_finished(scenes, tmp_path, accelerator, monkeypatch):
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("psla_hf.training.trainer.remove_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(RECIPE, scenes, tmp_path / "run", accelerator)
+    log = (tmp_path / "run" / "metrics.jsonl").read_text()
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+    assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == log
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_an_epoch_whose_evaluation_fails_is_in_the_log_and_can_be_resumed(scenes, tmp_path, accelerator):
+    train, test = scenes
+    rows = test.to_list()
+    rows[3]["audio"]["bytes"] = b"not audio"
+    broken = Dataset.from_list(rows, features=test.features)
+    with pytest.raises(ValueError, match="Clip 'scene-"):
+        run(RECIPE, (train, broken), tmp_path / "run", accelerator)
+    [row] = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert row["epoch"] == 1 and row["loss"] > 0 and "mAP" not in row
+
+
+def test_a_folder_in_which_a_run_works_is_refused_and_the_process_named(scenes, tmp_path, accelerator):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    holder = "from pathlib import Path; from psla_hf.files import locked; import sys, time\n"
+    holder += "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holder, folder], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "locked\n"
+        with pytest.raises(BlockingIOError, match=f"process {process.pid} on "):
+            run(RECIPE, scenes, folder, accelerator, resume=True)
+        process.kill()
+    assert run(RECIPE.replace(epochs=1), scenes, folder, accelerator, resume=True)["epochs"]
+
+
+def test_a_worker_that_dies_is_named_with_the_signal():
+    loader = batch_loader(KillsItself(), num_workers=1, batch_size=1)
+    with pytest.raises(ChildProcessError, match=r"\(SIGKILL\).*num_workers"):
+        list(batches_of(loader))
+
+
+class KillsItself(torch.utils.data.Dataset):
+    """As the system does when memory runs out."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)

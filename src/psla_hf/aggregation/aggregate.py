@@ -2,7 +2,8 @@
 
 import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.provenance import provenance
-from psla_hf.training.run_folder import RESULTS_FILE, open_run_folder
+from psla_hf.training.run_folder import RESULTS_FILE, run_folder
 
 from .members import Alike, Member
 
@@ -304,12 +305,14 @@ def averaging_curve(epochs: Mapping[int, Member], scorer: Scorer) -> list[dict[s
     return rows[::-1]
 
 
+@contextmanager
 def open_output(
     output_dir: str | Path, members: Sequence[Member], accelerator: Accelerator, overwrite: bool = False
-) -> Path:
-    """Create the folder for an aggregate, or check that it may be used: before the work, not after it.
+) -> Iterator[Path]:
+    """The folder for an aggregate, created, or checked that it may be used: before the work, not after it.
 
     Raises:
+        BlockingIOError: A run works in it.
         FileExistsError: It holds something, and may not be overwritten.
         ValueError: It holds a member.
     """
@@ -320,7 +323,8 @@ def open_output(
         raise ValueError(
             f"Expected an output folder without members in it, {folder} holds {inside[0]}. Choose another."
         )
-    return open_run_folder(folder, accelerator, resume=False, overwrite=overwrite)
+    with run_folder(folder, accelerator, resume=False, overwrite=overwrite):
+        yield folder
 
 
 def save_aggregate(outcome: Aggregate, folder: Path, accelerator: Accelerator) -> dict[str, Any]:

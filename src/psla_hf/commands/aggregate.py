@@ -211,9 +211,9 @@ def write(
     members = find_members(patterns)
     scorer = None if data is None else scorer_of(data, accelerator, messages, origins_of(members))
     work = plan(members, scorer, accelerator)  # what is wrong with it shows before an earlier result is deleted
-    folder = aggregation.open_output(output.output_dir, members, accelerator, output.overwrite)
-    outcome = work()
-    content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)
+    with aggregation.open_output(output.output_dir, members, accelerator, output.overwrite) as folder:
+        outcome = work()
+        content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)
     if not accelerator.is_main_process:
         return
     for step in content.get("selection", {"tried": []})["tried"]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from psla_hf.data.schema import Clips
     from psla_hf.data.summary import Loaded
 
-RESUMABLE = 143  # 128 and SIGTERM's number, as a process has that SIGTERM ends
 
 Settings: Any = settings_type()
 
@@ -137,7 +136,7 @@ def train(
         results = trainer.train(report=(lambda row: None) if messages.quiet else print_epoch)
     except RunInterruptedError as interrupted:
         accelerator.print(f"{interrupted} Go on with --resume.")
-        sys.exit(RESUMABLE)
+        sys.exit(128 + interrupted.signal)  # as a process has that the signal ends
     accelerator.end_training()
     if accelerator.is_main_process:
         print_results(results["results"], title, recipe.target)

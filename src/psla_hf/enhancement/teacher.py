@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips, check_class_order
 from psla_hf.evaluation import batch_probabilities
 from psla_hf.files import atomic_file, check_identity, digest, read_json, write_json
-from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset
+from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.progress import progress
@@ -126,7 +126,7 @@ class _Scorer:
         """Float16 `[n, K]`, NaN for a clip that did not decode."""
         data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
         parts = []
-        for batch in DataLoader(data, self.batch_size, collate_fn=collate, num_workers=self.num_workers):
+        for batch in batches_of(batch_loader(data, self.num_workers, batch_size=self.batch_size)):
             batch = batch.to(self.accelerator.device)
             with self.accelerator.autocast():
                 probabilities = batch_probabilities(self.model, self.extractor, batch)

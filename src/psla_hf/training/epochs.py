@@ -1,22 +1,19 @@
 """A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
 
-import signal
 from collections.abc import Iterator
-from typing import Any
 
-import torch
 from accelerate import Accelerator
-from torch.utils.data import DataLoader
 
 from psla_hf.data.schema import Clips
 from psla_hf.loading.sampler import EpochSampler, balanced_weights, process_batches
-from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
 from psla_hf.loading.stream import TaggingStream
+from psla_hf.loading.workers import batch_loader, batches_of
 
 from .recipes import Recipe
 from .run_settings import RunSettings
 
-__all__ = ["IndexedEpochs", "StreamedEpochs", "ignore_termination", "open_epochs"]
+__all__ = ["IndexedEpochs", "StreamedEpochs", "open_epochs"]
 
 
 def open_epochs(
@@ -82,12 +79,12 @@ class IndexedEpochs:
         self.batches_per_epoch = len(sampler) // batch_size
         self._sampler, self._batch_size = sampler, batch_size
         batches = process_batches(sampler, batch_size, rank, num_processes)
-        self._loader = _loader(clips, num_workers, batch_sampler=batches)
+        self._loader = batch_loader(clips, num_workers, batch_sampler=batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
         self._sampler.set_epoch(epoch, start * self._batch_size)
-        return iter(self._loader)
+        return batches_of(self._loader)
 
 
 class StreamedEpochs:
@@ -102,30 +99,9 @@ class StreamedEpochs:
         self.num_clips = len(stream.clips.index.labels)
         self.batches_per_epoch = len(stream) // stream.batch_size
         self._stream = stream
-        self._loader = _loader(stream, num_workers, batch_size=stream.batch_size)
+        self._loader = batch_loader(stream, num_workers, batch_size=stream.batch_size)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
         self._stream.seek(epoch, start)
-        return iter(self._loader)
-
-
-def ignore_termination(worker: int) -> None:
-    """A worker lives on when its whole process group is sent SIGTERM: the training process saves, then ends it."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _loader(data: Any, num_workers: int, **how: Any) -> DataLoader:
-    # A generator of its own: a loader without one draws from the global one, and an iteration more, as after a resume,
-    # would shift what the model draws.
-    generator = torch.Generator().manual_seed(0)
-    pinned = torch.cuda.is_available()
-    return DataLoader(
-        data,
-        collate_fn=collate,
-        num_workers=num_workers,
-        worker_init_fn=ignore_termination,
-        generator=generator,
-        pin_memory=pinned,
-        **how,
-    )
+        return batches_of(self._loader)

@@ -206,6 +206,7 @@ def paragraphs(plan: Plan) -> dict[str, str]:
     start = f"ImageNet weights ({model.pretraining}; first convolution: {model.first_convolution})"
     augmentations = {
         f"mixup of {changes.mixup_rate:.0%} with Beta({changes.mixup_alpha:g})": changes.mixup_rate,
+        f"resampling by another filter for {changes.resampler_rate:.0%}": changes.resampler_rate,
         f"gain of up to {changes.gain_db:g} dB": changes.gain_db,
         "time roll": changes.time_roll,
         f"frequency MixStyle of {changes.mixstyle_rate:.0%} with Beta({changes.mixstyle_alpha:g})": restyle,

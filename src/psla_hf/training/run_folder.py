@@ -1,12 +1,15 @@
 """A run's folder: what is where in it, who may write into it, and reading it back. Knows no training."""
 
-import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from accelerate import Accelerator
 
-from psla_hf.files import clear_unfinished, read_json, read_json_lines, reading
+from psla_hf.files import LOCK_FILE, clear_unfinished, locked, read_json, read_json_lines, reading, remove_folder
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
+
+from .processes import on_main
 
 __all__ = [
     "CARD_FILE",
@@ -19,10 +22,10 @@ __all__ = [
     "METRICS_FILE",
     "RESULTS_FILE",
     "WEIGHTS_FILE",
-    "open_run_folder",
     "read_curve",
     "read_epochs",
     "read_results",
+    "run_folder",
 ]
 
 
@@ -37,8 +40,6 @@ CARD_FILE = "README.md"
 CONFIG_FILE, EXTRACTOR_FILE, WEIGHTS_FILE = "config.json", "preprocessor_config.json", "model.safetensors"
 
 CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED = "checkpoints", "epochs", "last_epoch", "failed"
-
-HARMLESS = (METRICS_FILE,)  # what a run leaves that was broken off before its first checkpoint
 
 # What runs and aggregates leave, the results first: a folder that has them is of a run that is finished.
 FILES = (
@@ -55,8 +56,9 @@ FILES = (
 )
 
 
-def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overwrite: bool) -> Path:
-    """Create the folder, or check that this run may use it.
+@contextmanager
+def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overwrite: bool) -> Iterator[Path]:
+    """A run's folder, for this run alone: created, or checked that the run may use it.
 
     Overwriting deletes what an earlier run or aggregate left: the model with its configuration, extractor, code and
     card (`README.md`), `results.json`, `metrics.jsonl`, `averaging_curve.json`, and the folders `checkpoints`,
@@ -64,30 +66,43 @@ def open_run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, 
 
     Args:
         folder: The run's.
-        accelerator: All processes look before the main one writes.
+        accelerator: The main process looks and writes, all are refused alike.
         resume: A run's own folder is welcome.
         overwrite: So is any other.
 
     Raises:
+        BlockingIOError: Another run works in it.
         FileExistsError: It holds something, and neither is allowed.
     """
     folder = Path(folder)
-    occupied = folder.is_dir() and any(path.name not in HARMLESS for path in folder.iterdir())
-    interrupted = (folder / CHECKPOINTS).is_dir()
-    accelerator.wait_for_everyone()
-    if occupied and not (resume or overwrite):
+    with ExitStack() as stack:
+
+        def take() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder))
+            _check_occupied(folder, resume or overwrite)
+            clear_unfinished(folder)
+            if overwrite and not resume:
+                _clear(folder)
+
+        on_main(accelerator, take)
+        yield folder
+
+
+def _check_occupied(folder: Path, welcome: bool) -> None:
+    """Refuse a folder that holds something, unless that is welcome."""
+    if not welcome and any(path.name != LOCK_FILE for path in folder.iterdir()):
+        interrupted = (folder / CHECKPOINTS).is_dir()
         advice = "Resume the run in it, resume=True," if interrupted else "Choose another directory,"
         raise FileExistsError(f"{folder} is not empty. {advice} or pass overwrite=True.")
-    if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        clear_unfinished(folder)
-        if overwrite and not resume:
-            for file in [path for pattern in FILES for path in folder.glob(pattern)]:
-                file.unlink()
-            for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED):
-                shutil.rmtree(folder / earlier, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    return folder
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier run left."""
+    for file in [path for pattern in FILES for path in folder.glob(pattern)]:
+        file.unlink()
+    for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED):
+        remove_folder(folder / earlier)
 
 
 def read_epochs(run_dir: str | Path) -> list[dict]:

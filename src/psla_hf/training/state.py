@@ -1,7 +1,6 @@
 """Where a run is and what it has gathered so far: saved, restored, compared. Knows no loop and no data loading."""
 
 import logging
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,19 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.optim import Optimizer
 
-from psla_hf.files import atomic_folder, check_identity, clear_unfinished, digest, read_json, reading, write_json
+from psla_hf.files import (
+    atomic_folder,
+    check_identity,
+    clear_unfinished,
+    digest,
+    read_json,
+    reading,
+    remove_folder,
+    write_json,
+)
 from psla_hf.models.averaging import RunningMean
+
+from .processes import on_main
 
 __all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -43,7 +53,7 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
         write_json({file: _size_and_digest(place / file) for file in files}, place / CONTENTS)
     others = [checkpoint for checkpoint in _checkpoints(folder) if checkpoint.name != name]
     for old in others[: max(0, len(others) + 1 - keep)]:
-        shutil.rmtree(old)
+        remove_folder(old)
     return folder / name
 
 
@@ -165,7 +175,8 @@ class RunState:
             keep: How many checkpoints stay.
         """
         totals = gather_object([asdict(self.totals)])
-        if self.accelerator.is_main_process:
+
+        def write() -> None:
             scaler = self.accelerator.scaler
             state = {
                 "identity": self.identity,
@@ -180,7 +191,8 @@ class RunState:
             }
             name = f"epoch-{self.place.epoch:04d}-batch-{self.place.batch:08d}"
             save_checkpoint(folder, name, {STATE: state}, keep)
-        self.accelerator.wait_for_everyone()
+
+        on_main(self.accelerator, write)
 
     def restore(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> bool:
         """Take over the latest undamaged checkpoint; without one, stay at the beginning.

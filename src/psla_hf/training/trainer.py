@@ -1,10 +1,9 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from torch.utils.data import DataLoader
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics
-from psla_hf.files import atomic_file, atomic_files, check_identity, to_json, write_json
-from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset, collate
+from psla_hf.files import atomic_file, atomic_files, check_identity, remove_folder, to_json, write_json
+from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
 from psla_hf.loading.spectrograms import augmented_log_mel
+from psla_hf.loading.workers import batch_loader, explained
 from psla_hf.models.averaging import reestimate_batch_norm
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -31,7 +31,9 @@ from psla_hf.progress import progress
 from psla_hf.provenance import provenance
 
 from .build import arrange_model, build_model, build_optimizer
-from .epochs import IndexedEpochs, StreamedEpochs, ignore_termination, open_epochs
+from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
+from .interruption import SIGNALS, Interruption
+from .processes import on_main, others_explained
 from .recipes import LAST_EPOCHS, Recipe
 from .run_folder import (
     CHECKPOINTS,
@@ -40,8 +42,8 @@ from .run_folder import (
     LAST_EPOCH,
     METRICS_FILE,
     RESULTS_FILE,
-    open_run_folder,
     read_results,
+    run_folder,
 )
 from .run_settings import RunSettings
 from .state import Place, RunState, Totals
@@ -53,7 +55,15 @@ FEWEST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
 
 
 class RunInterruptedError(RuntimeError):
-    """The run was stopped by SIGTERM; its state is saved and can be resumed."""
+    """The run was stopped by a signal; its state is saved and can be resumed.
+
+    Attributes:
+        signal: Which.
+    """
+
+    def __init__(self, epoch: int, by: signal.Signals):
+        super().__init__(f"Stopped in epoch {epoch} by {by.name}; the state is saved.")
+        self.signal = by
 
 
 class Trainer:
@@ -101,7 +111,7 @@ class Trainer:
         if self.validation_clips is not None:
             self.validation_loader = self._evaluation_loader(self.validation_clips)
         self.state = RunState(accelerator, self._identity())
-        self._terminated = False
+        self.interruption = Interruption()
 
     @cached_property
     def epochs(self) -> IndexedEpochs | StreamedEpochs:
@@ -128,14 +138,9 @@ class Trainer:
 
     def _evaluation_loader(self, clips: Clips) -> DataLoader:
         """Batches of all processes together, each clip once."""
-        loader = DataLoader(
-            TaggingDataset(clips, self.maker),
-            self.recipe.input.batch_size // self.recipe.input.gradient_accumulation,
-            collate_fn=collate,
-            num_workers=self.settings.num_workers,
-            worker_init_fn=ignore_termination,
-        )
-        return self.accelerator.prepare(loader)
+        batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
+        data = TaggingDataset(clips, self.maker)
+        return self.accelerator.prepare(batch_loader(data, self.settings.num_workers, batch_size=batch_size))
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
         """Open the output folder, run the epochs that are left, and save the models; trackers begin with the run.
@@ -149,22 +154,41 @@ class Trainer:
             epochs.
 
         Raises:
-            FileExistsError: The output folder is in use, and neither `resume` nor `overwrite` is on.
+            FileExistsError: The output folder holds something, and neither `resume` nor `overwrite` is on.
+            BlockingIOError: Another run works in it.
             ValueError: A resumed run was begun otherwise; or too many clips did not decode; or the loss is no longer
                 finite, and the state is saved in `failed/`.
-            RunInterruptedError: SIGTERM came; the state is saved.
+            RunInterruptedError: SIGINT (Ctrl-C), SIGTERM or SIGHUP came; the state is saved.
+            ChildProcessError: A process that decodes was killed; see `loading.workers.explained`.
+            ConnectionError: Another training process is gone.
+            OSError: There is no space to write; the message names where.
         """
+        with (
+            others_explained(self.accelerator),
+            explained(),
+            run_folder(self.output_dir, self.accelerator, self.settings.resume, self.settings.overwrite),
+        ):
+            # Of the results before the checkpoints: a run that was killed while it removed these is finished.
+            finished = self._finished()
+            return self._run(report) if finished is None else finished
+
+    def _finished(self) -> dict | None:
+        """The results of this run, if it has come to its end before."""
+        if not (self.output_dir / RESULTS_FILE).is_file():
+            return None
+        finished = read_results(self.output_dir)
+        check_identity(finished["identity"], self.state.identity, self.output_dir)
+        on_main(self.accelerator, lambda: remove_folder(self.output_dir / CHECKPOINTS))
+        return finished
+
+    def _run(self, report: Callable[[dict], None]) -> dict:
+        """The epochs that are left, and the end."""
         settings, state = self.settings, self.state
-        open_run_folder(self.output_dir, self.accelerator, settings.resume, settings.overwrite)
-        if (self.output_dir / RESULTS_FILE).is_file():
-            finished = read_results(self.output_dir)
-            check_identity(finished["identity"], state.identity, self.output_dir)
-            return finished
         if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
-            self._write_log()
+            self._write_log(state.rows)
         self.accelerator.init_trackers("psla-hf", config={**self.recipe.settings(), "seed": settings.seed})
-        with self._watch_for_termination():
-            while self.state.place.epoch <= self.recipe.schedule.epochs:
+        with self.interruption.watched():
+            while state.place.epoch <= self.recipe.schedule.epochs:
                 self._train_epoch()
                 self._end_epoch(report)
             return self._finish()
@@ -232,8 +256,7 @@ class Trainer:
         own = [] if finite else [*batch.ids, *batch.mixed_in]
         ids = [clip for of_process in gather_object([own]) for clip in of_process]
         folder = self.output_dir / FAILED
-        if self.accelerator.is_main_process:
-            shutil.rmtree(folder, ignore_errors=True)
+        on_main(self.accelerator, lambda: remove_folder(folder))
         self._save_state(FAILED)
         raise ValueError(
             f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
@@ -242,14 +265,15 @@ class Trainer:
         )
 
     def _after_update(self, batches: int) -> None:
-        """Stop in all processes alike where too many clips did not decode or SIGTERM came; save the state where due."""
-        terminated, redrawn = self._sums(self._terminated, self.state.totals.redrawn)
+        """Stop all processes alike where too many clips did not decode or a signal came; save the state where due."""
+        *signals, redrawn = self._sums(*self._signals(), self.state.totals.redrawn)
         self._check_redrawn(redrawn, batches)
         due = batches // self.recipe.input.gradient_accumulation % self.settings.checkpoint_every == 0
-        if terminated or due:
+        if any(signals):
+            self.interruption.answer()
+        if any(signals) or due:
             self._save_state(CHECKPOINTS)
-        if terminated:
-            raise self._interruption()
+        self._check_signals(signals)
 
     def _check_redrawn(self, redrawn: int, batches: int) -> None:
         """Stop when too many clips did not decode since the run began, so many of them in this epoch's batches."""
@@ -262,13 +286,19 @@ class Trainer:
                 f"(of at least {FEWEST_DRAWS}). Mend or remove them; the log names them."
             )
 
-    def _interruption(self) -> RunInterruptedError:
-        return RunInterruptedError(f"Stopped in epoch {self.state.place.epoch} by SIGTERM; the state is saved.")
+    def _signals(self) -> list[bool]:
+        """Which of the signals that end a run has come to this process."""
+        return [self.interruption.signal == number for number in SIGNALS]
 
-    def _check_termination(self) -> None:
+    def _check_signals(self, counts: list[int]) -> None:
+        """Stop by the first of the signals that has come to a process; the state is saved."""
+        for number, count in zip(SIGNALS, counts, strict=True):
+            if count:
+                raise RunInterruptedError(self.state.place.epoch, number)
+
+    def _stop_if_signalled(self) -> None:
         """Stop between batches of an evaluation, before which the state was saved."""
-        if self._sums(self._terminated)[0]:
-            raise self._interruption()
+        self._check_signals(self._sums(*self._signals()))
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
@@ -277,22 +307,24 @@ class Trainer:
         trained = state.totals.of_all_processes(
             self.epochs.batches_per_epoch, self.updates_per_epoch * recipe.input.batch_size
         )
+        row = {"epoch": epoch, **trained}
+        self._write_log([*state.rows, row])  # likewise
         probabilities, metrics = self._evaluate(self.test_loader)
-        self.state.ensemble.update({"probabilities": probabilities})
+        state.ensemble.update({"probabilities": probabilities})
         if epoch >= recipe.first_averaged_epoch:
-            self.state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
+            state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
         if self.validation_loader is not None:
             _, on_validation = self._evaluate(self.validation_loader)
             metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
-        self.state.rows.append({"epoch": epoch, **trained, **metrics})
+        state.rows.append(row | metrics)
         if self.settings.keep_epochs:
             self._save_model(self.output_dir / EPOCHS / f"{epoch:03d}")
         state.totals, state.place = Totals(), Place(epoch + 1)
         self._save_state(CHECKPOINTS)
-        self._write_log()
+        self._write_log(state.rows)
         if self.accelerator.is_main_process:
-            report(self.state.rows[-1])
-        self.accelerator.log({k: v for k, v in self.state.rows[-1].items() if v is not None}, step=epoch)
+            report(state.rows[-1])
+        self.accelerator.log({k: v for k, v in state.rows[-1].items() if v is not None}, step=epoch)
 
     def _evaluate(self, loader: DataLoader) -> tuple[Tensor, dict[str, float]]:
         """Probabilities `[N, K]` and metrics of a prepared loader's clips."""
@@ -301,7 +333,7 @@ class Trainer:
 
     def _predict(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
         """Probabilities and targets `[N, K]` of a prepared loader's clips."""
-        return predict(self.model, self.extractor, loader, self.accelerator, self._check_termination)
+        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_signalled)
 
     def _finish(self) -> dict:
         """Save the last and the averaged model, and write the results."""
@@ -321,10 +353,9 @@ class Trainer:
         mean = self.state.ensemble.result()["probabilities"].numpy()
         results["ensemble"] = tagging_metrics(mean, targets.numpy())
         content = {**self._content(results), "per_class": per_class}
-        if self.accelerator.is_main_process:
-            write_json(content, self.output_dir / RESULTS_FILE)  # by being there it says that the run is finished
-            shutil.rmtree(self.output_dir / CHECKPOINTS)
-        self.accelerator.wait_for_everyone()
+        # By being there they say that the run is finished.
+        on_main(self.accelerator, lambda: write_json(content, self.output_dir / RESULTS_FILE))
+        on_main(self.accelerator, lambda: remove_folder(self.output_dir / CHECKPOINTS))
         return content
 
     def _single_model(self) -> dict[str, float]:
@@ -337,6 +368,7 @@ class Trainer:
     def _training_inputs(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
         for batch in self.epochs.batches(epoch):
+            self._stop_if_signalled()
             on_device = batch.to(self.accelerator.device)
             yield self.extractor.normalize(augmented_log_mel(on_device, self.extractor, self.recipe.augmentation))
 
@@ -387,19 +419,22 @@ class Trainer:
 
     def _save_model(self, folder: Path) -> None:
         """Write model and extractor as `from_pretrained` reads them."""
-        if self.accelerator.is_main_process:
+
+        def write() -> None:
             with atomic_files(folder) as place:
                 self._unwrapped().save_pretrained(place)
                 self.extractor.save_pretrained(place)
-        self.accelerator.wait_for_everyone()
 
-    def _write_log(self) -> None:
+        on_main(self.accelerator, write)
+
+    def _write_log(self, rows: list[dict[str, Any]]) -> None:
         """All epochs so far, a line each: what a run wrote after its last checkpoint is overwritten."""
-        if not self.accelerator.is_main_process:
-            return
-        lines = "".join(to_json(row) + "\n" for row in self.state.rows)
-        with atomic_file(self.output_dir / METRICS_FILE) as temporary:
-            temporary.write_text(lines, encoding="utf-8")
+
+        def write() -> None:
+            with atomic_file(self.output_dir / METRICS_FILE) as temporary:
+                temporary.write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")
+
+        on_main(self.accelerator, write)
 
     def _sums(self, *counts: int) -> list[int]:
         """Each of some counts, added up over all processes."""
@@ -407,19 +442,6 @@ class Trainer:
             return list(counts)
         tensor = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
         return self.accelerator.reduce(tensor, "sum").tolist()
-
-    @contextmanager
-    def _watch_for_termination(self) -> Iterator[None]:
-        """Note SIGTERM, as a scheduler sends it, for the end of the update."""
-
-        def note(number: int, frame: object) -> None:
-            self._terminated = True
-
-        before = signal.signal(signal.SIGTERM, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
 
 def _metrics(row: dict[str, Any]) -> dict[str, float]:

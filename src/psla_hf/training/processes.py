@@ -1,0 +1,51 @@
+"""The processes of one run: what one of them does, all know; that one is gone, the others say. Knows no training."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch.distributed
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+__all__ = ["on_main", "others_explained"]
+
+
+def on_main(accelerator: Accelerator, action: Callable[[], object]) -> None:
+    """Let the main process do something while the others wait.
+
+    Args:
+        accelerator: Of all processes.
+        action: What to do.
+
+    Raises:
+        OSError: What it raised, in all processes alike: the others would else wait for one that has ended.
+    """
+    refused: list[OSError | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            action()
+        except OSError as error:
+            refused = [error]
+    [error_of_all] = broadcast_object_list(refused)
+    if error_of_all is not None:
+        raise error_of_all
+
+
+@contextmanager
+def others_explained(accelerator: Accelerator) -> Iterator[None]:
+    """Let the end of another process, which torch notices in the midst of an exchange, be an error that says so.
+
+    Raises:
+        ConnectionError: Another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo raises plain errors; that the connection was closed or reset by the peer is all that it says.
+        lost = isinstance(error, torch.distributed.DistError) or "by peer" in str(error)
+        if accelerator.num_processes == 1 or not lost:
+            raise
+        raise ConnectionError(
+            f"Process {accelerator.process_index} of {accelerator.num_processes} has lost another one, which was "
+            "killed, or has said above why it ended. The run can be resumed from its last checkpoint."
+        ) from error
