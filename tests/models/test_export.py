@@ -1,6 +1,8 @@
 """An exported graph computes what its model does, whoever runs it, and its folder says what it is."""
 
 import json
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -163,6 +165,17 @@ def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model
     tagger.model.save_pretrained(tmp_path / "again")
     again = Tagger.from_pretrained(tmp_path / "again")
     torch.testing.assert_close(clip_scores(again, tagger.extractor, clips()), expected, rtol=0, atol=0)
+
+
+def test_graphs_that_are_let_go_leave_the_process_whole(exported):
+    """OpenVINO's cores, each with a stack for signals, end in the order they began; then a child ends."""
+    program = (
+        "import pathlib, signal, subprocess, sys\nfrom psla_hf.inference.backends import ExportedModel\n"
+        "first, second = [ExportedModel(pathlib.Path(sys.argv[1]), 'openvino') for _ in range(2)]\n"
+        "del first, second; signal.signal(signal.SIGCHLD, lambda *_: None); subprocess.run(['true'])"
+    )
+    folder = exported("waveforms of one length", "openvino")[2]
+    assert subprocess.run([sys.executable, "-c", program, folder]).returncode == 0
 
 
 def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):

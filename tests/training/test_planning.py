@@ -45,7 +45,7 @@ CHANGES = {
     "gain_db": (3.0, None),
     "time_roll": (True, None),
     "mixstyle_rate": (0.5, None),
-    "resampler_rate": 0.5,
+    "resampler_rate": (0.5, None),
     "mixstyle_alpha": (0.3, None),
     "frequency_mask": (0, None),
     "time_mask": (0, None),

@@ -1,8 +1,9 @@
 """What computes the scores of clips: torch, ONNX Runtime, OpenVINO. Knows no sound files, no windows and no tags."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -109,11 +110,22 @@ def open_onnx(path: Path) -> tuple[list[str], Run]:
 def open_openvino(path: Path) -> tuple[list[str], Run]:
     """The names of a graph's inputs, and what runs it in OpenVINO."""
     check_installed("openvino", "openvino")
-    import openvino
-
     # By itself OpenVINO computes in bfloat16 where the processor can.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    graph = openvino.Core().compile_model(path, "CPU", settings)
+    graph = _openvino_core().compile_model(path, "CPU", settings)
     return [node.any_name for node in graph.inputs], lambda inputs: {
         node.any_name: array for node, array in graph(inputs, share_outputs=False).items()
     }
+
+
+@cache
+def _openvino_core() -> Any:
+    """The process's one core, never let go.
+
+    Each core gives its thread an alternate stack for signals and puts the one before back when it is deleted (OpenVINO
+    2026.4): of two that do not end in reverse order the second puts back the freed stack of the first, and the next
+    signal, such as a child's end, kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
