@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MESSAGES",
+    "STDIN",
     "WORDS",
     "BatchSize",
     "Messages",
@@ -54,6 +55,9 @@ TRUTH_VALUES = ("true", "t", "yes", "y", "1", *FALSE_VALUES)
 
 # Flags whose value may be left out: what it can be, first what it is then.
 OPTIONAL_VALUES = {"--greedy": ("validation", "test")}
+
+# What - stands for, which cyclopts takes for a flag.
+STDIN = "/dev/stdin"
 
 # Flags of every command, which may stand before its name.
 MESSAGE_FLAGS = ("--quiet", "-q", "--verbose", "-v", "--debug")
@@ -316,7 +320,7 @@ def spelled(words: Iterable[str]) -> list[str]:
 
     Underscores in flags become dashes. A truth value after a flag of `train` is joined to it, as transformers' parser
     takes it (`--balanced_sampling false`; there are no positional arguments that could be meant), and a value that may
-    be left out is written out. Flags about messages go to the end.
+    be left out is written out. A single dash is standard input. Flags about messages go to the end.
     """
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
@@ -334,7 +338,7 @@ def spelled(words: Iterable[str]) -> list[str]:
             name, equals, value = word.partition("=")
             result.append(name.replace("_", "-") + equals + value)
         else:
-            result.append(word)
+            result.append(STDIN if word == "-" else word)
     result = [f"{word}={OPTIONAL_VALUES[word][0]}" if word in OPTIONAL_VALUES else word for word in result]
     return [*result, *(word for word in words[:end] if word in MESSAGE_FLAGS), *words[end:]]
 

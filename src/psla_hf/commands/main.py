@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "run"]
 # A command is a module of this package with a function or an `App` of its name, and a line here.
 COMMANDS = {
     "tag": "Tag audio files.",
+    "listen": "Tag a sound while it goes on.",
     "train": "Train a tagger.",
     "evaluate": "Score a saved tagger on a data set's test part.",
     "prepare": "Prepare data as shards of 16 kHz FLAC.",

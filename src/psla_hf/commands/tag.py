@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
+from .arguments import MESSAGES, STDIN, Messages, Needs, Switch, Whole, option, panel
 
 if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
@@ -104,6 +104,7 @@ def tag(
     import torch
 
     from psla_hf.inference.outputs import OutputFile
+    from psla_hf.inference.recording import tag_count
     from psla_hf.inference.tagger import AudioTagger, Windowing
 
     sounds = list(found(files, recursive))
@@ -116,6 +117,7 @@ def tag(
         windowing=Windowing(windows.hop_seconds, windows.last_window, windows.pooling),
         batch_size=machine.batch_size,
     )
+    tag_count(output.top_k, len(tagger.labels), output.threshold)  # refused before anything is read
     file = None if output.format == "table" else OutputFile(output, written.output, written.resume)
     left = [sound for sound in sounds if file is None or not file.has(sound)]
     failed = tag_all(tagger, left, Sink(output, file, written, tagger, len(sounds)), windows.window_seconds)
@@ -184,7 +186,7 @@ def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_sec
             bar.write(f"error: {line if str(sound) in line else f'{sound}: {line}'}", file=sys.stderr)
             bar.update(1)
 
-        opened = (sys.stdin.buffer if sound == "-" else sound for sound in sounds)
+        opened = (sys.stdin.buffer if sound == STDIN else sound for sound in sounds)
         for recording in tagger.recordings(
             opened, timeline=sink.needs_times, window_seconds=window_seconds, on_error=report
         ):

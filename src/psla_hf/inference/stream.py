@@ -43,7 +43,7 @@ class StreamingTagger:
     Args:
         tagger: What tags each window.
         sampling_rate: Of the pieces in Hz; they are resampled if the model wants another.
-        hop_seconds: From one window's beginning to the next one's.
+        hop_seconds: From one window's beginning to the next one's; by default a second, or the window if it is shorter.
         window_seconds: Length of a window; by default, and at most, the model's. Shorter ones answer sooner after a
             sound has begun, and know less.
         top_k: Tags of a window, see `AudioTagger`.
@@ -57,7 +57,7 @@ class StreamingTagger:
         self,
         tagger: AudioTagger,
         sampling_rate: int,
-        hop_seconds: float = 1.0,
+        hop_seconds: float | None = None,
         window_seconds: float | None = None,
         top_k: TopK = "auto",
         threshold: float | None = None,
@@ -66,6 +66,7 @@ class StreamingTagger:
         rate = extractor.sampling_rate
         most = tagger.window_samples
         size = most if window_seconds is None else round(window_seconds * rate)
+        hop_seconds = min(1.0, size / rate) if hop_seconds is None else hop_seconds
         if not extractor.frame_size <= size <= most or not 0 < hop_seconds <= size / rate:
             raise ValueError(
                 f"Expected windows of at most {most / rate:.2f} s, the model's, and hops up to theirs, got hop_seconds="

@@ -357,13 +357,13 @@ class AudioTagger:
             by_steps = max(1, round(hop / step) if hop else steps // 2)
             return _Layout(size, round(by_steps * step), longest, "padded", step)
         step = round(STEP_SECONDS * rate)
-        # An odd number of steps, so that one lies in the middle.
-        slid = 2 * round(((window_seconds or SLID_SECONDS) * rate / step - 1) / 2) * step + step
-        if not step <= slid <= size:
+        slid = min(size, round((window_seconds or SLID_SECONDS) * rate))
+        if not step <= round((window_seconds or STEP_SECONDS) * rate) <= size:
             raise ValueError(
                 f"Expected window_seconds from {STEP_SECONDS} to {size / rate:.2f} (the model's window), got "
                 f"{window_seconds}."
             )
+        slid = (slid // step - 1) // 2 * 2 * step + step  # an odd number of steps, so that one lies in the middle
         return _Layout(slid, step, slid, "padded", step, slides=True)
 
     @cached_property

@@ -41,7 +41,7 @@ README = """`{file}` is a PSLA audio tagger: {inputs} in, {outputs} out, with th
 """
 
 
-def check_installed(extra: GraphFormat, *packages: str) -> None:
+def check_installed(extra: str, *packages: str) -> None:
     """Refuse to go on without the packages of an extra.
 
     Raises:
