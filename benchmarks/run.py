@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from datasets import concatenate_datasets
 
@@ -9,6 +10,7 @@ from benchmarks.data import benchmark_data, memory_while_streaming
 from benchmarks.features import benchmark_features
 from benchmarks.inference import benchmark_inference
 from benchmarks.labels import benchmark_labels
+from benchmarks.length import benchmark_length
 from benchmarks.sampling import benchmark_sampling
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_esc
@@ -71,6 +73,12 @@ def inference(arguments: argparse.Namespace) -> dict:
     return results
 
 
+def length(arguments: argparse.Namespace) -> dict:
+    results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours)
+    print_figures({name.replace("_", " "): {"recording": figure} for name, figure in results.items()}, "One long file")
+    return results
+
+
 def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
     rows = {
@@ -92,6 +100,7 @@ def main() -> None:
         (sampling, "an epoch of the samplers, against their law and against independent draws"),
         (data, "from encoded clips to batches, against a plain loader"),
         (inference, "tagging on a CPU, against the original and AST"),
+        (length, "tagging a recording of hours: time, memory, and windows cut by hand"),
         (labels, "label enhancement from a file of scores, against a plain loop over clips"),
     ):
         command = commands.add_parser(what.__name__, help=help, description=help)
@@ -108,6 +117,10 @@ def main() -> None:
             command.add_argument("--slice", type=int, default=20_000, help="clips that the plain loop does too")
             command.add_argument("--ontology", help="AudioSet's ontology.json; default: a random forest")
             command.add_argument("--vocabulary", help="with --ontology: the table of classes, of the same ids")
+        elif what is length:
+            command.add_argument("model", help="folder of a saved tagger of 16 kHz")
+            command.add_argument("--hours", type=float, default=3.0)
+            command.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
         else:
             command.add_argument("--rounds", type=int, default=9, help="how often each way is timed, in turn")
         if what is data:

@@ -220,9 +220,43 @@ def study() -> str:
     return "\n\n".join([parts[0], proposed, parts[1], made_up, origin])
 
 
+def events() -> str:
+    content = result("study_events")
+    silence, noise = (content["events"][background] for background in ("silence", "noise"))
+    table = markdown_figures(content["results"], "background, scores, threshold")
+    return (
+        f"How well events are found ({silence} clips of the held-out fold at known times in half an hour of silence, and "
+        f"{noise} in pink noise 20 dB below them): F1, precision and recall by seconds, and by onsets that are right "
+        f"within half a second, by `sed_eval`. Nothing was tuned.\n\n{table}\n\n{markdown_origin(content)}."
+    )
+
+
+def length() -> str:
+    content = result("benchmark_length")
+    figures = content["results"]
+    return (
+        f"Memory does not grow with the length: a recording of {figures['hours']:g} hours (FLAC, 48 kHz, two channels) "
+        f"takes {figures['mb_at_the_peak']:.0f} MB at the peak and {figures['minutes_to_tag']:.1f} minutes. "
+        f"Windows cut by hand have the same scores within {figures['largest_change_by_hand']:.3f}. "
+        f"{markdown_origin(content)}."
+    )
+
+
+def resamplers() -> str:
+    content = result("study_resamplers")
+    models = content["results"]
+    rows = {
+        f"{resampler}, {Path(model).name}": figures
+        for model, of_model in models.items()
+        for resampler, figures in of_model.items()
+    }
+    return f"{markdown_figures(rows, 'resampler, model')}\n\n{content['clips']} clips. {markdown_origin(content)}."
+
+
 DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline},
-    "docs/train.md": {"results": runs, "folds": folds},
+    "docs/tag.md": {"events": events, "length": length},
+    "docs/train.md": {"results": runs, "folds": folds, "resamplers": resamplers},
     "docs/data.md": {"data": data, "sampling": sampling},
     "docs/benchmarks.md": {"features": features},
     "docs/export.md": {"inference": inference},

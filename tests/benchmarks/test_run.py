@@ -45,6 +45,13 @@ def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(run_benchm
     assert results["memory"][0]["clips"] > 0
 
 
+def test_a_long_file_is_tagged_as_its_windows_cut_by_hand(run_benchmark, saved_model, esc_folder, tmp_path):
+    options = ("--hours", 0.02, "--data-dir", esc_folder, "--output", tmp_path / "length.json")
+    run_benchmark("length", saved_model, *options)
+    results = json.loads((tmp_path / "length.json").read_text())["results"]
+    assert results["windows"] == 73 and results["largest_change_by_hand"] < 0.05
+
+
 def test_the_inference_benchmark_compares_every_backend_with_the_first_way():
     pytest.importorskip("openvino")
     from transformers import ASTConfig

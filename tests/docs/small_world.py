@@ -45,6 +45,7 @@ def make_world(folder: Path) -> Path:
     make_urbansound8k(folder / "urbansound8k")
     make_birds(folder / "birds")
     write_clip(folder / "dog.ogg", 0)
+    write_clip(folder / "recording.flac", 1)
     for name in ("ontology.json", "class_labels_indices.csv"):
         shutil.copy(audioset / name, folder / name)
 
