@@ -35,7 +35,7 @@ def imported(module: Path) -> set[str]:
 
 def test_what_the_package_imports_is_required():
     distributions = packages_distributions()
-    known = requirements("imagenet", "plots")
+    known = requirements(*PROJECT["project"]["optional-dependencies"].keys() - {"dev", "docs"})
     for module in (ROOT / "src").rglob("*.py"):
         for library in imported(module) - OPTIONAL:
             projects = {name(project) for project in distributions.get(library, [library])}
