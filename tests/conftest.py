@@ -23,12 +23,16 @@ TINY_BACKBONE = "test_efficientnet"  # timm's own, made for tests: 0.4M paramete
 CATEGORIES = ("dog", "rain", "rooster")
 
 
+def missing(what: str) -> None:
+    """Fail in CI and skip elsewhere, for something that a test needs is not there."""
+    pytest.fail(what) if os.environ.get("CI") else pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The test material; where it is missing its tests fail in CI and are skipped elsewhere."""
     if not SHARED.is_dir():
-        message = f"the test material is not at {SHARED.name}/ beside the checkout"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        missing(f"the test material is not at {SHARED.name}/ beside the checkout")
     return SHARED
 
 

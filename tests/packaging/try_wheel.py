@@ -42,6 +42,7 @@ def main() -> None:
     for name in (
         "py.typed",
         "__init__.pyi",
+        "app/templates/app.py.jinja",
         "data/__init__.pyi",
         "hub/templates/model.md.jinja",
         "enhancement/templates/report.md.jinja",

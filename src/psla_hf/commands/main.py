@@ -26,6 +26,7 @@ COMMANDS = {
     "publish": "Publish a model or label sets on the Hub.",
     "plot": "Draw training runs, or how a data set is sampled.",
     "export": "Export a tagger as an ONNX or OpenVINO graph.",
+    "app": "Try taggers in the browser.",
     "convert": "Convert an original PSLA checkpoint.",
     "report": "Print the results of runs.",
 }
