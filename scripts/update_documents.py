@@ -1,4 +1,4 @@
-"""Bring the figures in the documents up to date with the result files: python scripts/update_documents.py."""
+"""Bring the figures in the documents up to date with the result files: python -m scripts.update_documents."""
 
 import argparse
 import json
