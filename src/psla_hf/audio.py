@@ -216,9 +216,10 @@ class _Stream(soundfile.SoundFile):
 
 
 class _Spliced(io.RawIOBase):
-    """A file whose first bytes are replaced by others; a seek before its beginning, as damaged headers ask for, is there.
+    """A file whose first bytes are replaced by others.
 
-    An error would be printed by libsndfile's callback, traceback and all, and read as 0 all the same.
+    Damaged headers let libsndfile seek before its beginning, which is taken as that: an error would be printed by the
+    callback, traceback and all, and come to the same.
 
     Args:
         head: These.

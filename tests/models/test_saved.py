@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -92,6 +93,13 @@ def test_every_damaged_model_is_refused_in_one_line_with_the_file(saved_model, f
         AudioTagger.from_pretrained(saved_model)
     said = str(refusal.value)
     assert str(saved_model) in said and file in said and "\n" not in said, said
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e38])
+def test_weights_that_give_no_numbers_are_no_fault_of_the_sound(saved_model, value):
+    weights_changed(lambda w: w[STEM].fill_(value))(saved_model / WEIGHTS)
+    with pytest.raises(ValueError, match=f"the weights of the model {saved_model} are damaged"):
+        AudioTagger.from_pretrained(saved_model)(np.full(16000, 0.5), 16000)
 
 
 @pytest.mark.parametrize("load", [PslaForAudioClassification, PslaModel, AutoModelForAudioClassification])
