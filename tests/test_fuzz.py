@@ -6,14 +6,10 @@
 import io
 import os
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
@@ -21,13 +17,10 @@ from hypothesis import strategies as st
 
 from psla_hf import AudioTagger
 from psla_hf.audio import SHORT_SECONDS, audio_seconds, decode_audio, is_cut_short
+from tests.limits import refusal
 from tests.test_damaged_files import COMPANIONS, READERS
 
-resource = pytest.importorskip("resource")
-
 MINUTES = int(os.environ.get("FUZZ_MINUTES", "1"))
-
-MOST_SECONDS, MOST_BYTES = 10, 1 << 30
 
 NUMBERS = [
     number.to_bytes(size, order)
@@ -92,43 +85,6 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
         place = draw(st.sampled_from((near, near.map(end.__sub__), st.integers(0, end))).flatmap(lambda places: places))
         content = draw(st.sampled_from(DAMAGES))(content, place, draw(st.integers(0, 2000)))
     return content
-
-
-@contextmanager
-def limits() -> Iterator[None]:
-    """Fail what takes too long or prints a traceback, and let there be no more memory than is allowed."""
-    printed: list[str] = []
-
-    def too_long(number: int, frame: object) -> None:
-        pytest.fail(f"over {MOST_SECONDS} s")
-
-    before, hook = resource.getrlimit(resource.RLIMIT_DATA), sys.unraisablehook
-    sys.unraisablehook = lambda unraisable: printed.append(repr(unraisable))
-    signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(MOST_SECONDS)
-    resource.setrlimit(resource.RLIMIT_DATA, (psutil.Process().memory_info().data + MOST_BYTES, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        sys.unraisablehook = hook
-    assert not printed
-
-
-def refusal(read: Callable, path: Path) -> str | None:
-    """Why a file is refused, or nothing where it is read."""
-    with limits():
-        try:
-            read(path)
-        except (ValueError, OSError) as error:
-            why = str(error)
-            assert type(error) in (ValueError, FileNotFoundError), repr(error)
-            assert (path.name in why or path.parent.name in why) and "\n" not in why and len(why) < 2000, why
-            assert not re.search("memory|alloc", why, re.IGNORECASE), why
-            return why
-    return None
 
 
 def hold(read: Callable[[Path], object], path: Path, content: bytes, examples: int) -> None:
