@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-transformers test-newest test-oldest lint format docs dist clean
+.PHONY: help install demo test fuzz test-transformers test-newest test-oldest lint format docs dist clean
 
 # transformers' common tests come with its sdist, its example of audio classification from its repository.
 TRANSFORMERS := $(shell sed -n 's/^transformers==//p' constraints.txt)
@@ -26,6 +26,9 @@ demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes o
 
 test: $(VENV)/.installed ## all tests: offline, on the CPU
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.installed ## damaged files of every kind for MINUTES=10, as SEED=0 draws them
+	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest tests/test_fuzz.py --hypothesis-seed=$(or $(SEED),0)
 
 test-transformers: $(SOURCE)/PKG-INFO ## transformers' own tests for our classes, and its example: slow
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) build/transformers

@@ -76,6 +76,8 @@ def start(folder: Path, arguments: argparse.Namespace, shards: list[str]) -> lis
             }
         try:
             run(folder, arguments, shards)
+        except KeyboardInterrupt:  # before the run has begun to listen
+            os._exit(128 + signal.SIGINT)
         except BaseException as error:
             print(f"rank {rank}: {error!r}", file=sys.stderr, flush=True)
             os._exit(1)
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--balanced", action="store_true")
     parser.add_argument("--signal", default="SIGKILL")
     parser.add_argument("--kills", type=int, default=6, help="then the run may end")
+    parser.add_argument("--between", type=float, nargs=2, default=(0.1, 0.6), help="when, as shares of a whole run")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
@@ -153,7 +156,7 @@ def main() -> None:
             return
         killed = 0
         for _ in range(200):
-            patience = random.uniform(0.1, 0.6) * whole if killed < arguments.kills else 300
+            patience = random.uniform(*arguments.between) * whole if killed < arguments.kills else 300
             codes = finish(start(broken, arguments, shards), patience, signal.Signals[arguments.signal])
             if any(codes):
                 # With several processes, one that sees its neighbour die first ends with an error of its own.

@@ -1,6 +1,7 @@
 """Any readable file becomes the same mono waveform; what is not readable says so."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -92,6 +93,24 @@ MISSTATED = {
     "chained ogg": (OGG + OGG + OGG, 9),
     "unfinished wav": (wav_never_finished(WAV), 3),
 }
+
+
+def test_an_mp3_whose_decoder_gives_up_in_the_midst_is_noticed():
+    data = mp3_without_its_length(MP3)
+    torn = data[:2919] + data[3119:]
+    seconds = len(read_audio(torn, 16000)) / 16000
+    assert seconds < 1 < audio_seconds(torn) and is_cut_short(torn, seconds)
+
+
+def test_a_header_that_points_before_the_file_prints_nothing(tmp_path, monkeypatch):
+    printed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    data = encoded(NOISE, 16000, "AIFF")
+    (tmp_path / "sound.aiff").write_bytes(data[:36] + b"\xff" * 4 + data[40:])
+    for source in (tmp_path / "sound.aiff", (tmp_path / "sound.aiff").read_bytes()):
+        with pytest.raises(ValueError, match=r"Could not decode|no samples"):
+            read_audio(source, 16000)
+    assert not printed
 
 
 @pytest.mark.parametrize("case", MISSTATED)

@@ -203,7 +203,8 @@ def is_cut_short(data: bytes, decoded_seconds: float) -> bool:
                 return UNKNOWN_FRAMES > file.frames > (decoded_seconds + SHORT_SECONDS) * file.samplerate
     except soundfile.LibsndfileError:
         pass
-    return MpegAudio(data).announced_seconds > decoded_seconds + SHORT_SECONDS
+    mpeg = MpegAudio(data)
+    return max(mpeg.announced_seconds, mpeg.seconds) > decoded_seconds + SHORT_SECONDS
 
 
 class _Stream(soundfile.SoundFile):
@@ -216,6 +217,9 @@ class _Stream(soundfile.SoundFile):
 
 class _Spliced(io.RawIOBase):
     """A file whose first bytes are replaced by others.
+
+    Damaged headers let libsndfile seek before its beginning, which is taken as that: an error would be printed by the
+    callback, traceback and all, and come to the same.
 
     Args:
         head: These.
@@ -234,7 +238,8 @@ class _Spliced(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, start + offset)
         return self._place
 
     def tell(self) -> int:
@@ -260,7 +265,7 @@ class _Part:
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         with io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb") as file:
-            yield cast(BinaryIO, _Spliced(self.head, file, self.start)) if self.head else file
+            yield cast(BinaryIO, _Spliced(self.head, file, self.start))
 
     @property
     def size(self) -> int:

@@ -12,6 +12,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -37,6 +38,7 @@ __all__ = [
     "read_json",
     "read_json_lines",
     "read_npy",
+    "read_tensors",
     "read_text",
     "reading",
     "remove_folder",
@@ -85,8 +87,10 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Arrow has bare OSErrors for damage; those of the system have a number, those of servers a class of their own.
-        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+        # Arrow has bare OSErrors for damage, and torch seeks where a damaged file sends it, an invalid argument;
+        # other errors of the system have a number, those of servers a class of their own.
+        damage = (None, errno.EINVAL)
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno not in damage):
             raise
         reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
         raise ValueError(f"Expected {what} in {path}, could not read it so: {reason}. Is it damaged?") from error
@@ -155,6 +159,24 @@ def read_npy(path: str | Path) -> np.ndarray:
     """
     with reading(path, "an array as .npy"):
         return np.lib.format.open_memmap(path, mode="r")
+
+
+def read_tensors(path: str | Path, what: str) -> Any:
+    """What torch has saved, tensors in plain containers, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or holds more than it has bytes: torch does not compress, bombs do.
+    """
+    import torch
+
+    with reading(path, what):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > Path(path).stat().st_size:
+                raise ValueError(f"its {Path(path).stat().st_size} bytes would become {size}")
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def to_json(content: Any, indent: int | None = None) -> str:

@@ -185,3 +185,11 @@ def test_runs_are_reported_side_by_side_and_unfinished_ones_as_far_as_they_are(p
     assert status == 0 and re.search(r"averaged weights.*0\.2500.*0\.7500", text)
     assert "c is not finished" in text and "mAP 0.1250" in text
     assert re.search(r"averaged weights.*0\.2500", printed("report", tmp_path / "a")[0])
+
+
+def test_an_error_that_all_processes_have_is_one_line():
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = ("-m", "psla_hf.commands.train", "--recipe", "esc10", "--cpu")
+    done = subprocess.run([*launcher, *words], capture_output=True, text=True)
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and "--output-dir" in line

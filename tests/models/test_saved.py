@@ -1,18 +1,24 @@
 """A saved model is loaded whole, or refused with the damaged file's name: never with random weights."""
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForAudioClassification
 
 from psla_hf import AudioTagger, PslaEnsembleForAudioClassification, PslaForAudioClassification, PslaModel
+from tests.limits import limits
 
 CONFIG, EXTRACTOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 STEM, BIAS = "psla.backbone.conv_stem.weight", "pooling.scores.bias"
+
+
+HUGE = b'{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 4000000000000]}}'
 
 
 def weights_changed(change: Callable[[dict], object]) -> Callable[[Path], None]:
@@ -63,6 +69,12 @@ DAMAGES = {
         weights_changed(lambda w: w.update({BIAS: w[BIAS][:5].clone()})),
         rf"1 of another shape \['{BIAS}'\]",
     ),
+    "weights with a header of 2^60 bytes": (
+        WEIGHTS,
+        lambda file: write(file, struct.pack("<Q", 2**60) + b"{}"),
+        WEIGHTS,
+    ),
+    "weights of 4 TB": (WEIGHTS, lambda file: write(file, struct.pack("<Q", len(HUGE)) + HUGE), WEIGHTS),
     **{
         f"{file} {how}": (file, damage, file)
         for file in (WEIGHTS, CONFIG, EXTRACTOR)
@@ -88,10 +100,17 @@ DAMAGES = {
 @pytest.mark.parametrize(("file", "damage", "message"), DAMAGES.values(), ids=DAMAGES)
 def test_every_damaged_model_is_refused_in_one_line_with_the_file(saved_model, file, damage, message):
     damage(saved_model / file)
-    with pytest.raises((ValueError, OSError), match=message) as refusal:
+    with pytest.raises((ValueError, OSError), match=message) as refusal, limits():
         AudioTagger.from_pretrained(saved_model)
     said = str(refusal.value)
     assert str(saved_model) in said and file in said and "\n" not in said, said
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e38])
+def test_weights_that_give_no_numbers_are_no_fault_of_the_sound(saved_model, value):
+    weights_changed(lambda w: w[STEM].fill_(value))(saved_model / WEIGHTS)
+    with pytest.raises(ValueError, match=f"the weights of the model {saved_model} are damaged"):
+        AudioTagger.from_pretrained(saved_model)(np.full(16000, 0.5), 16000)
 
 
 @pytest.mark.parametrize("load", [PslaForAudioClassification, PslaModel, AutoModelForAudioClassification])

