@@ -24,8 +24,8 @@ install: $(VENV)/.installed ## make the environment .venv with the tested versio
 demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes on two CPU cores, offline
 	$(BIN)/python scripts/demo.py
 
-test: $(VENV)/.installed ## all tests: offline, on the CPU
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed ## all tests: offline, on the CPU, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=25
 
 fuzz: $(VENV)/.installed ## damaged files of every kind for MINUTES=10, as SEED=0 draws them
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest tests/test_fuzz.py --hypothesis-seed=$(or $(SEED),0)

@@ -26,12 +26,12 @@ def kill_and_resume(*options: str) -> dict:
     "options",
     [
         ("--seed", "1"),
-        ("--workers", "2", "--balanced", "--accumulation", "2"),
-        ("--streamed", "--workers", "2", "--balanced"),
-        ("--processes", "2", "--balanced", "--kills", "3"),
-        ("--signal", "SIGTERM", "--workers", "2", "--kills", "3"),
-        ("--signal", "SIGINT", "--workers", "2", "--kills", "3"),
-        ("--signal", "SIGHUP", "--kills", "3"),
+        ("--workers", "2", "--balanced", "--accumulation", "2", "--kills", "3"),
+        ("--streamed", "--workers", "2", "--balanced", "--kills", "3"),
+        ("--processes", "2", "--balanced", "--kills", "2"),
+        ("--signal", "SIGTERM", "--workers", "2", "--kills", "2"),
+        ("--signal", "SIGINT", "--workers", "2", "--kills", "2"),
+        ("--signal", "SIGHUP", "--kills", "2"),
     ],
     ids=["by index", "two workers", "streamed", "two processes", "SIGTERM", "SIGINT", "SIGHUP"],
 )
