@@ -1,4 +1,4 @@
-"""Tagging a recording of hours: time, peak memory, and whether its windows have the scores they have when cut by hand."""
+"""Tagging a recording of hours: time, peak memory, and whether windows have the scores that they have cut by hand."""
 
 import itertools
 import resource

@@ -225,9 +225,9 @@ def events() -> str:
     silence, noise = (content["events"][background] for background in ("silence", "noise"))
     table = markdown_figures(content["results"], "background, scores, threshold")
     return (
-        f"How well events are found ({silence} clips of the held-out fold at known times in half an hour of silence, and "
-        f"{noise} in pink noise 20 dB below them): F1, precision and recall by seconds, and by onsets that are right "
-        f"within half a second, by `sed_eval`. Nothing was tuned.\n\n{table}\n\n{markdown_origin(content)}."
+        f"How well events are found ({silence} clips of the held-out fold at known times in half an hour of silence, "
+        f"and {noise} in pink noise 20 dB below them): F1, precision and recall by seconds, and by onsets that are "
+        f"right within half a second, by `sed_eval`. Nothing was tuned.\n\n{table}\n\n{markdown_origin(content)}."
     )
 
 

@@ -43,6 +43,7 @@ def main() -> None:
         "py.typed",
         "__init__.pyi",
         "app/templates/app.py.jinja",
+        "app/templates/web/page.js",
         "data/__init__.pyi",
         "hub/templates/model.md.jinja",
         "enhancement/templates/report.md.jinja",

@@ -1,4 +1,4 @@
-"""`psla export`: a tagger as an ONNX or OpenVINO graph."""
+"""`psla export`: a tagger as an ONNX or OpenVINO graph, or as a page that runs in the browser."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,27 +15,29 @@ def export(
     model: str,
     /,
     *,
-    format: Literal["onnx", "openvino"] = "onnx",
+    format: Literal["onnx", "openvino", "web"] = "onnx",
     front_end: Switch = False,
     int8: Path | None = None,
+    onnxruntime_web: Path | None = None,
     output: Path | None = None,
     overwrite: Switch = False,
     messages: Messages = MESSAGES,
 ) -> None:
-    """Export a tagger as an ONNX or OpenVINO graph.
+    """Export a tagger as a graph, or as a page.
 
-    On a CPU it is faster than torch. Needs pip install "psla-hf[onnx]",
-    and for OpenVINO "psla-hf[onnx,openvino]".
+    On a CPU a graph is faster than torch; the page's runs in the browser.
+    Needs pip install "psla-hf[onnx]", for OpenVINO "psla-hf[onnx,openvino]".
 
     For example:
         psla export runs/esc10 --output runs/esc10-onnx
 
     Args:
         model: Directory or Hub id of a saved tagger or ensemble.
-        format: Of the graph.
+        format: Of the graph; web is a page of plain files with an ONNX graph.
         front_end: Put the spectrograms inside the graph: waveforms in, not spectrograms.
         int8: Compute in 8-bit integers; a folder of audio like what is to be tagged, to measure ranges.
-        output: Folder for the graph; default: the model's name with the format behind.
+        onnxruntime_web: The npm package, unpacked, for web; default: npm fetches it.
+        output: Folder for it; default: the model's name with the format behind.
         overwrite: Replace an output folder that is not empty.
         messages: How much is printed.
     """
@@ -43,10 +45,18 @@ def export(
     from psla_hf.inference.tagger import AudioTagger
     from psla_hf.models.export import export_model
 
+    if onnxruntime_web is not None and format != "web":
+        raise ValueError("--onnxruntime-web would have no effect: it needs --format web. Leave it out.")
     folder = output or Path(f"{Path(model).name}-{format}" + ("-int8" if int8 else ""))
     check_output(folder, overwrite)
     tagger = AudioTagger.from_pretrained(model)
     clips = None if int8 is None else calibration_clips(int8, tagger.extractor.sampling_rate)
+    if format == "web":
+        from psla_hf.app.web import export_web
+
+        export_web(tagger, folder, onnxruntime_web, clips, overwrite)
+        print(f"{folder}: python -m http.server --directory {folder}")
+        return
     export_model(tagger.model, tagger.extractor, folder, format, front_end, clips, overwrite)
     print(f"{folder}: psla tag {folder} FILE --backend {format}")
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "aggregate": "Make one model of several.",
     "publish": "Publish a model or label sets on the Hub.",
     "plot": "Draw training runs, or how a data set is sampled.",
-    "export": "Export a tagger as an ONNX or OpenVINO graph.",
+    "export": "Export a tagger as a graph, or as a page.",
     "app": "Try taggers in the browser.",
     "convert": "Convert an original PSLA checkpoint.",
     "report": "Print the results of runs.",

@@ -351,7 +351,7 @@ class AudioTagger:
             )
         if not timeline:
             return _Layout(size, hop or size, longest, windowing.last)
-        steps = self._steps if window_seconds is None else 0
+        steps = self.window_steps if window_seconds is None else 0
         if steps:
             step = frames / steps * extractor.hop_size
             by_steps = max(1, round(hop / step) if hop else steps // 2)
@@ -367,7 +367,7 @@ class AudioTagger:
         return _Layout(slid, step, slid, "padded", step, slides=True)
 
     @cached_property
-    def _steps(self) -> int:
+    def window_steps(self) -> int:
         """Steps of the frame scores of a window; none without frame scores."""
         scores = clip_scores(self.model, self.extractor, [np.zeros(self.window_samples, np.float32)]).frame_scores
         return 0 if scores is None else scores.shape[1]
