@@ -58,7 +58,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         lines = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
         raise ValueError(f"Expected fields in {path}, line {reader.line_num} has none that end: {error}.") from error
-    (_, header), *rows = dropwhile(lambda line: line[1][0].startswith("#"), lines)
+    lines = list(dropwhile(lambda line: line[1][0].startswith("#"), lines))
+    if not lines:
+        raise ValueError(f"Expected a header with the names of columns in {path}, its fields are empty.")
+    (_, header), *rows = lines
     rows = [(number, row) for number, row in rows if not (len(row) == 1 and row[0].startswith("#"))]
     header = _without_end([name.strip() for name in header], 0)
     repeated = {name for name in header if name and header.count(name) > 1}
