@@ -45,6 +45,8 @@ def noise(seconds: float) -> np.ndarray:
 
 
 def upload(watched: Watched, file: Path) -> None:
+    watched.page.get_by_text("Download events").wait_for()  # the last of the page: before, it may miss the file
+    watched.page.wait_for_timeout(500)
     watched.page.set_input_files("input[type=file]", file)
 
 
