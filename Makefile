@@ -45,6 +45,8 @@ test-oldest: $(filter .uv/%,$(UV)) ## the core of the tests with the oldest rele
 	$(UV) venv --quiet --clear --python $(PYTHON) build/oldest
 	$(UV) pip install --quiet --resolution lowest-direct --python build/oldest/bin/python --editable ".[dev,imagenet]"
 	build/oldest/bin/python -m pytest $(CORE)
+	$(UV) pip install --quiet --resolution lowest-direct --python build/oldest/bin/python --editable ".[dev,onnx,openvino]"
+	build/oldest/bin/python -m pytest tests/models/test_export.py
 
 lint: $(VENV)/.installed ## ruff, mypy, and who imports whom
 	$(BIN)/ruff check .

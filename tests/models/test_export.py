@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from packaging.version import Version
 
 from psla_hf import AudioTagger, PslaConfig, PslaEnsembleForAudioClassification, PslaFeatureExtractor
 from psla_hf import PslaForAudioClassification as Tagger
@@ -18,6 +19,8 @@ from psla_hf.inference.backends import ExportedModel, clip_scores
 from psla_hf.models.export import GRAPH_FILES, check_installed, export_model, graph_inputs
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 
+if Version(torch.__version__) < Version("2.12"):
+    pytest.skip("the extra onnx needs torch 2.12", allow_module_level=True)
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
