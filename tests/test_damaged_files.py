@@ -162,6 +162,7 @@ HOSTILE = {
     "a number of a million digits": ("PSLA's list", b'{"data": [' + b"9" * 1_000_000 + b"]}"),
     "a tar of 8 GB": ("tar", patched(tar(), 124, b"77777777777")),
     "a CSV of one field": ("CSV", b"file,labels\n" + b"a" * 50_000_000),
+    "a name of 5,000 letters": ("CSV", b"file,labels\n" + b"a" * 5_000 + b",dog\n"),
     "a CSV of commas": ("CSV", b"," * 5_000_000),
 }
 

@@ -37,6 +37,8 @@ HEADER_THREADS = 16  # they wait for the disk, not for a core
 
 HEADERS_PER_TASK = 500
 
+LONGEST_NAME = 500  # letters of a file's name that an error repeats
+
 WAYS_OUT = "Restore the clips, take them out of the list, or pass incomplete='drop'."
 
 
@@ -225,7 +227,8 @@ def _nothing_found(listing: Listing) -> str:
 def _listed_as(clips: pa.Table) -> str:
     """The file that the first clip should have, or its id where the list does not say."""
     path = clips["path"][0].as_py()
-    return repr(clips["id"][0].as_py()) if path is None else path
+    named = repr(clips["id"][0].as_py()) if path is None else path
+    return named if len(named) <= LONGEST_NAME else f"{named[:LONGEST_NAME]}…"
 
 
 def _with_seconds(clips: pa.Table, quiet: bool) -> tuple[pa.Table, dict[str, str]]:
