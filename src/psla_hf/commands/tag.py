@@ -72,7 +72,7 @@ class Machine:
     )
     device: str | None = option("For example cuda; by default a GPU if there is one.", None)
     dtype: Literal["float32", "bfloat16", "float16"] | None = option("Precision of the backbone.", None)
-    batch_size: Whole = option("Windows at a time.", 16)
+    batch_size: Whole | None = option("Windows at a time; by default 4 on a CPU, else 16.", None)
 
 
 def tag(
