@@ -236,8 +236,9 @@ def length() -> str:
     figures = content["results"]
     return (
         f"Memory does not grow with the length: a recording of {figures['hours']:g} hours (FLAC, 48 kHz, two channels) "
-        f"takes {figures['mb_at_the_peak']:.0f} MB at the peak and {figures['minutes_to_tag']:.1f} minutes. "
-        f"Windows cut by hand have the same scores within {figures['largest_change_by_hand']:.3f}. "
+        f"takes {figures['mb_at_the_peak']:.0f} MB at the peak, 800 of them libraries and the model, and "
+        f"{figures['minutes_to_tag']:.1f} minutes. "
+        f"Windows cut by hand have the same scores within {figures['largest_change_by_hand']:.0e}. "
         f"{markdown_origin(content)}."
     )
 
