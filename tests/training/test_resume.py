@@ -25,9 +25,9 @@ def kill_and_resume(*options: str) -> dict:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--seed", "1"),
-        ("--workers", "2", "--balanced", "--accumulation", "2", "--kills", "3"),
-        ("--streamed", "--workers", "2", "--balanced", "--kills", "3"),
+        ("--seed", "1", "--kills", "3"),
+        ("--workers", "2", "--balanced", "--accumulation", "2", "--kills", "2"),
+        ("--streamed", "--workers", "2", "--balanced", "--kills", "2"),
         ("--processes", "2", "--balanced", "--kills", "2"),
         ("--signal", "SIGTERM", "--workers", "2", "--kills", "2"),
         ("--signal", "SIGINT", "--workers", "2", "--kills", "2"),

@@ -174,7 +174,8 @@ class LabelSet:
         vocabulary = vocabulary or Vocabulary(tuple(classes))
         if list(vocabulary.names) != classes:
             raise ValueError(f"Expected the same classes in {LABELS_FILE} and {VOCABULARY_FILE} of {name}.")
-        original, enhanced = (ClipLabels.from_arrow(table[column], len(classes)) for column in COLUMNS[1:3])
+        with reading(name, "labels of these classes"):
+            original, enhanced = (ClipLabels.from_arrow(table[column], len(classes)) for column in COLUMNS[1:3])
         values = None
         if "enhanced_values" in features:
             values = np.concatenate([np.empty(0, np.float32), *map(_flat, table["enhanced_values"].chunks)])
