@@ -114,8 +114,12 @@ def test_what_is_refused_is_said_on_the_page(address, opened, tmp_path, content,
 
 def test_a_folder_that_is_not_the_runtime_is_refused(place, tmp_path, capsys):
     words = ["export", str(place / "model"), "--output", str(tmp_path / "web"), "--onnxruntime-web", str(tmp_path)]
-    for form, message in (("web", "Expected dist/ort.wasm.min.mjs in"), ("onnx", "it needs --format web")):
+    for flags, message in (
+        (["web"], "Expected dist/ort.wasm.min.mjs in"),
+        (["onnx"], "it needs --format web"),
+        (["web", "--front-end"], "it is always inside"),
+    ):
         with pytest.raises(SystemExit):
-            run([*words, "--format", form])
+            run([*words, "--format", *flags])
         assert message in capsys.readouterr().err
     assert not (tmp_path / "web").exists()

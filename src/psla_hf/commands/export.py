@@ -47,6 +47,8 @@ def export(
 
     if onnxruntime_web is not None and format != "web":
         raise ValueError("--onnxruntime-web would have no effect: it needs --format web. Leave it out.")
+    if front_end and format == "web":
+        raise ValueError("--front-end would have no effect: with --format web it is always inside. Leave it out.")
     folder = output or Path(f"{Path(model).name}-{format}" + ("-int8" if int8 else ""))
     check_output(folder, overwrite)
     tagger = AudioTagger.from_pretrained(model)
