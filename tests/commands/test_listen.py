@@ -16,7 +16,7 @@ RATE = 44100
 
 
 class Pipe(io.RawIOBase):
-    """Gives its bytes in pieces that are no multiples of a sample."""
+    """Gives its bytes in pieces that are no multiples of a sample, first of all one byte."""
 
     def __init__(self, data: bytes):
         self.data = io.BytesIO(data)
@@ -25,7 +25,7 @@ class Pipe(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        piece = self.data.read(min(len(buffer), 4097))
+        piece = self.data.read(min(len(buffer), 4097 if self.data.tell() else 1))
         buffer[: len(piece)] = piece
         return len(piece)
 

@@ -1,5 +1,7 @@
 """A sound that goes on has the tags of the same sound as a file."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,22 @@ def test_pieces_of_any_size_have_the_files_scores(tagger, rate, piece):
     for moment, scores in zip(moments, recording.scores, strict=True):
         got = {tag["label"]: tag["score"] for tag in moment.tags}
         assert [got[label] for label in tagger.labels] == pytest.approx(scores.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("first", ["channels", "samples"])
+def test_a_piece_of_fewer_samples_than_channels_has_the_axes_of_the_first(tagger, first):
+    sound = (0.1 * np.random.default_rng(0).standard_normal((2, RATE))).astype(np.float32)
+    sound = sound if first == "channels" else sound.T
+    cut = {"channels": lambda a, b: sound[:, a:b], "samples": lambda a, b: sound[a:b]}[first]
+    whole, pieces = (StreamingTagger(tagger, RATE, hop_seconds=0.25, top_k=None) for _ in range(2))
+    expected = whole.feed(sound) + whole.finish()
+    edges = [0, 5, 6, 7, 9, RATE - 1, RATE]
+    got = [moment for a, b in itertools.pairwise(edges) for moment in pieces.feed(cut(a, b))]
+    got += pieces.finish()
+    assert [moment.start for moment in got] == [moment.start for moment in expected]
+    for one, other in zip(got, expected, strict=True):
+        assert [tag["score"] for tag in one.tags] == pytest.approx([tag["score"] for tag in other.tags], abs=1e-5)
+    assert pieces.feed(np.empty((2, 0))) == []
 
 
 def test_it_answers_with_the_piece_that_completes_a_window_and_forgets_what_is_behind(tagger):

@@ -1,11 +1,12 @@
 """`psla listen`: tags while a sound goes on, from a microphone or from raw samples on standard input."""
 
 import json
+import logging
 import queue
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from .arguments import MESSAGES, STDIN, Messages, Switch, Whole, option, panel
 if TYPE_CHECKING:
     from psla_hf.inference.stream import Moment
 
+logger = logging.getLogger(__name__)
+
 ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+
+AUDIO_FILES = (b"RIFF", b"fLaC", b"OggS", b"caff", b"FORM", b".snd")  # how files with a header begin
 
 PIECE_SECONDS = 0.1
 
@@ -111,20 +116,19 @@ def raw_pieces(file: BinaryIO, samples: Samples) -> Iterator[np.ndarray]:
     kind = np.dtype(ENCODINGS[samples.encoding])
     size = kind.itemsize * samples.channels
     most = size * max(1, round(PIECE_SECONDS * samples.sampling_rate))
+    data = file.read(len(AUDIO_FILES[0]))
+    if data in AUDIO_FILES:
+        raise ValueError(
+            f"Expected raw samples, got an audio file ({data.decode()}…). Leave the header away (arecord -t raw, "
+            "ffmpeg -f s16le), or tag the file: psla tag MODEL -"
+        )
     rest = b""
-    begins = True
-    while data := file.read1(most):  # type: ignore[attr-defined]  # buffered, as standard input is
+    while data:
         rest += data
-        if begins and len(rest) >= 4:
-            if rest[:4] in (b"RIFF", b"fLaC", b"OggS", b"caff", b"FORM", b".snd"):
-                raise ValueError(
-                    f"Expected raw samples, got an audio file ({rest[:4].decode()}…). Leave the header away (arecord "
-                    "-t raw, ffmpeg -f s16le), or tag the file: psla tag MODEL -"
-                )
-            begins = False
         whole = len(rest) // size * size
         yield mono(np.frombuffer(rest[:whole], kind).reshape(-1, samples.channels))
         rest = rest[whole:]
+        data = file.read1(most)  # type: ignore[attr-defined]  # buffered, as standard input is
     if rest:
         raise ValueError(
             f"Expected whole samples of {size} bytes, the last has {len(rest)}: are --encoding {samples.encoding} and "
@@ -156,7 +160,7 @@ def microphone_pieces(samples: Samples) -> Iterator[np.ndarray]:
         import sounddevice
     except OSError as error:
         raise OSError(f"{error}, which sounddevice needs. Install it, on Debian: apt install libportaudio2") from error
-    pieces: queue.Queue[np.ndarray] = queue.Queue()
+    pieces: queue.Queue[tuple[np.ndarray, Any]] = queue.Queue()
     name = samples.microphone
     try:
         stream = sounddevice.InputStream(
@@ -165,7 +169,7 @@ def microphone_pieces(samples: Samples) -> Iterator[np.ndarray]:
             device=int(name) if name is not None and name.isdecimal() else name,
             dtype="float32",
             blocksize=round(PIECE_SECONDS * samples.sampling_rate),
-            callback=lambda heard, *_: pieces.put(heard.copy()),
+            callback=lambda heard, frames, time, status: pieces.put((heard.copy(), status)),
         )
         with stream:
             while True:
@@ -173,6 +177,9 @@ def microphone_pieces(samples: Samples) -> Iterator[np.ndarray]:
                     raise ValueError(
                         f"The model is {MOST_BEHIND:.0f} s behind the microphone. Answer less often: --hop-seconds"
                     )
-                yield mono(pieces.get())
+                heard, status = pieces.get()
+                if status:  # what was lost before it
+                    logger.warning("The microphone: %s", status)
+                yield mono(heard)
     except sounddevice.PortAudioError as error:
         raise OSError(f"Expected a microphone, got: {error}. Those there are: python -m sounddevice") from error

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
+import torch
 
-from psla_hf.models.feature_extraction_psla import as_mono
+from psla_hf.models.feature_extraction_psla import as_mono, mix_down, scale_to_float
 
 from .recording import Recording, TopK
 from .tagger import AudioTagger
@@ -75,20 +76,27 @@ class StreamingTagger:
         self.tagger, self.top_k, self.threshold = tagger, top_k, threshold
         longest = size + extractor.hop_size - 1  # as in AudioTagger
         self._windows = Windows(size, max(1, round(hop_seconds * rate)), longest, tagger.windowing.last)
+        self._time_axis: int | None = None
         self._resampler = None if sampling_rate == rate else soxr.ResampleStream(sampling_rate, rate, 1, "float32")
 
     def feed(self, piece: Any) -> list[Moment]:
         """The moments that a piece completes, none while there is less than a window.
 
         Args:
-            piece: The next samples, in any form that `AudioTagger` takes samples in; a piece of none is none.
+            piece: The next samples, in any form that `AudioTagger` takes samples in; of several channels, every piece
+                has its axes in the first one's order, however short it is. A piece of none is none.
 
         Raises:
             ValueError: It is of another shape or type, or has samples that are not finite.
         """
-        if len(piece) == 0:
+        samples = torch.as_tensor(piece)
+        if not samples.numel():
             return []
-        return list(self._moments(self._windows.push(self._at_rate(as_mono(piece).cpu().numpy(), last=False))))
+        if samples.ndim == 2:
+            if self._time_axis is None:
+                self._time_axis = 0 if samples.shape[0] > samples.shape[1] else 1
+            samples = mix_down(scale_to_float(samples if self._time_axis else samples.T))
+        return list(self._moments(self._windows.push(self._at_rate(as_mono(samples).cpu().numpy(), last=False))))
 
     def finish(self) -> list[Moment]:
         """The last moment, of what the others did not cover; with it the sound is over."""
