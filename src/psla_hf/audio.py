@@ -3,18 +3,16 @@
 import io
 import itertools
 import math
-import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soundfile
 import soxr
 
-from .containers import MpegAudio, finished_wav_head, is_truncated, split_ogg
+from .audio_files import SHORT_SECONDS, AudioSource, FilePart, check_rate, name_and_parts
+from .containers import MpegAudio, is_truncated
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -22,6 +20,7 @@ __all__ = [
     "AudioStream",
     "SincFilter",
     "audio_seconds",
+    "check_samples",
     "decode_audio",
     "is_cut_short",
     "read_audio",
@@ -29,8 +28,6 @@ __all__ = [
     "stream_audio",
     "to_mono_at_rate",
 ]
-
-AudioSource: TypeAlias = str | Path | bytes | BinaryIO
 
 # What libsndfile reads that holds sound and says at which rate, then (the last line) what torchcodec reads.
 AUDIO_SUFFIXES = tuple(
@@ -43,15 +40,9 @@ AUDIO_SUFFIXES = tuple(
     for name in names.split()
 )
 
-LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz: outside of these it is a header that lies
-
 LOUDEST = 1e15  # full scale is 1: beyond, the power of a frame is no float32 any more
 
-SHORT_SECONDS = 0.1  # encoders pad and trim: less than this is no loss
-
 BLOCK_FRAMES = 1 << 16
-
-BIG_FILE_BYTES = 1 << 26  # a larger one is not read into memory
 
 UNKNOWN_FRAMES = (1 << 63) - 1  # libsndfile's number where the header has none
 
@@ -133,7 +124,7 @@ def stream_audio(source: AudioSource) -> AudioStream:
 
 def _blocks(source: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
     """Rate and samples `[n, channels]` of one block after the other, each checked."""
-    name, parts = _name_and_parts(source)
+    name, parts = name_and_parts(source)
     shape: tuple[int, int] | None = None
     for part in parts:
         for rate, block in _decode_part(part, name):
@@ -143,12 +134,21 @@ def _blocks(source: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
                     f"Expected one rate and number of channels in {name}, its parts have {shape[0]} Hz with "
                     f"{shape[1]} and {rate} Hz with {block.shape[1]}. Split it."
                 )
-            if not np.abs(block).max() < LOUDEST:  # nor is NaN
-                worst = "NaN" if np.isnan(block).any() else f"{np.abs(block).max():.3g}"
-                raise ValueError(f"Expected finite samples with full scale at 1, {name} has {worst}. Convert it anew.")
+            check_samples(block, name)
             yield rate, block
     if shape is None:
         raise ValueError(f"Expected audio, but {name} holds no samples.")
+
+
+def check_samples(block: np.ndarray, name: str) -> None:
+    """Refuse samples that are no sound.
+
+    Raises:
+        ValueError: One is not finite, or far beyond full scale.
+    """
+    if not np.abs(block).max() < LOUDEST:  # nor is NaN
+        worst = "NaN" if np.isnan(block).any() else f"{np.abs(block).max():.3g}"
+        raise ValueError(f"Expected finite samples with full scale at 1, {name} has {worst}. Convert it anew.")
 
 
 def to_mono_at_rate(samples: np.ndarray, rate: int, wanted_rate: int, sinc: SincFilter | None = None) -> np.ndarray:
@@ -179,7 +179,7 @@ def audio_seconds(source: AudioSource) -> float:
         FileNotFoundError: There is no such file.
         ValueError: It is not readable as audio, or it holds no samples.
     """
-    name, parts = _name_and_parts(source)
+    name, parts = name_and_parts(source)
     seconds = sum(_seconds_of_part(part, name) for part in parts)
     if seconds == 0:
         raise ValueError(f"Expected audio, but {name} holds no samples.")
@@ -215,137 +215,27 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
-class _Spliced(io.RawIOBase):
-    """A file whose first bytes are replaced by others.
-
-    Damaged headers let libsndfile seek before its beginning, which is taken as that: an error would be printed by the
-    callback, traceback and all, and come to the same.
-
-    Args:
-        head: These.
-        file: What follows them.
-        start: Place in the file from where it follows.
-    """
-
-    def __init__(self, head: bytes, file: BinaryIO, start: int):
-        self._head, self._file, self._start, self._place = head, file, start, 0
-        self._size = len(head) + file.seek(0, io.SEEK_END) - start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._head[self._place : self._place + len(buffer)]
-        self._file.seek(self._start + max(0, self._place - len(self._head)))
-        piece += self._file.read(len(buffer) - len(piece))
-        buffer[: len(piece)] = piece
-        self._place += len(piece)
-        return len(piece)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A file with headers that tell its length: bytes, or a large one where it lies, behind another head if need be."""
-
-    data: bytes | Path
-    head: bytes = b""
-    start: int = 0
-
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        with io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb") as file:
-            yield cast(BinaryIO, _Spliced(self.head, file, self.start))
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
-
-
-def _name_and_parts(source: AudioSource) -> tuple[str, list[_Part]]:
-    """What errors call it, and the files that it consists of."""
-    if isinstance(source, bytes):
-        return "the audio bytes", _parts(source, source)
-    if not isinstance(source, str | Path):
-        data = source.read()
-        return str(getattr(source, "name", "the opened file")), _parts(data, data)
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no audio file {source}.")
-    if path.stat().st_size <= BIG_FILE_BYTES:
-        data = path.read_bytes()
-        return str(source), _parts(data, data)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        return str(source), _parts(view, path)  # read as it is needed
-
-
-def _parts(data: bytes | mmap.mmap, whole: bytes | Path) -> list[_Part]:
-    """The files that one file consists of.
-
-    Args:
-        data: Its bytes.
-        whole: Them or where they lie, for a part that is the file as it is.
-    """
-    if (finished := finished_wav_head(data)) is not None:
-        return [_Part(whole, *finished)]
-    if chain := split_ogg(data):
-        return [_Part(link) for link in chain]
-    part = _Part(whole)
-    if data[:4] == b"OggS":
-        return [part]
-    try:
-        with part.open() as file, soundfile.SoundFile(file) as sound:
-            if sound.format != "MP3":
-                return [part]
-            announced = sound.frames / sound.samplerate
-    except soundfile.LibsndfileError:
-        announced = 0.0
-    mpeg = MpegAudio(data)
-    # Without frames it is no layer III (libsndfile calls layer II MP3, too), and what it announces must do.
-    is_misstated = mpeg.frames and abs(mpeg.seconds - announced) > SHORT_SECONDS
-    return [_Part(mpeg.with_true_length())] if is_misstated else [part]
-
-
-def _decode_part(part: _Part, name: str) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_part(part: FilePart, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """Rate and samples `[n, channels]` of one block after the other."""
     try:
         with part.open() as file, _Stream(file) as sound:
-            _check_rate(sound.samplerate, name)
+            check_rate(sound.samplerate, name)
             while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
                 yield sound.samplerate, block
     except soundfile.LibsndfileError as error:
         yield _read_with_torchcodec(part.data, name, error)
 
 
-def _seconds_of_part(part: _Part, name: str) -> float:
+def _seconds_of_part(part: FilePart, name: str) -> float:
     try:
         with part.open() as file, soundfile.SoundFile(file) as sound:
-            _check_rate(sound.samplerate, name)
+            check_rate(sound.samplerate, name)
             # A header may claim what it likes; sound takes some bytes, however well it is packed.
             if sound.frames <= part.size * MOST_FRAMES_PER_BYTE:
                 return sound.frames / sound.samplerate
     except soundfile.LibsndfileError:
         pass
     return sum(len(block) / rate for rate, block in _decode_part(part, name))
-
-
-def _check_rate(rate: int, name: str) -> None:
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise ValueError(
-            f"Expected a sampling rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, {name} says {rate:,} Hz. Its "
-            "header is damaged, or it is no sound."
-        )
 
 
 def _read_with_torchcodec(data: bytes | Path, name: str, reason: soundfile.LibsndfileError) -> tuple[int, np.ndarray]:
@@ -361,5 +251,5 @@ def _read_with_torchcodec(data: bytes | Path, name: str, reason: soundfile.Libsn
             f"Could not decode {name} as wav, flac, ogg or mp3 ({reason.error_string}), nor with "
             f"torchcodec ({why}). Check the file, or convert it; m4a and the like need torchcodec and FFmpeg."
         ) from error
-    _check_rate(decoded.sample_rate, name)
+    check_rate(decoded.sample_rate, name)
     return decoded.sample_rate, decoded.data.T.numpy()
