@@ -12,14 +12,23 @@ from torch import Tensor, nn
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips, check_class_order
-from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
+from psla_hf.loading.clip_windows import ClipWindows
+from psla_hf.loading.samples import Batch, SampleMaker
 from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.progress import progress
 
-__all__ = ["batch_probabilities", "class_metrics", "predict", "score_clips", "tagging_metrics"]
+__all__ = [
+    "batch_probabilities",
+    "class_metrics",
+    "highest_of_windows",
+    "predict",
+    "score_clips",
+    "tagging_metrics",
+    "windows_of_clips",
+]
 
 
 def class_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, list[float | None]]:
@@ -95,6 +104,25 @@ def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch
     return model(features).logits.float().sigmoid()
 
 
+def windows_of_clips(clips: Clips | Dataset, extractor: PslaFeatureExtractor) -> ClipWindows:
+    """The clips as a model with this extractor hears them: a clip that is longer than its window in several."""
+    clips = as_clips(clips)
+    window = extractor.max_samples
+    maker = SampleMaker(len(clips.vocabulary), extractor.sampling_rate, window=window)
+    # The last frame begins before the window's end.
+    return ClipWindows(clips, maker, None if window is None else window + extractor.hop_size - 1)
+
+
+def highest_of_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Scores of clips `[N, K]` from those of their windows `[W, K]`: it can be heard somewhere.
+
+    Args:
+        scores: Of the windows.
+        owners: Number of each window's clip `[W]`, rising from 0, without gaps.
+    """
+    return np.maximum.reduceat(scores, np.flatnonzero(np.diff(owners, prepend=-1)))
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -102,8 +130,11 @@ def predict(
     batches: Iterable[Batch],
     accelerator: Accelerator,
     before_batch: Callable[[], None] = lambda: None,
+    owners: np.ndarray | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Score every clip of a prepared loader once, whatever the number of processes.
+
+    A clip of several windows has the highest score of each class among them.
 
     Args:
         model: A prepared tagger; it is put into eval mode and left there.
@@ -111,6 +142,7 @@ def predict(
         batches: A `workers.batch_loader`, prepared by `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
         before_batch: Called before every batch; what it raises ends the evaluation.
+        owners: Of a loader of `ClipWindows`, its; by default each sample is a clip.
 
     Returns:
         Probabilities and targets, both float32 `[N, K]` on the CPU, in the data set's order.
@@ -124,7 +156,11 @@ def predict(
         gathered, wanted = accelerator.gather_for_metrics((scores, batch.labels))
         probabilities.append(gathered.cpu())
         targets.append(wanted.cpu())
-    return torch.cat(probabilities), torch.cat(targets)
+    of_windows, wanted = torch.cat(probabilities), torch.cat(targets)
+    if owners is None or len(owners) == owners[-1] + 1:
+        return of_windows, wanted
+    first = np.flatnonzero(np.diff(owners, prepend=-1))
+    return torch.from_numpy(highest_of_windows(of_windows.numpy(), owners)), wanted[first]
 
 
 def score_clips(
@@ -148,8 +184,7 @@ def score_clips(
     """
     clips = as_clips(clips)
     check_class_order(clips.vocabulary.names, model.config.label_names)
-    maker = SampleMaker(len(clips.vocabulary), extractor.sampling_rate)
-    loader = batch_loader(TaggingDataset(clips, maker), batch_size=batch_size)
-    model, loader = accelerator.prepare(model, loader)
-    probabilities, _ = predict(model, extractor, loader, accelerator)
+    windows = windows_of_clips(clips, extractor)
+    model, loader = accelerator.prepare(model, batch_loader(windows, batch_size=batch_size))
+    probabilities, _ = predict(model, extractor, loader, accelerator, owners=windows.owners)
     return probabilities.numpy()

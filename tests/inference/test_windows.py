@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psla_hf.inference.windows import Stitcher, Windows
+from psla_hf.inference.windows import Stitcher, Windows, window_starts
 
 
 def cut(samples: np.ndarray, pieces: list[int], *arguments) -> list[tuple[int, list[float]]]:
@@ -29,6 +29,8 @@ def test_windows_cover_a_sound_whatever_the_pieces(total, pieces, hop_and_size, 
     samples = np.arange(total, dtype=np.float32)
     windows = cut(samples, pieces, size, hop, size + more, last)
     assert windows == cut(samples, [], size, hop, size + more, last)
+    if total:
+        assert [start for start, _ in windows] == window_starts(total, size, hop, size + more, last)
     for start, window in windows:
         assert window == samples[start : start + len(window)].tolist()
     if total <= size + more:

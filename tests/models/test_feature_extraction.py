@@ -11,8 +11,8 @@ from psla_hf.models.feature_extraction_psla import mel_filters
 RATE = 16000
 
 
-def clip(seconds: float, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * RATE))).astype(np.float32)
+def clip(seconds: float, seed: int = 0, rate: int = RATE) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * rate))).astype(np.float32)
 
 
 def features(extractor, audio, **kwargs) -> np.ndarray:
@@ -54,6 +54,21 @@ def test_batched_log_mel_equals_kaldi_clip_by_clip(torchaudio_kaldi):
         # Equal but for the last bit, where a matrix product of other height adds in another order.
         torch.testing.assert_close(row[: len(kaldi)], kaldi, rtol=0, atol=1e-5)
         assert (row[len(kaldi) :] == 0).all()
+
+
+@pytest.mark.parametrize("rate", [8000, 32000, 44100, 48000])
+def test_log_mel_equals_kaldi_at_other_rates(torchaudio_kaldi, rate):
+    wave = torch.from_numpy(clip(1.0, 1, rate))
+    log_mel = PslaFeatureExtractor(rate, max_length=None).log_mel(wave[None])[0]
+    kaldi = torchaudio_kaldi.fbank(
+        (wave - wave.double().mean().float())[None],
+        sample_frequency=rate,
+        num_mel_bins=128,
+        window_type="hanning",
+        htk_compat=True,
+        dither=0.0,
+    )
+    torch.testing.assert_close(log_mel, kaldi, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

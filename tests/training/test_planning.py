@@ -26,6 +26,7 @@ CHANGES = {
     "pretraining": ("timm", None),
     "first_convolution": ("sum", None),
     "batch_norm_momentum": (0.1, None),
+    "sampling_rate": (32000, None),
     "max_length": (96, "memory"),
     "epochs": (13, "total_updates"),
     "batch_size": (16, "updates_per_epoch"),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -13,6 +14,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.data.toy import make_scenes
+from psla_hf.inference.tagger import AudioTagger
 from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.training.build import build_model
 from psla_hf.training.interruption import SIGNALS
@@ -51,6 +53,15 @@ def test_a_run_leaves_models_that_load_and_results_that_say_how(scenes, tmp_path
         assert not model.training
         assert model.config.id2label[0] == "tone"
         assert AutoFeatureExtractor.from_pretrained(path).max_length == RECIPE.input.max_length
+
+
+def test_a_model_of_another_rate_is_trained_saved_and_tags_at_it(scenes, tmp_path, accelerator):
+    run(RECIPE.replace(sampling_rate=32000, epochs=1), scenes, tmp_path / "run", accelerator)
+    tagger = AudioTagger.from_pretrained(tmp_path / "run")
+    assert tagger.extractor.sampling_rate == 32000
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    [recording] = tagger.recordings([noise], 16000)
+    assert recording.seconds == 1.0 and recording.top_hz == 16000
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -20,7 +20,7 @@ COMMANDS = {
     "listen": "Tag a sound while it goes on.",
     "train": "Train a tagger.",
     "evaluate": "Score a saved tagger on a data set's test part.",
-    "prepare": "Prepare data as shards of 16 kHz FLAC.",
+    "prepare": "Prepare data as shards of mono FLAC.",
     "enhance": "Enhance a training set's labels.",
     "aggregate": "Make one model of several.",
     "publish": "Publish a model or label sets on the Hub.",

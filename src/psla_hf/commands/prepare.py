@@ -1,4 +1,4 @@
-"""`psla prepare`: data of any source as shards of 16 kHz FLAC, and `psla prepare verify`."""
+"""`psla prepare`: data of any source as shards of FLAC, and `psla prepare verify`."""
 
 from __future__ import annotations  # the types of what is imported when the command runs
 
@@ -44,6 +44,7 @@ class Shards:
     """What is made of it."""
 
     output_dir: str = option("Folder for the shards.")
+    sampling_rate: Whole = option("Rate of the FLAC files in Hz: the highest that a model is to hear at.", 16000)
     clips_per_shard: Whole = option("Clips in each file.", 2048)
     num_processes: Whole = option("Processes that decode and encode.", 1)
     drop_unreadable: Switch = option("Leave out and list missing and unreadable clips, instead of stopping.", False)
@@ -82,7 +83,7 @@ def prepared(
     publishing: Publishing = PUBLISHING,
     messages: Messages = MESSAGES,
 ) -> None:
-    """Prepare data as shards of 16 kHz FLAC.
+    """Prepare data as shards of mono FLAC.
 
     Started again with the same arguments, it keeps what is finished.
 
@@ -112,6 +113,7 @@ def prepared(
             clips,
             shards.output_dir,
             split=split,
+            sampling_rate=shards.sampling_rate,
             clips_per_shard=shards.clips_per_shard,
             num_processes=shards.num_processes,
             on_error=shards.on_error,

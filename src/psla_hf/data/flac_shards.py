@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from datasets import Features
 
 from psla_hf.audio import is_cut_short, read_audio
+from psla_hf.audio_parts import read_part
 from psla_hf.files import atomic_file, digest, read_json, write_json
 
 from .schema import Clips, stored_features
@@ -85,8 +87,9 @@ def make_shard(job: ShardJob) -> dict:
         return finished
     account = _Account()
     rows = _prepared_rows(job, account)
-    # With the features as datasets stores and reads them.
-    schema = stored_features(job.clips.features, job.sampling_rate).arrow_schema
+    # With the features as datasets stores and reads them; a part of a file becomes a clip by itself.
+    features = Features({name: job.clips.features[name] for name in job.clips.features if name not in ("start", "end")})
+    schema = stored_features(features, job.sampling_rate).arrow_schema
     with atomic_file(job.folder / job.shard, job.record.parent) as temporary:
         with pq.ParquetWriter(temporary, schema, compression=COMPRESSION, use_dictionary=DICTIONARIES) as writer:
             while row_group := list(islice(rows, job.clips_per_row_group)):
@@ -120,8 +123,10 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
     names = job.clips.features["labels"].feature.names
     for clip in job.clips:
         data = _encoded(clip)
+        start, end = clip.pop("start", None), clip.pop("end", None)
+        is_part = start is not None or end is not None
         try:
-            samples = _decoded(data, job.sampling_rate)
+            samples = _decoded(data, job.sampling_rate, (start or 0.0, end) if is_part else None)
         except ValueError as error:
             if not job.drop:
                 raise ValueError(
@@ -133,14 +138,14 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
         seconds = len(samples) / job.sampling_rate
         account.samples += len(samples)
         account.clipped += bool(np.abs(samples).max() > 1)
-        account.cut_short += [clip["id"]] if is_cut_short(data, seconds) else []
+        account.cut_short += [clip["id"]] if not is_part and is_cut_short(data, seconds) else []
         account.class_counts.update(names[k] for k in clip["labels"])
         audio = {"path": f"{clip['id']}.flac", "bytes": _as_flac(samples, job.sampling_rate)}
         yield {**clip, "audio": audio, "split": clip["split"] or job.split, "seconds": seconds}
 
 
-def _encoded(clip: dict) -> bytes:
-    """A clip's file as it is."""
+def _encoded(clip: dict) -> bytes | Path:
+    """A clip's file as it is; one of which the clip is a part stays where it lies."""
     audio = clip["audio"]
     if audio["bytes"] is not None:
         return audio["bytes"]
@@ -148,12 +153,16 @@ def _encoded(clip: dict) -> bytes:
         raise FileNotFoundError(
             f"Clip {clip['id']!r}: there is no audio file {audio['path']}. Load the data set again."
         )
-    return Path(audio["path"]).read_bytes()
+    path = Path(audio["path"])
+    return path if "start" in clip else path.read_bytes()
 
 
-def _decoded(data: bytes, sampling_rate: int) -> np.ndarray:
+def _decoded(data: bytes | Path, sampling_rate: int, part: tuple[float, float | None] | None) -> np.ndarray:
     """Finite samples `[T]`, T > 0. Errors do not name the file: they end up in a manifest that may be published."""
-    samples = read_audio(data, sampling_rate)
+    try:
+        samples = read_audio(data, sampling_rate) if part is None else read_part(data, sampling_rate, *part)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(data), "the file") if isinstance(data, Path) else str(error)) from error
     if len(samples) == 0:
         raise ValueError(f"Expected audio, but at {sampling_rate} Hz no sample is left of it.")
     return samples

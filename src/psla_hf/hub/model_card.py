@@ -246,9 +246,7 @@ def _settings(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _seconds(extractor: PslaFeatureExtractor) -> float | None:
     """The longest clip that is taken whole; none if every length is."""
-    if extractor.max_length is None:
-        return None
-    return (extractor.frame_size + (extractor.max_length - 1) * extractor.hop_size) / extractor.sampling_rate
+    return extractor.max_samples and extractor.max_samples / extractor.sampling_rate
 
 
 def _kind(folder: Path, content: Mapping[str, Any]) -> tuple[str, str]:

@@ -24,8 +24,6 @@ EVENT_FORMATS = ("audacity", "raven", "rttm")  # hold nothing else
 # Formats that do not say of which recording an event is: one file for each, with this ending.
 PER_RECORDING = {"audacity": ".txt", "raven": ".selections.txt"}
 
-HIGH_HZ = 8000  # of Raven's boxes: where models of 16 kHz hear nothing any more
-
 RAVEN_COLUMNS = (
     "Selection",
     "View",
@@ -78,7 +76,7 @@ class Output:
         name = name_of(recording)
         if self.format == "csv":
             return _csv((name, *row) for row in self._rows(recording))
-        return WRITERS[self.format](name, self.events(recording))
+        return WRITERS[self.format](name, self.events(recording), recording.top_hz)
 
     def events(self, recording: Recording) -> list[Event]:
         """The recording's events."""
@@ -223,11 +221,11 @@ def path_inside(folder: Path, name: str, ending: str) -> Path:
     return folder.joinpath(*parts[:-1], parts[-1] + ending)
 
 
-def _audacity(name: str, events: Sequence[Event]) -> str:
+def _audacity(name: str, events: Sequence[Event], top_hz: float) -> str:
     return "".join(f"{_seconds(e.onset)}\t{_seconds(e.offset)}\t{_word(e.label)} {e.score:.2f}\n" for e in events)
 
 
-def _raven(name: str, events: Sequence[Event]) -> str:
+def _raven(name: str, events: Sequence[Event], top_hz: float) -> str:
     rows = (
         (
             number,
@@ -236,7 +234,7 @@ def _raven(name: str, events: Sequence[Event]) -> str:
             _seconds(e.onset),
             _seconds(e.offset),
             0,
-            HIGH_HZ,
+            f"{top_hz:g}",
             _word(e.label),
             _score(e.score),
         )
@@ -245,7 +243,7 @@ def _raven(name: str, events: Sequence[Event]) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in (RAVEN_COLUMNS, *rows))
 
 
-def _rttm(name: str, events: Sequence[Event]) -> str:
+def _rttm(name: str, events: Sequence[Event], top_hz: float) -> str:
     if len(name.split()) != 1:
         raise ValueError(
             f"RTTM has no spaces in names of recordings, as in {name!r}. Take another format, or rename it."
@@ -257,7 +255,7 @@ def _rttm(name: str, events: Sequence[Event]) -> str:
     )
 
 
-WRITERS: dict[str, Callable[[str, Sequence[Event]], str]] = {
+WRITERS: dict[str, Callable[[str, Sequence[Event], float], str]] = {
     "audacity": _audacity,
     "raven": _raven,
     "rttm": _rttm,

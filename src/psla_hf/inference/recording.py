@@ -27,6 +27,7 @@ class Recording:
         starts: Where each window begins, in seconds `[windows]`.
         scores: Probabilities of each window, float32 `[windows, K]`.
         timeline: Those over time, where they were asked for.
+        top_hz: Up to where the model hears, half of its rate.
     """
 
     source: Any
@@ -35,6 +36,7 @@ class Recording:
     starts: np.ndarray
     scores: np.ndarray
     timeline: Timeline | None = None
+    top_hz: float = 8000
 
     def clip_scores(self, pooling: WindowPooling = "max") -> np.ndarray:
         """Probabilities of the whole, `[K]`: the highest of any window, or the windows' mean."""

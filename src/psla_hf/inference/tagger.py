@@ -339,8 +339,8 @@ class AudioTagger:
     @property
     def window_samples(self) -> int:
         """Samples in the model's window, at its rate: the longest sound that is tagged at once."""
-        frames = self.extractor.max_length or UNLIMITED_FRAMES
-        return self.extractor.frame_size + (frames - 1) * self.extractor.hop_size
+        extractor = self.extractor
+        return extractor.max_samples or extractor.frame_size + (UNLIMITED_FRAMES - 1) * extractor.hop_size
 
     def _layout(self, timeline: bool, window_seconds: float | None) -> _Layout:
         extractor, windowing, rate = self.extractor, self.windowing, self.extractor.sampling_rate
@@ -454,7 +454,7 @@ class AudioTagger:
                 scores = np.pad(scores, ((0, steps - len(scores)), (0, 0)), mode="edge")
             timeline = Timeline(scores, layout.step / rate, one.total / rate, self.labels)
         starts = np.array(one.starts) / rate
-        return Recording(one.source, one.total / rate, self.labels, starts, np.stack(one.scores), timeline)
+        return Recording(one.source, one.total / rate, self.labels, starts, np.stack(one.scores), timeline, rate / 2)
 
 
 def default_device() -> torch.device:

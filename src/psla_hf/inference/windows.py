@@ -4,9 +4,30 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["LastWindow", "Stitcher", "Windows"]
+__all__ = ["LastWindow", "Stitcher", "Windows", "window_starts"]
 
 LastWindow = Literal["end", "padded"]
+
+
+def window_starts(
+    total: int, size: int, hop: int | None = None, longest: int | None = None, last: LastWindow = "end"
+) -> list[int]:
+    """The first sample of each window of a sound of `total` samples, as `Windows` cuts it.
+
+    Args:
+        total: At least 1.
+        size: Samples in a window.
+        hop: From one window's beginning to the next one's; by default they lie side by side.
+        longest: See `Windows`.
+        last: What the last window is.
+    """
+    hop = hop or size
+    if total <= max(size, longest or size):
+        return [0]
+    starts = list(range(0, total - size + 1, hop))
+    if starts[-1] + size < total:
+        starts.append(total - size if last == "end" else starts[-1] + hop)
+    return starts
 
 
 class Windows:

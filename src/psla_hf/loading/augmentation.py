@@ -29,6 +29,8 @@ class Draws:
         style: Place of that clip in the data set.
         style_weight: Share of its own frequency response that the sample keeps.
         sinc: Filter by which it is resampled, if not by soxr's.
+        windows: Places of the window in the clip, in the partner and in the clip of that frequency response, where they
+            are longer than a window.
     """
 
     mix: bool
@@ -41,6 +43,7 @@ class Draws:
     style: float
     style_weight: float
     sinc: SincFilter | None = None
+    windows: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Augmentation:
             mix_weight=float(rng.beta(self.mixup_alpha, self.mixup_alpha)),
             style_weight=float(rng.beta(self.mixstyle_alpha, self.mixstyle_alpha)),
             sinc=self._sinc(*rng.random(3).tolist()),
+            windows=tuple(rng.random(3).tolist()),
         )
 
     def _sinc(self, chance: float, zeros: float, rolloff: float) -> SincFilter | None:

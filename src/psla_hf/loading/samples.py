@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from datasets import Dataset
 from torch import Tensor
 
 from psla_hf.audio import SincFilter, is_cut_short, read_audio
+from psla_hf.audio_files import SHORT_SECONDS
+from psla_hf.audio_parts import read_part
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
 
@@ -160,6 +163,8 @@ class SampleMaker:
         num_classes: K.
         sampling_rate: Rate of the waveforms in Hz.
         augmentation: Of training samples.
+        window: Samples of the longest clip that is taken whole; of a longer one a training sample is a window of so
+            many, anywhere in it with the same chance. None for whole clips.
         on_error: `"raise"` stops at the first clip that does not decode; `"redraw"` logs its id and draws another, but
             stops at so many in a row that it is not the clips. How many are too many of a run, the `Trainer` decides.
 
@@ -171,6 +176,7 @@ class SampleMaker:
     sampling_rate: int = 16000
     augmentation: Augmentation = field(default_factory=Augmentation)
     on_error: OnError = "raise"
+    window: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a misspelt choice before anything is read."""
@@ -187,8 +193,16 @@ class SampleMaker:
         Raises:
             ValueError: It does not decode.
         """
-        waveform, short = self._decode(clip, sinc)
-        return Sample(clip["id"], waveform, self._multi_hot(clip), short)
+        return self._sample(clip, sinc)
+
+    def window_of(self, clip: EncodedClip, first: int) -> Sample:
+        """The clip's window that begins with the sample number `first`, decoded; only that part of the file is.
+
+        Raises:
+            ValueError: It does not decode.
+        """
+        assert self.window is not None
+        return self._sample(clip, None, first, self.window)
 
     def silence(self, clip: EncodedClip) -> Sample:
         """A sample in place of a clip that does not decode: a short silence, which `redrawn` names."""
@@ -209,28 +223,29 @@ class SampleMaker:
             ValueError: A clip does not decode, and none is to be drawn again; or too many in a row do not.
         """
         read = partial(self._clip_or_another, sinc=draws.sinc, another=another)
-        sample = read(clip)
+        own, of_mixup, of_style = draws.windows
+        sample = read(clip, own)
         if partners.mixup is not None:
-            partner = read(partners.mixup)
+            partner = read(partners.mixup, of_mixup)
             sample.waveform = mix_waveforms(sample.waveform, partner.waveform, draws.mix_weight)
             sample.labels = mix_labels(sample.labels, partner.labels, draws.mix_weight)
             sample.add_partner(partner)
         sample.waveform = self.augmentation.change_waveform(sample.waveform, draws)
         if partners.style is not None:
-            partner = read(partners.style)
+            partner = read(partners.style, of_style)
             sample.style, sample.style_weight = partner.waveform, draws.style_weight
             sample.add_partner(partner)
         sample.mask_draws = draws.mask
         return sample
 
     def _clip_or_another(
-        self, clip: EncodedClip, sinc: SincFilter | None, another: Callable[[], EncodedClip]
+        self, clip: EncodedClip, place: float, sinc: SincFilter | None, another: Callable[[], EncodedClip]
     ) -> Sample:
-        """The clip decoded, or by policy another one."""
+        """The clip or its window at a place in [0, 1), decoded, or by policy that of another one."""
         failed: list[str] = []
         while True:
             try:
-                sample = self.clip(clip, sinc)
+                sample = self._window_at(clip, place, sinc)
             except ValueError as error:
                 failed.append(clip["id"])
                 if self.on_error == "raise" or len(failed) > MOST_REDRAWS:
@@ -241,15 +256,40 @@ class SampleMaker:
                 sample.redrawn = failed
                 return sample
 
-    def _decode(self, clip: EncodedClip, sinc: SincFilter | None) -> tuple[np.ndarray, bool]:
-        """Waveform, and whether the file is cut short."""
+    def _window_at(self, clip: EncodedClip, place: float, sinc: SincFilter | None) -> Sample:
+        """A clip, or the window at a place in [0, 1) of one that is longer."""
+        window, samples = self.window, round((clip["seconds"] or 0) * self.sampling_rate)
+        if window and samples > window:
+            # A file may end before its header says: then what there is is decoded below.
+            with suppress(ValueError):
+                return self._sample(clip, sinc, int(place * (samples - window + 1)), window)
+        sample = self._sample(clip, sinc)
+        if window and len(sample.waveform) > window:  # of a length that nobody had looked up
+            first = int(place * (len(sample.waveform) - window + 1))
+            sample.waveform = sample.waveform[first : first + window]
+        return sample
+
+    def _sample(self, clip: EncodedClip, sinc: SincFilter | None, first: int = 0, count: int | None = None) -> Sample:
+        waveform, short = self._decode(clip, sinc, first, count)
+        return Sample(clip["id"], waveform, self._multi_hot(clip), short)
+
+    def _decode(
+        self, clip: EncodedClip, sinc: SincFilter | None, first: int = 0, count: int | None = None
+    ) -> tuple[np.ndarray, bool]:
+        """Waveform from the clip's sample `first` on, at most `count`, and whether the file is cut short."""
         path, data = clip["audio"]["path"], clip["audio"]["bytes"]
+        start, end = clip.get("start"), clip.get("end")
         try:
             if data is None and path is None:
                 raise ValueError("Expected audio as a path or as bytes, got neither.")
-            data = Path(path).read_bytes() if data is None else data
-            waveform = read_audio(data, self.sampling_rate, sinc)
-            return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)
+            if start is None and end is None and count is None:
+                data = Path(path).read_bytes() if data is None else data
+                waveform = read_audio(data, self.sampling_rate, sinc)
+                return waveform, is_cut_short(data, len(waveform) / self.sampling_rate)
+            begin = (start or 0.0) + first / self.sampling_rate
+            stop = end if count is None else begin + count / self.sampling_rate
+            waveform = read_part(path if data is None else data, self.sampling_rate, begin, stop, sinc)
+            return waveform, stop is not None and len(waveform) / self.sampling_rate < stop - begin - SHORT_SECONDS
         except (OSError, ValueError) as error:
             raise ValueError(f"Clip {clip['id']!r} ({path or 'bytes'}): {error}") from error
 

@@ -117,6 +117,11 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         """Samples from one frame to the next, 160 at 16 kHz."""
         return self.sampling_rate * HOP_MS // 1000
 
+    @property
+    def max_samples(self) -> int | None:
+        """Samples of a sound that fills `max_length` frames; none without a `max_length`."""
+        return None if self.max_length is None else self.frame_size + (self.max_length - 1) * self.hop_size
+
     def num_frames(self, num_samples: int) -> int:
         """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
         return 1 + max(0, num_samples - self.frame_size) // self.hop_size

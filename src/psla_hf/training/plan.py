@@ -232,7 +232,8 @@ def paragraphs(plan: Plan) -> dict[str, str]:
         f"{plan.num_classes} classes. An epoch is {plan.samples_per_epoch:,} samples, drawn {law}.",
         "Model": f"{model.backbone}, {model.pooling} pooling{heads}, {plan.num_parameters:,} parameters, from "
         f"{'random weights' if model.pretraining == 'none' else start}.",
-        "Input": f"{inputs.max_length} frames ({inputs.max_length * FRAME_HOP_SECONDS:.2f} s); "
+        "Input": f"{inputs.max_length} frames ({inputs.max_length * FRAME_HOP_SECONDS:.2f} s) at "
+        f"{inputs.sampling_rate:,} Hz; "
         f"{', '.join(text for text, is_on in augmentations.items() if is_on) or 'no augmentation'}.",
         "Batches": f"{inputs.batch_size} clips per update, {plan.clips_per_step} in each step of each process "
         f"(processes: {plan.num_processes}; steps per update: {inputs.gradient_accumulation}). "

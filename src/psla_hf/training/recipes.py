@@ -81,8 +81,14 @@ class ModelSettings:
 class InputSettings:
     """Which clips make an update, and how much of each."""
 
+    sampling_rate: int = setting(
+        16000,
+        "rate in Hz that clips are resampled to, such as 32000 for what lies above 8 kHz",
+        at_least=8000,
+        at_most=96000,
+    )
     max_length: int = setting(
-        1056, "frames per clip, 10 ms each: shorter clips are padded, longer ones cut", at_least=1
+        1056, "frames per clip, 10 ms each: shorter clips are padded, longer ones windowed", at_least=1
     )
     balanced_sampling: bool = setting(True, "draw clips by the inverse frequency of their classes")
     batch_size: int = setting(

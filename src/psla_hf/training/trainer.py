@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
-from psla_hf.evaluation import class_metrics, predict, tagging_metrics
+from psla_hf.evaluation import class_metrics, predict, tagging_metrics, windows_of_clips
 from psla_hf.files import atomic_file, atomic_files, check_identity, remove_folder, to_json, write_json
-from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
+from psla_hf.loading.samples import Batch, SampleMaker
 from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.loading.workers import batch_loader, explained
 from psla_hf.models.averaging import reestimate_batch_norm
@@ -102,14 +102,20 @@ class Trainer:
         self.output_dir, self.about_data = Path(output_dir), about_data
         self._check_data()
         names = list(self.test_clips.vocabulary.names)
-        self.extractor = PslaFeatureExtractor(max_length=recipe.input.max_length)
-        self.maker = SampleMaker(len(names), self.extractor.sampling_rate, recipe.augmentation, self.settings.on_error)
+        self.extractor = PslaFeatureExtractor(recipe.input.sampling_rate, max_length=recipe.input.max_length)
+        self.maker = SampleMaker(
+            len(names),
+            self.extractor.sampling_rate,
+            recipe.augmentation,
+            self.settings.on_error,
+            self.extractor.max_samples,
+        )
         model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
-        self.test_loader = self._evaluation_loader(self.test_clips)
-        self.validation_loader = None
+        self.test_part = self._evaluation_part(self.test_clips)
+        self.validation_part = None
         if self.validation_clips is not None:
-            self.validation_loader = self._evaluation_loader(self.validation_clips)
+            self.validation_part = self._evaluation_part(self.validation_clips)
         self.state = RunState(accelerator, self._identity())
         self.interruption = Interruption()
 
@@ -136,11 +142,12 @@ class Trainer:
             raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
         self.recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
-    def _evaluation_loader(self, clips: Clips) -> DataLoader:
-        """Batches of all processes together, each clip once."""
+    def _evaluation_part(self, clips: Clips) -> tuple[DataLoader, np.ndarray]:
+        """Batches of all processes together, each window of each clip once, and the windows' owners."""
         batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
-        data = TaggingDataset(clips, self.maker)
-        return self.accelerator.prepare(batch_loader(data, self.settings.num_workers, batch_size=batch_size))
+        windows = windows_of_clips(clips, self.extractor)
+        loader = batch_loader(windows, self.settings.num_workers, batch_size=batch_size)
+        return self.accelerator.prepare(loader), windows.owners
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
         """Open the output folder, run the epochs that are left, and save the models; trackers begin with the run.
@@ -309,12 +316,12 @@ class Trainer:
         )
         row = {"epoch": epoch, **trained}
         self._write_log([*state.rows, row])  # likewise
-        probabilities, metrics = self._evaluate(self.test_loader)
+        probabilities, metrics = self._evaluate(self.test_part)
         state.ensemble.update({"probabilities": probabilities})
         if epoch >= recipe.first_averaged_epoch:
             state.weights.update(self.accelerator.unwrap_model(self.model).state_dict())
-        if self.validation_loader is not None:
-            _, on_validation = self._evaluate(self.validation_loader)
+        if self.validation_part is not None:
+            _, on_validation = self._evaluate(self.validation_part)
             metrics |= {f"validation_{name}": value for name, value in on_validation.items()}
         state.rows.append(row | metrics)
         if self.settings.keep_epochs:
@@ -326,28 +333,29 @@ class Trainer:
             report(state.rows[-1])
         self.accelerator.log({k: v for k, v in state.rows[-1].items() if v is not None}, step=epoch)
 
-    def _evaluate(self, loader: DataLoader) -> tuple[Tensor, dict[str, float]]:
-        """Probabilities `[N, K]` and metrics of a prepared loader's clips."""
-        probabilities, targets = self._predict(loader)
+    def _evaluate(self, part: tuple[DataLoader, np.ndarray]) -> tuple[Tensor, dict[str, float]]:
+        """Probabilities `[N, K]` and metrics of a part's clips."""
+        probabilities, targets = self._predict(part)
         return probabilities, tagging_metrics(probabilities.numpy(), targets.numpy())
 
-    def _predict(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
-        """Probabilities and targets `[N, K]` of a prepared loader's clips."""
-        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_signalled)
+    def _predict(self, part: tuple[DataLoader, np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Probabilities and targets `[N, K]` of a part's clips."""
+        loader, owners = part
+        return predict(self.model, self.extractor, loader, self.accelerator, self._stop_if_signalled, owners)
 
     def _finish(self) -> dict:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
         self._save_model(self.output_dir / LAST_EPOCH)
         self._unwrapped().load_state_dict(self.state.weights.result())
-        probabilities, targets = self._predict(self.test_loader)
+        probabilities, targets = self._predict(self.test_part)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single_model(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.aggregation.batch_norm_of_average == "reestimate":
             inputs = self._training_inputs(self.recipe.schedule.epochs + 1)
             reestimate_batch_norm(self._unwrapped(), inputs, self.accelerator)
-            _, results["averaged_reestimated"] = self._evaluate(self.test_loader)
+            _, results["averaged_reestimated"] = self._evaluate(self.test_part)
         self._save_model(self.output_dir)
         self._unwrapped().load_state_dict(last)
         mean = self.state.ensemble.result()["probabilities"].numpy()
