@@ -123,10 +123,9 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
     names = job.clips.features["labels"].feature.names
     for clip in job.clips:
         data = _encoded(clip)
-        start, end = clip.pop("start", None), clip.pop("end", None)
-        is_part = start is not None or end is not None
+        part = (clip.pop("start") or 0.0, clip.pop("end")) if "start" in clip else None
         try:
-            samples = _decoded(data, job.sampling_rate, (start or 0.0, end) if is_part else None)
+            samples = _decoded(data, job.sampling_rate, part)
         except ValueError as error:
             if not job.drop:
                 raise ValueError(
@@ -138,7 +137,7 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
         seconds = len(samples) / job.sampling_rate
         account.samples += len(samples)
         account.clipped += bool(np.abs(samples).max() > 1)
-        account.cut_short += [clip["id"]] if not is_part and is_cut_short(data, seconds) else []
+        account.cut_short += [clip["id"]] if isinstance(data, bytes) and is_cut_short(data, seconds) else []
         account.class_counts.update(names[k] for k in clip["labels"])
         audio = {"path": f"{clip['id']}.flac", "bytes": _as_flac(samples, job.sampling_rate)}
         yield {**clip, "audio": audio, "split": clip["split"] or job.split, "seconds": seconds}
