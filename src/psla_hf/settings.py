@@ -48,9 +48,9 @@ def check(instance: Any) -> None:
 
 
 def _is_within(value: Any, setting: Field) -> bool:
-    """Whether a value is in its field's range; not-a-number is in none."""
+    """Whether a value is in its field's range; not-a-number is in none, and None, where there may be none, in all."""
     limits = setting.metadata
-    return (
+    return value is None or (
         ("above" not in limits or value > limits["above"])
         and ("at_least" not in limits or value >= limits["at_least"])
         and ("at_most" not in limits or value <= limits["at_most"])

@@ -189,7 +189,7 @@ def flags_like(settings: type, title: str, order: int) -> Any:
     """A data class with a flag for each setting of one of the library's, with its defaults, in a panel of their own."""
     group, hints, flags = Group(title, sort_key=order), get_type_hints(settings), []
     for setting in fields(settings):
-        kind = {int: Whole, bool: Switch}.get(hints[setting.name], hints[setting.name])
+        kind: Any = {int: Whole, bool: Switch, int | None: Whole | None}.get(hints[setting.name], hints[setting.name])
         parameter = Parameter(group=group, help=sentence_of(setting))
         flags.append((setting.name, Annotated[kind, parameter], field(default=setting.default)))
     return flags_type(settings.__name__, flags)

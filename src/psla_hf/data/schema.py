@@ -204,7 +204,7 @@ class Clips(ABC):
 
     @abstractmethod
     def column(self, name: str) -> list[str | None]:
-        """`id` or `split` of each clip, read without audio; none where the data do not say."""
+        """`id`, `split` or `seconds` of each clip, read without audio; none where the data do not say."""
 
     @abstractmethod
     def select(self, rows: range) -> "Clips":
@@ -231,6 +231,11 @@ class Clips(ABC):
     def ids(self) -> list[str]:
         """Id of each clip."""
         return [str(name) for name in self.column("id")]
+
+    @property
+    def seconds(self) -> list[float | None]:
+        """Length of each clip; none where nobody looked."""
+        return [None if length is None else float(length) for length in self.column("seconds")]
 
 
 class IndexedClips(Clips):

@@ -1,5 +1,6 @@
 """All windows of clips, to score each clip as `AudioTagger` scores a sound. Knows no models and no sources."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from datasets import Dataset
 
 from psla_hf.audio import audio_seconds
 from psla_hf.data.foreign import as_clips
-from psla_hf.data.schema import Clips
+from psla_hf.data.schema import Clips, IndexedClips
 from psla_hf.inference.windows import window_starts
 
 from .samples import EncodedClip, Sample, SampleMaker
@@ -41,7 +42,8 @@ class ClipWindows(torch.utils.data.Dataset):
         self.clips, self.maker = clips.dataset(), maker
         starts: list[list[int]] = [[0]] * len(self.clips)
         if maker.window is not None:
-            lengths = np.maximum(1, np.rint(np.array(_seconds(self.clips)) * maker.sampling_rate)).astype(int)
+            seconds = _looked_up(IndexedClips(self.clips).seconds, self.clips)
+            lengths = np.maximum(1, np.rint(np.array(seconds) * maker.sampling_rate)).astype(int)
             starts = [window_starts(total, maker.window, longest=longest) for total in lengths.tolist()]
         self.owners = np.repeat(np.arange(len(starts)), [len(of_clip) for of_clip in starts])
         self._first = np.concatenate([np.array(of_clip, np.int64) for of_clip in starts])
@@ -58,12 +60,9 @@ class ClipWindows(torch.utils.data.Dataset):
         return self.maker.window_of(clip, int(self._first[number]))
 
 
-def _seconds(clips: Dataset) -> list[float]:
-    """Length of each clip; where nobody has looked it up, by the header of its file."""
-    known = clips.select_columns("seconds").with_format("arrow")[:]["seconds"].to_pylist()
+def _looked_up(known: Sequence[float | None], clips: Dataset) -> list[float]:
+    """Length of each clip; where it is not known, by the header of its file."""
     unknown = [number for number, seconds in enumerate(known) if seconds is None]
-    if not unknown:
-        return known
     with ThreadPoolExecutor(HEADER_THREADS) as pool:
         found = dict(zip(unknown, pool.map(_header_seconds, map(clips.__getitem__, unknown)), strict=True))
     return [found[number] if seconds is None else seconds for number, seconds in enumerate(known)]

@@ -32,7 +32,7 @@ def open_epochs(
         accelerator: Which process this is, and of how many.
         settings: The seed of order and augmentation, and how many processes decode for each training process.
     """
-    seed, num_workers = settings.seed, settings.num_workers
+    seed, num_workers = settings.seed, settings.num_workers or 0
     rank, processes = accelerator.process_index, accelerator.num_processes
     if clips.index is None:
         weights = balanced_weights(clips.labels) if recipe.input.balanced_sampling else None

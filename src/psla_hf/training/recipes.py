@@ -352,6 +352,14 @@ ESC10 = Recipe().replace(
 # psla train --recipe esc50 --data-dir DIR --fold 1 --output-dir OUT
 ESC50 = ESC10.replace(warmup_steps=200, target=esc_target(humans=0.813, random_forest=0.443, imagenet_cnn=0.915))
 
+# Own data of up to some ten thousand clips: ESC-10's settings, of which `choices.recipe_for` fits to the data what
+# depends on their number and length.
+# psla train FOLDER_OR_TABLE --output-dir OUT
+OWN_SMALL = ESC10.replace(target=None)
+
+# Own data of more clips: the paper's settings for all of AudioSet.
+OWN_LARGE = AUDIOSET_FULL.replace(target=None)
+
 # Half a minute's training on one-second synthetic scenes, for `make demo`: small batches, so that there are some steps.
 SCENES = ESC10.replace(
     max_length=96,
@@ -372,6 +380,8 @@ RECIPES: dict[str, Recipe] = {
     "fsd50k": FSD50K,
     "esc50": ESC50,
     "esc10": ESC10,
+    "own_small": OWN_SMALL,
+    "own_large": OWN_LARGE,
     "scenes": SCENES,
 }
 

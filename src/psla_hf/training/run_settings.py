@@ -17,8 +17,10 @@ class RunSettings:
     """
 
     seed: int = setting(0, "seed of initialisation, order and augmentation", at_least=0)
-    num_workers: int = setting(
-        0, "processes that decode audio, for each training process; 0 decodes in this one", at_least=0
+    num_workers: int | None = setting(
+        None,
+        "processes that decode audio, for each training process; 0 decodes in this one; default: by the cores",
+        at_least=0,
     )
     on_error: Literal["raise", "redraw"] = setting(
         "raise", "what to do with a training clip that does not decode: stop, or log it and draw another"

@@ -31,6 +31,7 @@ from psla_hf.progress import progress
 from psla_hf.provenance import provenance
 
 from .build import arrange_model, build_model, build_optimizer
+from .choices import with_workers
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .interruption import SIGNALS, Interruption
 from .processes import on_main, others_explained
@@ -96,7 +97,8 @@ class Trainer:
         validation_clips: Clips | Dataset | None = None,
         about_data: dict[str, Any] | None = None,
     ):
-        self.recipe, self.accelerator, self.settings = recipe, accelerator, settings or RunSettings()
+        self.recipe, self.accelerator = recipe, accelerator
+        self.settings = with_workers(settings or RunSettings(), accelerator.device.type, accelerator.num_processes)
         self.train_clips, self.test_clips = as_clips(train_clips), as_clips(test_clips)
         self.validation_clips = None if validation_clips is None else as_clips(validation_clips)
         self.output_dir, self.about_data = Path(output_dir), about_data
@@ -146,7 +148,7 @@ class Trainer:
         """Batches of all processes together, each window of each clip once, and the windows' owners."""
         batch_size = self.recipe.input.batch_size // self.recipe.input.gradient_accumulation
         windows = windows_of_clips(clips, self.extractor)
-        loader = batch_loader(windows, self.settings.num_workers, batch_size=batch_size)
+        loader = batch_loader(windows, self.settings.num_workers or 0, batch_size=batch_size)
         return self.accelerator.prepare(loader), windows.owners
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 
 from .source import EscSubset, Source
 
-__all__ = ["SOURCES", "EscSubset", "Source"]
+__all__ = ["SOURCES", "EscSubset", "Source", "source_at"]
 
 # By key, where the description is.
 PLACES = {
@@ -33,3 +34,12 @@ class _Sources(Mapping[str, Source]):
 
 
 SOURCES: Mapping[str, Source] = _Sources()
+
+
+def source_at(place: object) -> str:
+    """The key of the data set whose folder this is, by what lies in it; for everything else `own`."""
+    if isinstance(place, str | Path) and Path(place).is_dir():
+        for key, source in SOURCES.items():
+            if any((Path(place) / mark).exists() for mark in source.marks):
+                return key
+    return "own"

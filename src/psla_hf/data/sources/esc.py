@@ -134,6 +134,7 @@ ESC = Source(
     title="ESC-50",
     list_folder=list_esc,
     settings=("subset",),
+    marks=("meta/esc50.csv", "esc10.csv"),
     num_folds=5,
     shard_names={f"fold {fold}": (f"fold_{fold}",) for fold in range(1, 6)},
     card=CARD,

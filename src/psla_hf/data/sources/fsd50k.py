@@ -53,6 +53,7 @@ FSD50K = Source(
     title="FSD50K",
     list_folder=list_fsd50k,
     settings=("vocabulary",),
+    marks=("FSD50K.ground_truth",),
     splits=("train", "val", "eval"),
     train=("train",),
     prepared="train",

@@ -52,6 +52,7 @@ class Source:
         list_folder: Makes the listing of a folder or table: of `split` where the data set has `splits`, else of all.
             It takes the place, and as keyword arguments `split` and the `settings`.
         settings: Further arguments of the load, such as `vocabulary`.
+        marks: Files or folders of which one in a folder says that it is this data set's.
         splits: Those of the data set; none where they are the folds, or what the data themselves say.
         train: The splits to train on.
         validation: The splits to choose an epoch on.
@@ -70,6 +71,7 @@ class Source:
     title: str
     list_folder: Callable[..., Listing]
     settings: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ URBANSOUND8K = Source(
     name="UrbanSound8K",
     title="UrbanSound8K",
     list_folder=list_urbansound8k,
+    marks=("metadata/UrbanSound8K.csv",),
     num_folds=10,
     shard_names={f"fold {fold}": (f"fold_{fold}",) for fold in range(1, 11)},
     card=CardFacts(
