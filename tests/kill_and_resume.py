@@ -117,7 +117,7 @@ def outcome(folder: Path) -> dict:
         digest = hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
         weights[model.name] = digest.hexdigest()
     leftovers = [path.name for path in folder.rglob(".*.unfinished-*")] + [
-        path.name for path in folder.glob("checkpoints")
+        path.name for path in sorted(folder.glob("checkpoints/*"))[:-1]
     ]
     return {"rows": rows, "results": results["results"], "weights": list(weights.values()), "leftovers": leftovers}
 

@@ -29,6 +29,12 @@ def test_names_mids_and_indices_are_the_same_classes():
         ANIMALS.encode([3])
 
 
+@pytest.mark.parametrize(("wrong", "nearest"), [("dgo", "Dog"), ("BEE", "Bee, wasp"), ("7a", "7")])
+def test_a_class_that_there_is_not_is_refused_with_the_nearest(wrong, nearest):
+    with pytest.raises(ValueError, match=f"got '{wrong}'. The nearest name is '{nearest}'"):
+        ANIMALS.encode([wrong])
+
+
 def test_a_fingerprint_is_of_the_classes_and_their_order():
     assert Vocabulary(ANIMALS.names, ANIMALS.mids).fingerprint == ANIMALS.fingerprint
     assert Vocabulary(ANIMALS.names[::-1], ANIMALS.mids[::-1]).fingerprint != ANIMALS.fingerprint

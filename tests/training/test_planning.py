@@ -37,6 +37,7 @@ CHANGES = {
     "warmup_steps": (20, "warmup_end"),
     "halve_from_epoch": (5, "learning_rates"),
     "halve_every": (3, "learning_rates"),
+    "early_stopping": (2, None),
     "weight_decay": (0.0, None),
     "adam_beta1": (0.9, None),
     "adam_beta2": (0.99, None),

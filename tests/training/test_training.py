@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.data.schema import targets_of, with_targets
@@ -150,7 +152,61 @@ def test_a_run_is_resumed_only_as_it_was_begun_and_a_finished_one_is_left_alone(
     results = run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True)
     assert [row["epoch"] for row in results["epochs"]] == [1, 2, 3]
     assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+
+
+SHORT = RECIPE.replace(epochs=2, average_last=1)
+
+
+def weights_of(folder) -> dict[str, torch.Tensor]:
+    return {
+        f"{part}/{name}": tensor
+        for part in ("", "last_epoch")
+        for name, tensor in load_file(folder / part / "model.safetensors").items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("average_before", "average_last", "keep_epochs"),
+    [(1, 2, False), (2, 4, False), (2, 3, True)],
+    ids=["a new average", "the average goes on", "the average of kept epochs"],
+)
+def test_a_lengthened_run_ends_as_one_that_was_as_long_from_the_beginning(
+    scenes, tmp_path, accelerator, average_before, average_last, keep_epochs
+):
+    long = RECIPE.replace(epochs=4, average_last=average_last)
+    run(SHORT.replace(average_last=average_before), scenes, tmp_path / "run", accelerator, keep_epochs=keep_epochs)
+    lengthened = run(long, scenes, tmp_path / "run", accelerator, resume=True, keep_epochs=keep_epochs)
+    straight = run(long, scenes, tmp_path / "straight", accelerator)
+    assert lengthened["results"] == straight["results"]
+    ours, theirs = weights_of(tmp_path / "run"), weights_of(tmp_path / "straight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_run_is_lengthened_only_where_the_average_can_be_had_and_never_shortened(scenes, tmp_path, accelerator):
+    results = run(SHORT.replace(average_last=2), scenes, tmp_path / "run", accelerator)
+    again = partial(run, scenes=scenes, path=tmp_path / "run", accelerator=accelerator, resume=True)
+    with pytest.raises(ValueError, match=r"begin with epoch 2.*at least 4 epochs, or average_last=3 to go on"):
+        again(SHORT.replace(epochs=3, average_last=2))
+    with pytest.raises(ValueError, match=r"at least the 2 epochs.*lengthened, not shortened"):
+        again(SHORT.replace(epochs=1, average_last=2))
+    with pytest.raises(ValueError, match="average_last was 2, is 1"):
+        again(SHORT)
+    assert again(SHORT.replace(average_last=2)) == results
+
+
+def test_a_run_stops_when_the_validation_part_gets_no_better_and_keeps_the_best(scenes, tmp_path, accelerator):
+    recipe = RECIPE.replace(epochs=6, learning_rate=1e-9, early_stopping=2, report="best_on_validation", average_last=1)
+    with pytest.raises(ValueError, match="early_stopping waits"):
+        run(recipe.replace(report="last5"), scenes, tmp_path / "none", accelerator)
+    results = run(recipe, scenes, tmp_path / "run", accelerator, validation_clips=make_scenes(16, seed=3)[0])
+    rows = results["epochs"]
+    best = max(rows, key=lambda row: row["validation_mAP"])
+    assert len(rows) == best["epoch"] + 2 < 6
+    assert results["results"]["averaged"] == results["results"]["last_epoch"]  # no epoch came to be averaged
+    AutoModelForAudioClassification.from_pretrained(tmp_path / "run" / "best")
+    same = run(recipe, scenes, tmp_path / "run", accelerator, validation_clips=make_scenes(16, seed=3)[0], resume=True)
+    assert same == results
 
 
 def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
@@ -282,15 +338,15 @@ def test_a_run_that_was_killed_during_its_last_clean_up_is_finished(scenes, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("psla_hf.training.trainer.remove_folder", killed)
+        patched.setattr("psla_hf.training.trainer.keep_latest", killed)
         with pytest.raises(KeyboardInterrupt):
             run(RECIPE, scenes, tmp_path / "run", accelerator)
     log = (tmp_path / "run" / "metrics.jsonl").read_text()
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert (tmp_path / "run" / "checkpoints").is_dir()
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
     assert run(RECIPE, scenes, tmp_path / "run", accelerator, resume=True) == results
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == log
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
 
 
 def test_an_epoch_whose_evaluation_fails_is_in_the_log_and_can_be_resumed(scenes, tmp_path, accelerator):

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
@@ -97,11 +98,16 @@ class Vocabulary:
             k = self.index.get(number, int(number) if number.isdecimal() else -1)
             if not 0 <= k < len(self):
                 raise ValueError(
-                    f"Expected names, mids or indices of the {len(self)} classes, got {label!r}. The first classes are "
-                    f"{list(self.names[:3])} ({list(self.mids[:3])})."
+                    f"Expected names, mids or indices of the {len(self)} classes, got {label!r}. The nearest name is "
+                    f"{self._nearest(number)!r}; the first mids are {list(self.mids[:3])}."
                 )
             indices.add(k)
         return sorted(indices)
+
+    def _nearest(self, text: str) -> str:
+        """The name most like a text, whatever the case."""
+        names = {name.lower(): name for name in self.names}
+        return names[get_close_matches(text.lower(), names, n=1, cutoff=0)[0]]
 
 
 @dataclass(frozen=True)

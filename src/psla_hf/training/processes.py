@@ -3,11 +3,21 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import torch.distributed
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from tqdm import tqdm
 
-__all__ = ["on_main", "others_explained"]
+__all__ = ["memory_in_use", "on_main", "others_explained"]
+
+
+def memory_in_use(device: torch.device) -> str:
+    """What this process holds of the machine's memory, and of a GPU's what it held at most, such as `1.9G+11.2G`."""
+    sizes = [psutil.Process().memory_info().rss]
+    if device.type == "cuda":
+        sizes.append(torch.cuda.max_memory_allocated(device))
+    return "+".join(tqdm.format_sizeof(size) for size in sizes)
 
 
 def on_main(accelerator: Accelerator, action: Callable[[], object]) -> None:

@@ -125,6 +125,9 @@ class ScheduleSettings:
     warmup_steps: int = setting(1000, "updates over which the rate rises linearly from 0", at_least=0)
     halve_from_epoch: int = setting(35, "the last epoch at the full rate; the next begins at half of it", at_least=0)
     halve_every: int = setting(5, "epochs from one halving to the next", at_least=1)
+    early_stopping: int = setting(
+        0, "stop after so many epochs without a better mAP on the validation part; 0 for never", at_least=0
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -154,7 +157,8 @@ class Recipe:
     data or the machine is no setting of a recipe.
 
     Attributes:
-        target: Published figures to measure a run on the recipe's own data against; no setting, and not compared.
+        dataset: Key of the data set that it was made for, if of one; no setting, and not compared.
+        target: Published figures to measure a run on those data against; likewise.
 
     Raises:
         ValueError: A setting is out of range.
@@ -166,6 +170,7 @@ class Recipe:
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     aggregation: AggregationSettings = AggregationSettings()
+    dataset: str | None = field(default=None, compare=False)
     target: Target | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -173,19 +178,19 @@ class Recipe:
 
     def groups(self) -> dict[str, dict[str, Any]]:
         """The settings by group, as plain data."""
-        return {group.name: asdict(getattr(self, group.name)) for group in fields(self) if group.name != "target"}
+        return {group.name: asdict(getattr(self, group.name)) for group in fields(self) if group.compare}
 
     def settings(self) -> dict[str, Any]:
         """All settings by name, whatever their group."""
         return {name: value for group in self.groups().values() for name, value in group.items()}
 
     def replace(self, **changes: Any) -> "Recipe":
-        """The recipe with other values of some settings, or with another `target`.
+        """The recipe with other values of some settings, or with another `dataset` or `target`.
 
         Raises:
             ValueError: One is no setting, or out of range.
         """
-        changed = {"target": changes.pop("target", self.target)}
+        changed = {name: changes.pop(name, getattr(self, name)) for name in ("dataset", "target")}
         for group, settings in self.groups().items():
             own = {name: changes.pop(name) for name in settings if name in changes}
             changed[group] = replace(getattr(self, group), **own)
@@ -259,6 +264,7 @@ NOT_ENHANCED = "Only the labels differ: train the recipe itself on the original 
 # The paper's figures of aggregation stand without the number of their table where it is not certain, here and below.
 # psla train --recipe audioset_balanced --data-dir DIR --output-dir OUT
 AUDIOSET_BALANCED = Recipe().replace(
+    dataset="audioset_balanced",
     balanced_sampling=False,
     target=Target(
         "mAP",
@@ -281,6 +287,7 @@ AUDIOSET_BALANCED = Recipe().replace(
 # Costs 30 epochs x 1,953,082 draws = 59 million clips.
 # psla train --recipe audioset_full --data-dir DIR --output-dir OUT
 AUDIOSET_FULL = Recipe().replace(
+    dataset="audioset_full",
     learning_rate=1e-4,
     epochs=30,
     halve_from_epoch=10,
@@ -306,6 +313,7 @@ AUDIOSET_FULL = Recipe().replace(
 # Costs 40 epochs x 37,134 draws = 1.5 million clips of 30 s, three times as long as AudioSet's.
 # psla train --recipe fsd50k --data-dir DIR --output-dir OUT
 FSD50K = Recipe().replace(
+    dataset="fsd50k",
     max_length=3000,
     batch_size=24,
     learning_rate=5e-4,
@@ -331,6 +339,7 @@ def esc_target(humans: float, random_forest: float, imagenet_cnn: float) -> Targ
 # Costs 20 epochs x 320 draws = 6,400 clips for each of the five folds.
 # psla train --recipe esc10 --data-dir DIR --fold 1 --output-dir OUT
 ESC10 = Recipe().replace(
+    dataset="esc",
     backbone="tf_efficientnet_lite0",
     first_convolution="sum",
     batch_norm_momentum=0.1,
@@ -355,13 +364,14 @@ ESC50 = ESC10.replace(warmup_steps=200, target=esc_target(humans=0.813, random_f
 # Own data of up to some ten thousand clips: ESC-10's settings, of which `choices.recipe_for` fits to the data what
 # depends on their number and length.
 # psla train FOLDER_OR_TABLE --output-dir OUT
-OWN_SMALL = ESC10.replace(target=None)
+OWN_SMALL = ESC10.replace(dataset=None, target=None)
 
 # Own data of more clips: the paper's settings for all of AudioSet.
-OWN_LARGE = AUDIOSET_FULL.replace(target=None)
+OWN_LARGE = AUDIOSET_FULL.replace(dataset=None, target=None)
 
 # Half a minute's training on one-second synthetic scenes, for `make demo`: small batches, so that there are some steps.
 SCENES = ESC10.replace(
+    dataset=None,
     max_length=96,
     epochs=4,
     batch_size=8,

@@ -12,6 +12,7 @@ from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
 from .processes import on_main
 
 __all__ = [
+    "BEST",
     "CARD_FILE",
     "CHECKPOINTS",
     "CONFIG_FILE",
@@ -39,7 +40,7 @@ CARD_FILE = "README.md"
 
 CONFIG_FILE, EXTRACTOR_FILE, WEIGHTS_FILE = "config.json", "preprocessor_config.json", "model.safetensors"
 
-CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED = "checkpoints", "epochs", "last_epoch", "failed"
+CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED = "checkpoints", "epochs", "last_epoch", "best", "failed"
 
 # What runs and aggregates leave, the results first: a folder that has them is of a run that is finished.
 FILES = (
@@ -62,7 +63,7 @@ def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overw
 
     Overwriting deletes what an earlier run or aggregate left: the model with its configuration, extractor, code and
     card (`README.md`), `results.json`, `metrics.jsonl`, `averaging_curve.json`, and the folders `checkpoints`,
-    `epochs`, `last_epoch` and `failed`. Other files stay.
+    `epochs`, `last_epoch`, `best` and `failed`. Other files stay.
 
     Args:
         folder: The run's.
@@ -101,7 +102,7 @@ def _clear(folder: Path) -> None:
     """Delete what an earlier run left."""
     for file in [path for pattern in FILES for path in folder.glob(pattern)]:
         file.unlink()
-    for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, FAILED):
+    for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED):
         remove_folder(folder / earlier)
 
 

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 from psla_hf.files import (
     atomic_folder,
-    check_identity,
     clear_unfinished,
     digest,
     read_json,
@@ -23,9 +22,10 @@ from psla_hf.files import (
 )
 from psla_hf.models.averaging import RunningMean
 
+from .lengthening import average_so_far, check_continues
 from .processes import on_main
 
-__all__ = ["Place", "RunState", "Totals", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Place", "RunState", "Totals", "keep_latest", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
 STATE, CONTENTS = "state.pt", "contents.json"  # the latter names every other file with its size and digest
@@ -55,6 +55,12 @@ def save_checkpoint(folder: str | Path, name: str, files: dict[str, Any], keep: 
     for old in others[: max(0, len(others) + 1 - keep)]:
         remove_folder(old)
     return folder / name
+
+
+def keep_latest(folder: str | Path) -> None:
+    """Remove all checkpoints but the newest, from which a finished run can be lengthened."""
+    for old in _checkpoints(Path(folder))[:-1]:
+        remove_folder(old)
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
@@ -199,13 +205,13 @@ class RunState:
             Whether there was one.
 
         Raises:
-            ValueError: The run was begun with other settings.
+            ValueError: The run was begun with other settings, but for fewer epochs; or it cannot be lengthened so.
         """
         checkpoint = latest_checkpoint(folder)
         if checkpoint is None:
             return False
         state = load_checkpoint(checkpoint, STATE)
-        check_identity(state["identity"], self.identity, folder.parent)
+        is_longer = check_continues(state["identity"], self.identity, folder.parent)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] is not None:
@@ -214,4 +220,7 @@ class RunState:
         self.ensemble.load_state_dict(state["ensemble"])
         self.rows, self.place = state["rows"], Place(**state["place"])
         self.totals = Totals(**state["totals"][self.accelerator.process_index])
+        if is_longer:
+            done = self.place.epoch - 1
+            self.weights = average_so_far(self.weights, state["identity"], self.identity, done, folder.parent)
         return True

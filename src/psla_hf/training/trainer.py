@@ -15,11 +15,12 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics, windows_of_clips
-from psla_hf.files import atomic_file, atomic_files, check_identity, remove_folder, to_json, write_json
+from psla_hf.files import atomic_file, atomic_files, remove_folder, to_json, write_json
 from psla_hf.loading.samples import Batch, SampleMaker
 from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.loading.workers import batch_loader, explained
@@ -34,9 +35,11 @@ from .build import arrange_model, build_model, build_optimizer
 from .choices import with_workers
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .interruption import SIGNALS, Interruption
-from .processes import on_main, others_explained
+from .lengthening import check_continues
+from .processes import memory_in_use, on_main, others_explained
 from .recipes import LAST_EPOCHS, Recipe
 from .run_folder import (
+    BEST,
     CHECKPOINTS,
     EPOCHS,
     FAILED,
@@ -47,7 +50,7 @@ from .run_folder import (
     run_folder,
 )
 from .run_settings import RunSettings
-from .state import Place, RunState, Totals
+from .state import Place, RunState, Totals, keep_latest
 
 __all__ = ["RunInterruptedError", "Trainer"]
 
@@ -75,7 +78,8 @@ class Trainer:
         train_clips: Training clips, schema of `schema.tagging_features`, by index or in shards to be streamed.
         test_clips: Clips to evaluate on after every epoch, with the same classes.
         output_dir: Receives the averaged model, ready for `from_pretrained`; the last epoch's in `last_epoch/`; one
-            line per epoch in `metrics.jsonl`; `results.json`; and, until the run is finished, `checkpoints/`.
+            line per epoch in `metrics.jsonl`; `results.json`; the epoch's best on the validation part in `best/`, where
+            the recipe reports that one; and in `checkpoints/` the latest states, of a finished run the last.
         accelerator: From `build.make_accelerator`.
         settings: How the run is carried out.
         validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
@@ -140,8 +144,11 @@ class Trainer:
                     f"Expected the same classes to {purpose} and to test on, got {list(clips.vocabulary.names)} and "
                     f"{list(names)}."
                 )
-        if self.recipe.aggregation.report == "best_on_validation" and self.validation_clips is None:
-            raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
+        if self.validation_clips is None:
+            if self.recipe.aggregation.report == "best_on_validation":
+                raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
+            if self.recipe.schedule.early_stopping:
+                raise ValueError("Expected validation clips: early_stopping waits for a better epoch on them.")
         self.recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
     def _evaluation_part(self, clips: Clips) -> tuple[DataLoader, np.ndarray]:
@@ -182,12 +189,13 @@ class Trainer:
             return self._run(report) if finished is None else finished
 
     def _finished(self) -> dict | None:
-        """The results of this run, if it has come to its end before."""
+        """The results of this run, if it has come to its end before and is not to be longer."""
         if not (self.output_dir / RESULTS_FILE).is_file():
             return None
         finished = read_results(self.output_dir)
-        check_identity(finished["identity"], self.state.identity, self.output_dir)
-        on_main(self.accelerator, lambda: remove_folder(self.output_dir / CHECKPOINTS))
+        if check_continues(finished["identity"], self.state.identity, self.output_dir):
+            return None
+        on_main(self.accelerator, lambda: keep_latest(self.output_dir / CHECKPOINTS))
         return finished
 
     def _run(self, report: Callable[[dict], None]) -> dict:
@@ -197,10 +205,15 @@ class Trainer:
             self._write_log(state.rows)
         self.accelerator.init_trackers("psla-hf", config={**self.recipe.settings(), "seed": settings.seed})
         with self.interruption.watched():
-            while state.place.epoch <= self.recipe.schedule.epochs:
+            while state.place.epoch <= self.recipe.schedule.epochs and not self._stops_early():
                 self._train_epoch()
                 self._end_epoch(report)
             return self._finish()
+
+    def _stops_early(self) -> bool:
+        """Whether the validation part has not become better for as many epochs as the recipe waits."""
+        patience, rows = self.recipe.schedule.early_stopping, self.state.rows
+        return bool(patience and rows) and len(rows) - _best_on_validation(rows)["epoch"] >= patience
 
     def _train_epoch(self) -> None:
         """The batches of the epoch that are left."""
@@ -226,9 +239,19 @@ class Trainer:
                 self.state.place = Place(place.epoch, number)
                 bar.update(clips)
                 totals = self.state.totals
-                bar.set_postfix(loss=totals.loss / number, waiting=f"{totals.waiting / totals.seconds:.0%}")
+                bar.set_postfix(
+                    loss=totals.loss / number,
+                    waiting=f"{totals.waiting / totals.seconds:.0%}",
+                    run_left=tqdm.format_interval(self._seconds_left(number)),
+                    memory=memory_in_use(self.accelerator.device),
+                )
                 if updated:
                     self._after_update(number)
+
+    def _seconds_left(self, number: int) -> float:
+        """What the batches of the run that are left take at this epoch's speed, evaluations not counted."""
+        epochs, per_epoch = self.recipe.schedule.epochs - self.state.place.epoch, self.epochs.batches_per_epoch
+        return self.state.totals.seconds / number * (per_epoch - number + epochs * per_epoch)
 
     def _step(self, batch: Batch, number: int) -> bool:
         """Add a batch's gradients; update if it completes one."""
@@ -328,6 +351,8 @@ class Trainer:
         state.rows.append(row | metrics)
         if self.settings.keep_epochs:
             self._save_model(self.output_dir / EPOCHS / f"{epoch:03d}")
+        if recipe.aggregation.report == "best_on_validation" and _best_on_validation(state.rows)["epoch"] == epoch:
+            self._save_model(self.output_dir / BEST)
         state.totals, state.place = Totals(), Place(epoch + 1)
         self._save_state(CHECKPOINTS)
         self._write_log(state.rows)
@@ -349,6 +374,8 @@ class Trainer:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
         self._save_model(self.output_dir / LAST_EPOCH)
+        if self.state.weights.count == 0:  # it stopped before the first epoch that counts
+            self.state.weights.update(last)
         self._unwrapped().load_state_dict(self.state.weights.result())
         probabilities, targets = self._predict(self.test_part)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
@@ -365,13 +392,13 @@ class Trainer:
         content = {**self._content(results), "per_class": per_class}
         # By being there they say that the run is finished.
         on_main(self.accelerator, lambda: write_json(content, self.output_dir / RESULTS_FILE))
-        on_main(self.accelerator, lambda: remove_folder(self.output_dir / CHECKPOINTS))
+        on_main(self.accelerator, lambda: keep_latest(self.output_dir / CHECKPOINTS))
         return content
 
     def _single_model(self) -> dict[str, float]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
         if self.recipe.aggregation.report == "best_on_validation":
-            return _metrics(max(self.state.rows, key=lambda row: row["validation_mAP"]))
+            return _metrics(_best_on_validation(self.state.rows))
         last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
         return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
 
@@ -452,6 +479,11 @@ class Trainer:
             return list(counts)
         tensor = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
         return self.accelerator.reduce(tensor, "sum").tolist()
+
+
+def _best_on_validation(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of the first epoch with the highest mAP on the validation part."""
+    return max(rows, key=lambda row: row["validation_mAP"])
 
 
 def _metrics(row: dict[str, Any]) -> dict[str, float]:

@@ -1,0 +1,124 @@
+"""What `psla train` decides before it trains: which data, which recipe, and why. Trains nothing."""
+
+from __future__ import annotations  # the types of what is imported when the command runs
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psla_hf.training.recipes import RECIPES, Recipe
+
+from .arguments import given_settings, recipe_with
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from psla_hf.data.schema import Clips
+    from psla_hf.data.summary import Loaded
+    from psla_hf.training.plan import Plan
+
+    from .data import OwnData
+    from .train import TrainingData
+
+__all__ = ["RunData", "read_data"]
+
+
+SPLITS_FILE = "splits.csv"
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run and the recipe for them.
+
+    Attributes:
+        loaded: All parts.
+        train: Clips to train on, with the labels that were asked for.
+        facts: What results record of both.
+        recipe: All settings.
+        title: What the recipe is called, and on which data it is where these are not its own.
+    """
+
+    loaded: Loaded
+    train: Clips
+    facts: dict[str, Any]
+    recipe: Recipe
+    title: str
+
+    def plan(self, num_processes: int, keep_epochs: bool) -> Plan:
+        """The run in numbers."""
+        from psla_hf.training.plan import Plan
+
+        return Plan(
+            self.recipe,
+            num_train=len(self.train),
+            num_test=len(self.loaded.test),
+            num_classes=len(self.loaded.test.vocabulary),
+            num_processes=num_processes,
+            train_hours=self.train.hours,
+            keep_epochs=keep_epochs,
+            name=self.title,
+        )
+
+    def save_splits(self, folder: Path) -> None:
+        """Write the splits that were made as a table to be trained and evaluated on again."""
+        if self.loaded.splits_table is not None:
+            self.loaded.splits_table.to_csv(folder / SPLITS_FILE, index=False)
+
+
+def read_data(
+    place: str,
+    data: TrainingData,
+    own: OwnData,
+    fold: int | None,
+    recipe_name: str | None,
+    settings: Any,
+    accelerator: Accelerator,
+    *,
+    quiet: bool,
+) -> RunData:
+    """Load the data, choose what was not given, and say why, and what is odd about the data."""
+    from psla_hf.data.advice import advice
+    from psla_hf.data.load import load
+    from psla_hf.data.sources import source_at
+    from psla_hf.data.summary import LoadOptions
+    from psla_hf.enhancement.label_set import LabelSet
+    from psla_hf.training.choices import shareable
+
+    recipe = None if recipe_name is None else recipe_with(recipe_name, settings)
+    dataset = data.dataset or (recipe and recipe.dataset) or source_at(place)
+    options = LoadOptions("drop" if data.drop_incomplete else None, quiet=quiet, streaming=data.streaming)
+    more = {"subset": data.subset, "vocabulary": data.vocabulary, **own.settings()}
+    loaded = load(dataset, place, options, fold=fold or 1, **more)
+    clips, facts = loaded.train, loaded.facts()
+    if data.labels:
+        label_set = LabelSet.open(data.labels)
+        clips, facts = label_set.apply(clips), {**facts, "label_set": label_set.in_figures()}
+    if recipe is None:
+        recipe_name, recipe, reasons = chosen_recipe(loaded, clips, settings)
+    else:
+        reasons = []
+    shared = shareable(recipe, accelerator.num_processes)
+    if shared != recipe:
+        reasons.append(
+            f"batch_size {shared.input.batch_size}: {recipe.input.batch_size} cannot be shared equally by "
+            f"{accelerator.num_processes} processes"
+        )
+    if not quiet:
+        print(*(f"Chosen: {reason}." for reason in reasons), sep="\n")
+        print(*(f"Note: {note}" for note in advice(loaded.parts)), sep="\n")
+    # On other data than its own a recipe has no published figures to be measured against.
+    is_own = dataset == recipe.dataset
+    title = recipe_name if is_own or recipe.dataset is None else f"{recipe_name} on {dataset}"
+    return RunData(loaded, clips, facts, shared if is_own else shared.replace(target=None), str(title))
+
+
+def chosen_recipe(loaded: Loaded, clips: Clips, settings: Any) -> tuple[str, Recipe, list[str]]:
+    """The recipe that was made for the data, or one that fits to them; its name, and why."""
+    from psla_hf.training.choices import choose_recipe
+
+    own = [name for name, recipe in RECIPES.items() if recipe.dataset == loaded.dataset]
+    if not own:
+        choice = choose_recipe(clips, given_settings(settings))
+        return choice.name, choice.recipe, list(choice.reasons)
+    name = loaded.subset if loaded.subset in own else own[0]
+    return str(name), recipe_with(str(name), settings), [f"recipe {name}: it was made for these data"]
