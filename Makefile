@@ -25,7 +25,7 @@ demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes o
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.installed ## all tests: offline, on the CPU, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 fuzz: $(VENV)/.installed ## damaged files of every kind for MINUTES=10, as SEED=0 draws them
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest tests/test_fuzz.py --hypothesis-seed=$(or $(SEED),0)

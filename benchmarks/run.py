@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import concatenate_datasets
 
+from benchmarks.contention import benchmark_contention
 from benchmarks.data import benchmark_data, memory_while_streaming
 from benchmarks.features import benchmark_features
 from benchmarks.inference import benchmark_inference
@@ -79,6 +80,13 @@ def length(arguments: argparse.Namespace) -> dict:
     return results
 
 
+def contention(arguments: argparse.Namespace) -> dict:
+    results = benchmark_contention(rounds=arguments.rounds)
+    rows = {name: {f"{how}, s": f"{time:.2f}" for how, time in times.items()} for name, times in results.items()}
+    print_figures(rows, "A training step of EfficientNet-Lite0, 16 clips of 5 s, and beside a busy process", "threads")
+    return results
+
+
 def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     """Clips per second and how many times as long each way takes as the first; then where the first one's time goes."""
     rows = {
@@ -101,6 +109,7 @@ def main() -> None:
         (data, "from encoded clips to batches, against a plain loader"),
         (inference, "tagging on a CPU, against the original and AST"),
         (length, "tagging a recording of hours: time, memory, and windows cut by hand"),
+        (contention, "a training step beside a busy process, by how OpenMP's threads wait"),
         (labels, "label enhancement from a file of scores, against a plain loop over clips"),
     ):
         command = commands.add_parser(what.__name__, help=help, description=help)

@@ -36,6 +36,7 @@ __all__ = [
     "check_needs",
     "command_line",
     "flags_like",
+    "given_settings",
     "option",
     "panel",
     "read_settings",
@@ -211,7 +212,7 @@ def default_of(name: str, none: None) -> Any:
     recipe, config = given(words, "--recipe"), given(words, "--config")
     if recipe is None and config is not None:
         recipe = read_settings(config).get("recipe")
-    return recipe_with(recipe or "esc10").settings()[name]
+    return recipe_with(recipe or "own_small").settings()[name]
 
 
 def recipe_with(name: str, settings: Any = None) -> "Recipe":
@@ -227,10 +228,14 @@ def recipe_with(name: str, settings: Any = None) -> "Recipe":
     except ValueError as error:
         [nearest] = difflib.get_close_matches(name, [*RECIPES, *VARIANTS], n=1, cutoff=0)
         raise ValueError(f"{error} The nearest is {nearest!r}.") from error
-    given = {} if settings is None else {name: value for name, value in vars(settings).items() if value is not None}
-    recipe = base.replace(**given)
+    recipe = base.replace(**given_settings(settings))
     check_used(recipe, base)
     return recipe
+
+
+def given_settings(settings: Any) -> dict[str, Any]:
+    """The settings of a `settings_type` that were given."""
+    return {} if settings is None else {name: value for name, value in vars(settings).items() if value is not None}
 
 
 def given(words: Sequence[str], flag: str) -> str | None:

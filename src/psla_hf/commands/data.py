@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from psla_hf.data.summary import Loaded
     from psla_hf.training.origins import Origin
 
-__all__ = ["Data", "DataSet", "EvaluationData"]
+__all__ = ["Data", "DataSet", "EvaluationData", "OwnData"]
 
 
 DataSet = Annotated[str, Parameter(choices=tuple(SOURCES))]
@@ -39,6 +39,29 @@ class Data:
         options = LoadOptions("drop" if self.drop_incomplete else None, quiet=quiet, streaming=streaming)
         chosen = {name: getattr(self, name) for name in ("dataset", "fold", "subset", "vocabulary")}
         return {**chosen, "place": self.data_dir, "options": options}
+
+
+@panel("Own data", 2)
+@dataclass(frozen=True, kw_only=True)
+class OwnData:
+    """How a table or a folder of one's own is read, and divided where it is not."""
+
+    audio_dir: str | None = option("What the table's files are relative to; default: its folder.", None)
+    file_column: str | None = option("Column of the audio files; default: the one that is called so.", None)
+    label_column: str | None = option("Column of the labels.", None)
+    start_column: str | None = option("Column of the beginnings of segments.", None)
+    end_column: str | None = option("Column of their ends.", None)
+    split_column: str | None = option("Column that says train, validation or test.", None)
+    group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
+    fold_column: str | None = option("Column of the folds of a cross-validation.", None)
+    separator: str | None = option("What separates the labels in a cell; default: found out.", None)
+    negatives: float | None = option("Cut what no row covers into clips without labels, so many seconds long.", None)
+    split_seed: Whole | None = option("Seed of the splits that are made where there are none; default: 0.", None)
+    folds: Whole | None = option("Cross-validate: make so many folds, and hold out each, or that of --fold.", None)
+
+    def settings(self) -> dict[str, Any]:
+        """As arguments of `psla_hf.data.load.load`; none are those of data sets that have no such."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @panel("Data", 1)

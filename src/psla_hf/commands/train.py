@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psla_hf.training.run_settings import RunSettings
 
-from .arguments import MESSAGES, Messages, Needs, Switch, flags_like, option, panel, recipe_with, settings_type
-from .data import Data, DataSet
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, flags_like, option, panel, recipe_with, settings_type
+from .data import Data, DataSet, OwnData
 
 if TYPE_CHECKING:
-    from psla_hf.data.schema import Clips
-    from psla_hf.data.summary import Loaded
+    from accelerate import Accelerator
+
+    from .training import RunData
 
 
 Settings: Any = settings_type()
@@ -25,7 +26,9 @@ Conduct: Any = flags_like(RunSettings, "Run", 0)
 class TrainingData(Data):
     """Which data to train, validate and test on."""
 
-    dataset: DataSet | None = option("Which data; default: what the recipe is named after.", None)  # type: ignore[assignment]
+    data_dir: str | None = option("The data, instead of the first argument.", None)  # type: ignore[assignment]
+    dataset: DataSet | None = option("Which data; default: the recipe's, or what lies there.", None)  # type: ignore[assignment]
+    fold: Whole | None = option("Of data with folds, the one to hold out; default: 1, or with --folds all.", None)  # type: ignore[assignment]
     labels: str | None = option("Enhanced labels: a folder of psla enhance, or OWNER/NAME[:CONFIG].", None)
     streaming: Switch = option("Stream the training clips from parquet shards.", False)
 
@@ -36,7 +39,7 @@ class Run:
     """What depends on the moment."""
 
     output_dir: str = option("Folder for the model and the results.")
-    recipe: str = option("Which recipe, or a variant such as audioset_full/no_mixup.", "esc10")
+    recipe: str | None = option("Which, or a variant such as audioset_full/no_mixup; default: by the data.", None)
     config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
     dry_run: Switch = option("Print the plan and stop.", False)
     trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
@@ -57,104 +60,115 @@ class Machine:
     """What the machine has."""
 
     cpu: Switch = option("Stay on the CPU.", False)
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = option("Default: that of accelerate launch.", None)
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(
+        "Default: that of accelerate launch, else what the device is fastest in.", None
+    )
 
 
-CONDUCT, PUBLISHING, MACHINE, SETTINGS = Conduct(), Publishing(), Machine(), Settings()
+OWN, CONDUCT, PUBLISHING, MACHINE, SETTINGS = OwnData(), Conduct(), Publishing(), Machine(), Settings()
 
 
 def train(
+    source: str | None = None,
+    /,
     *,
     run: Run,
     data: TrainingData,
+    own: OwnData = OWN,
     settings: Settings = SETTINGS,
     conduct: Conduct = CONDUCT,
     publishing: Publishing = PUBLISHING,
     machine: Machine = MACHINE,
     messages: Messages = MESSAGES,
 ) -> None:
-    r"""Train a tagger.
+    r"""Train a tagger on a folder or a table of sounds.
 
-    For example, on one GPU or CPU, and on two:
-        psla train --recipe esc10 --data-dir esc10 --output-dir runs/esc10
+    For example, on folders of sounds, one for each class, or on a table of
+    files, times and labels; and the paper's recipe on two GPUs:
+        psla train birds --output-dir runs/birds
+        psla train birds.csv --label-column species --output-dir runs/birds
         accelerate launch --num_processes 2 -m psla_hf.commands.train \
-            --recipe esc10 --data-dir esc10 --output-dir runs/esc10
+            audioset --recipe audioset_balanced --output-dir runs/audioset
 
-    A recipe sets what the panels from Model to Aggregation list; a flag or
-    the file of --config overrides it. The defaults shown are the recipe's:
+    What is not given is chosen by the data and the machine, and said; with
+    --dry-run that is all. The defaults shown are those of the recipe:
         psla train --help --recipe fsd50k
+
+    Args:
+        source: Folder, table or shards.
     """
     # What is wrong with these shows before seconds of imports.
-    recipe = recipe_with(run.recipe, settings)
+    if run.recipe is not None:
+        recipe_with(run.recipe, settings)
     carried_out = RunSettings(**vars(conduct))
+    place = data.data_dir if source is None else source
+    if place is None or (source is not None and data.data_dir is not None):
+        raise ValueError("expected the data as the first argument or as --data-dir: a folder, a table or shards.")
 
+    from psla_hf.training.build import make_accelerator
+    from psla_hf.training.choices import default_precision
+
+    from .training import read_data
+
+    trackers = run.trackers.split(",") if run.trackers else None
+    precision = machine.mixed_precision or default_precision(machine.cpu)
+    accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
+    quiet = messages.quiet or not accelerator.is_main_process
+    folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
+    finished = {}
+    for fold in folds:
+        output_dir = Path(run.output_dir) / (f"fold{fold}" if len(folds) > 1 else "")
+        on_data = read_data(place, data, own, fold, run.recipe, settings, accelerator, quiet=quiet)
+        if run.dry_run:
+            accelerator.print(on_data.plan(accelerator.num_processes, carried_out.keep_epochs))
+            return
+        finished[f"fold {fold}"] = carry_out(on_data, output_dir, carried_out, publishing, accelerator, messages.quiet)
+    if len(folds) > 1 and accelerator.is_main_process:
+        from psla_hf.reports.folds import report_folds
+
+        report_folds(finished, run.output_dir)
+
+
+def carry_out(
+    on_data: "RunData",
+    output_dir: Path,
+    settings: RunSettings,
+    publishing: Publishing,
+    accelerator: "Accelerator",
+    quiet: bool,
+) -> dict[str, Any]:
+    """One run, and the figures of its models."""
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
     from psla_hf.reports.tables import print_epoch, print_results
-    from psla_hf.training.build import make_accelerator
-    from psla_hf.training.plan import Plan
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
-    named = run.recipe.partition("/")[0]
-    own_data = "esc" if named.startswith("esc") else named
-    dataset = data.dataset or own_data
-    # On other data than its own a recipe has no published figures to be measured against.
-    title = run.recipe
-    if dataset != own_data:
-        recipe, title = recipe.replace(target=None), f"{run.recipe} on {dataset}"
-    trackers = run.trackers.split(",") if run.trackers else None
-    accelerator = make_accelerator(machine.cpu, machine.mixed_precision, trackers, run.output_dir)
-    quiet = messages.quiet or not accelerator.is_main_process
-    loaded, train_clips, facts = load_clips(data, dataset, quiet)
-    if run.dry_run:
-        planned = Plan(
-            recipe,
-            num_train=len(train_clips),
-            num_test=len(loaded.test),
-            num_classes=len(loaded.test.vocabulary),
-            num_processes=accelerator.num_processes,
-            train_hours=train_clips.hours,
-            keep_epochs=carried_out.keep_epochs,
-            name=title,
-        )
-        accelerator.print(planned)
-        return
     if publishing.push_to_hub and accelerator.is_main_process:
         # What is wrong with it must show now, not after a week.
         Repository.open(publishing.push_to_hub, private=not publishing.public)
     trainer = Trainer(
-        recipe,
-        train_clips,
-        loaded.test,
-        run.output_dir,
+        on_data.recipe,
+        on_data.train,
+        on_data.loaded.test,
+        output_dir,
         accelerator,
-        carried_out,
-        validation_clips=loaded.validation,
-        about_data=facts,
+        settings,
+        validation_clips=on_data.loaded.validation,
+        about_data=on_data.facts,
     )
     try:
-        results = trainer.train(report=(lambda row: None) if messages.quiet else print_epoch)
+        results = trainer.train(report=(lambda row: None) if quiet else print_epoch)
     except RunInterruptedError as interrupted:
         accelerator.print(f"{interrupted} Go on with --resume.")
         sys.exit(128 + interrupted.signal)  # as a process has that the signal ends
     accelerator.end_training()
     if accelerator.is_main_process:
-        print_results(results["results"], title, recipe.target)
+        on_data.save_splits(output_dir)
+        print_results(results["results"], on_data.title, on_data.recipe.target)
         if publishing.push_to_hub:
-            print(push_model(run.output_dir, publishing.push_to_hub, private=not publishing.public))
-        print(f"Model (averaged weights): {run.output_dir}\nTag a sound: psla tag {run.output_dir} FILE")
-
-
-def load_clips(data: TrainingData, dataset: str, quiet: bool) -> tuple["Loaded", "Clips", dict[str, Any]]:
-    """The data, the clips to train on with the labels asked for, and the facts that results record of both."""
-    from psla_hf.data.load import load
-    from psla_hf.enhancement.label_set import LabelSet
-
-    loaded = load(**{**data.choice(quiet=quiet, streaming=data.streaming), "dataset": dataset})
-    if not data.labels:
-        return loaded, loaded.train, loaded.facts()
-    label_set = LabelSet.open(data.labels)
-    return loaded, label_set.apply(loaded.train), {**loaded.facts(), "label_set": label_set.in_figures()}
+            print(push_model(output_dir, publishing.push_to_hub, private=not publishing.public))
+        print(f"Model (averaged weights): {output_dir}\nTag a sound: psla tag {output_dir} FILE")
+    return results["results"]
 
 
 if __name__ == "__main__":

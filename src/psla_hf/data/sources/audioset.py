@@ -151,6 +151,7 @@ AUDIOSET_BALANCED = Source(
     title="AudioSet (balanced)",
     list_folder=list_audioset,
     settings=("segments", "vocabulary"),
+    marks=("balanced_train_segments.csv", "metadata/balanced_train_segments.csv"),
     splits=("balanced_train", "unbalanced_train", "eval"),
     train=("balanced_train",),
     prepared="balanced_train",

@@ -1,0 +1,78 @@
+"""Splits and folds for data that have none: stratified, and never through a group. Knows no files and no sources."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from psla_hf.labels.vocabulary import ClipLabels
+
+__all__ = ["make_folds", "make_splits"]
+
+
+def make_splits(labels: ClipLabels, groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
+    """The split of each of N clips, so that every split has about its share of every class.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011) of groups instead of clips: the class
+    that has the fewest groups left is dealt out first, each of its groups to the split that lacks most clips of it.
+    scikit-learn stratifies groups of one label each, other packages clips of several: none does both.
+
+    Args:
+        labels: Of N clips.
+        groups: Which clips stay together, such as the recording of each, N names.
+        shares: Of each split, by name; they add up to 1.
+        seed: The same seed, the same splits.
+
+    Raises:
+        ValueError: There are fewer groups than splits.
+    """
+    names = list(shares)
+    codes, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(codes) < len(names):
+        raise ValueError(
+            f"Expected at least {len(names)} groups (recordings, unless a group column says otherwise) for the splits "
+            f"{', '.join(names)}, got {len(codes)}. Give the clips splits of their own, or groups."
+        )
+    counts = _class_counts(labels, members, len(codes))
+    clips = np.bincount(members, minlength=len(codes)).astype(float)
+    dealt = _dealt(counts, clips, np.array([shares[name] for name in names]), np.random.default_rng(seed))
+    return [names[split] for split in dealt[members].tolist()]
+
+
+def make_folds(labels: ClipLabels, groups: Sequence[str], num_folds: int, seed: int) -> list[str]:
+    """The fold of each of N clips, `fold 1` to `fold K`, all alike; see `make_splits`."""
+    if num_folds < 2:
+        raise ValueError(f"Expected at least 2 folds, got {num_folds}.")
+    return make_splits(labels, groups, {f"fold {k}": 1 / num_folds for k in range(1, num_folds + 1)}, seed)
+
+
+def _class_counts(labels: ClipLabels, members: np.ndarray, num_groups: int) -> np.ndarray:
+    """Clips of each class in each group `[G, K + 1]`; the last column counts clips without labels."""
+    lengths = np.diff(labels.offsets)
+    counts = np.zeros((num_groups, labels.num_classes + 1))
+    np.add.at(counts, (np.repeat(members, lengths), labels.values), 1)
+    np.add.at(counts, (members[lengths == 0], labels.num_classes), 1)
+    return counts
+
+
+def _dealt(counts: np.ndarray, clips: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The number of the split of each group `[G]`."""
+    dealt = np.full(len(clips), -1)
+    wanted, room = shares[:, None] * counts.sum(axis=0), shares * clips.sum()
+    order = rng.permutation(len(clips))
+    has_class = counts > 0
+    holds = np.zeros(wanted.shape, bool)  # which splits have which classes
+    while (dealt < 0).any():
+        left = (has_class & (dealt < 0)[:, None]).sum(axis=0)
+        rarest = int(np.where(left > 0, left, len(clips) + 1).argmin())
+        own = order[has_class[order, rarest] & (dealt[order] < 0)]
+        for number, group in enumerate(own.tolist()):
+            without = ~holds[:, rarest]
+            is_last_chance = without.any() and len(own) - number <= without.sum()
+            # To whoever lacks most of the class; where equal, most clips; where equal again, by chance.
+            lacking = np.stack([without & is_last_chance, wanted[:, rarest], room, rng.random(len(shares))])
+            split = int(np.lexsort(lacking[::-1])[-1])
+            dealt[group] = split
+            holds[split] |= has_class[group]
+            wanted[split] -= counts[group]
+            room[split] -= clips[group]
+    return dealt
