@@ -260,11 +260,11 @@ def notes_of(place, **settings) -> list[str]:
 
 def test_what_is_not_used_or_taken_for_another_is_noted_once(folder):
     table = folder / "clips.csv"
-    table.write_text("file,label,fold,start,split\na.wav,dog,1,0,Train\nb.wav,cat,2,1,test \nc.wav,nan,2,1,train\n")
+    table.write_text("file,label,fold,pitch,split\na.wav,dog,1,0,Train\nb.wav,cat,2,1,test \nc.wav,nan,2,1,train\n")
     data = load_tagging_dataset(table)
     assert {split: list(clips["labels"]) for split, clips in data.items()} == {"train": [[1], []], "test": [[0]]}
     assert notes_of(table) == [
-        "Columns of clips.csv that are not used: fold, start.",
+        "Columns of clips.csv that are not used: fold, pitch.",
         "Splits of clips.csv that are one of ['test', 'train']: ['Train', 'test '].",
         "Labels of clips.csv that name no class: {'nan': 1}.",
         "1 clips have no label.",

@@ -37,6 +37,8 @@ HEADER_THREADS = 16  # they wait for the disk, not for a core
 
 HEADERS_PER_TASK = 500
 
+LATE_SECONDS = 0.1  # by which an end may lie after the file's: lists round, and cut files
+
 LONGEST_NAME = 500  # letters of a file's name that an error repeats
 
 WAYS_OUT = "Restore the clips, take them out of the list, or pass incomplete='drop'."
@@ -50,7 +52,7 @@ class Listing:
         source: Which data, in words, such as `FSD50K train`.
         root: The folder under which the clips are looked for.
         vocabulary: The classes.
-        clips: One row per listed clip, as `clip_table` makes it.
+        clips: One row per listed clip, as `clip_table` makes it, perhaps with columns of its own source.
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
         subset: The part of a data set that these are, where it has a name of its own.
@@ -91,6 +93,9 @@ def clip_table(
     there: Sequence[bool],
     labels: Sequence[Sequence[int]],
     splits: Sequence[str],
+    starts: Sequence[float | None] | None = None,
+    ends: Sequence[float | None] | None = None,
+    lines: Sequence[str] | None = None,
 ) -> pa.Table:
     """The rows of a `Listing`, N of everything.
 
@@ -100,15 +105,24 @@ def clip_table(
         there: Whether it is there.
         labels: Class indices.
         splits: Split of each.
+        starts: Where in its file each begins, in seconds; none for the beginning. By default clips are whole files.
+        ends: Where each ends; none for the end of the file.
+        lines: The place in a table that says so, for messages about segments, such as `clips.csv, line 3`.
     """
-    types = (pa.string(), pa.string(), pa.bool_(), pa.list_(pa.int32()), pa.string())
+    columns = {
+        "id": (ids, pa.string()),
+        "path": (paths, pa.string()),
+        "there": (there, pa.bool_()),
+        "labels": (labels, pa.list_(pa.int32())),
+        "split": (splits, pa.string()),
+        "start": (starts, pa.float64()),
+        "end": (ends, pa.float64()),
+        "line": (lines, pa.string()),
+    }
     try:
-        columns = [
-            pa.array(values, type) for values, type in zip((ids, paths, there, labels, splits), types, strict=True)
-        ]
+        return pa.table({name: pa.array(cells, type) for name, (cells, type) in columns.items() if cells is not None})
     except UnicodeEncodeError as error:
         raise ValueError(f"Expected ids, files and splits as text, got {error.object!r}. Rename it.") from error
-    return pa.table(columns, names=["id", "path", "there", "labels", "split"])
 
 
 def load_listing(
@@ -130,6 +144,7 @@ def load_listing(
     wanted = [split for splits in parts.values() for split in splits]
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
+    listing = replace(listing, notes=(*listing.notes, *_notes_on_ends(listing.clips, clips)))
     loaded = {}
     for part, splits in parts.items():
         loaded[part] = _part(listing, clips, unreadable, splits, options)
@@ -177,7 +192,7 @@ def _checked(listing: Listing, options: LoadOptions) -> tuple[pa.Table, dict[str
     if options.read_headers:
         clips, unreadable = _with_seconds(clips, options.quiet)
     else:
-        clips = clips.append_column("seconds", pa.nulls(len(clips), pa.float32()))
+        clips = clips.append_column("seconds", _seconds_by_times(clips))
     if not len(clips) or (unreadable and options.incomplete != "drop"):
         raise ValueError(
             f"{len(unreadable)} of {len(unreadable) + len(clips)} clips in {listing.root} are unreadable, for example: "
@@ -232,20 +247,60 @@ def _listed_as(clips: pa.Table) -> str:
 
 
 def _with_seconds(clips: pa.Table, quiet: bool) -> tuple[pa.Table, dict[str, str]]:
-    """The readable clips with their `seconds`, and the ids of the others with the reason."""
+    """The readable clips with their `seconds`, and the ids of the others with the reason; ends lie inside the files."""
     paths = clips["path"].to_pylist()
-    tasks = [paths[i : i + HEADERS_PER_TASK] for i in range(0, len(paths), HEADERS_PER_TASK)]
-    found: list[float | str] = []
-    bar = progress(total=len(paths), desc="headers", unit="clip", quiet=quiet)
+    files = list(dict.fromkeys(paths))
+    tasks = [files[i : i + HEADERS_PER_TASK] for i in range(0, len(files), HEADERS_PER_TASK)]
+    lengths: dict[str, float | str] = {}
+    bar = progress(total=len(files), desc="headers", unit="file", quiet=quiet)
     with bar, ThreadPoolExecutor(HEADER_THREADS) as pool:
-        for of_task in pool.map(_seconds_or_reasons, tasks):
-            found += of_task
+        for task, of_task in zip(tasks, pool.map(_seconds_or_reasons, tasks), strict=True):
+            lengths |= zip(task, of_task, strict=True)
             bar.update(len(of_task))
+    found = [lengths[path] for path in paths]
+    if "start" in clips.column_names:
+        found, clips = _of_segments(clips, found)
     seconds = pa.array([None if isinstance(value, str) else value for value in found], pa.float32())
     reasons = {
         clip: value for clip, value in zip(clips["id"].to_pylist(), found, strict=True) if isinstance(value, str)
     }
     return clips.append_column("seconds", seconds).filter(seconds.is_valid()), reasons
+
+
+def _of_segments(clips: pa.Table, lengths: Sequence[float | str]) -> tuple[list[float | str], pa.Table]:
+    """The segments' lengths, or why they have none, and the clips with ends inside their files."""
+    found: list[float | str] = []
+    ends = clips["end"].to_pylist()
+    for k, (clip, length) in enumerate(zip(clips.select(["path", "start", "line"]).to_pylist(), lengths, strict=True)):
+        if isinstance(length, str):
+            found.append(length)
+            continue
+        start, end = clip["start"] or 0.0, length if ends[k] is None else ends[k]
+        if start >= length or end > length + LATE_SECONDS:
+            found.append(
+                f"Expected a segment inside {clip['path']}, which is {length:.3f} s long, got {start:g} to {end:g} s "
+                f"({clip['line']})."
+            )
+            continue
+        ends[k] = None if ends[k] is None else min(end, length)
+        found.append(min(end, length) - start)
+    return found, clips.set_column(clips.column_names.index("end"), "end", pa.array(ends, pa.float64()))
+
+
+def _seconds_by_times(clips: pa.Table) -> pa.ChunkedArray | pa.Array:
+    """The lengths of clips of which both times are listed, none of others."""
+    if "start" not in clips.column_names:
+        return pa.nulls(len(clips), pa.float32())
+    return pc.subtract(clips["end"], pc.fill_null(clips["start"], 0.0)).cast(pa.float32())
+
+
+def _notes_on_ends(listed: pa.Table, clips: pa.Table) -> tuple[str, ...]:
+    """How many ends of segments were beyond those of their files, a sentence."""
+    if "end" not in listed.column_names:
+        return ()
+    ends = dict(zip(listed["id"].to_pylist(), listed["end"].to_pylist(), strict=True))
+    cut = sum(ends[clip] != end for clip, end in zip(clips["id"].to_pylist(), clips["end"].to_pylist(), strict=True))
+    return (f"{cut} segments end up to {LATE_SECONDS} s after their files; they end with these.",) if cut else ()
 
 
 def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
@@ -261,11 +316,13 @@ def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
 
 def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     """Checked clips in the schema, column by column."""
-    columns = {name: clips[name].combine_chunks() for name in ("id", "path", "labels", "split", "seconds")}
+    segments = "start" in clips.column_names
+    names = ("id", "path", "labels", "split", "seconds", *(("start", "end") if segments else ()))
+    columns = {name: clips[name].combine_chunks() for name in names}
     audio = [columns.pop("path"), pa.nulls(len(clips), pa.binary())]
     columns["audio"] = pa.StructArray.from_arrays(audio, names=["path", "bytes"])
     columns["mids"] = columns["labels"]
-    features = tagging_features(vocabulary)
+    features = tagging_features(vocabulary, segments=segments)
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 

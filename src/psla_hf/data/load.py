@@ -202,6 +202,7 @@ def load_tagging_dataset(
     vocabulary: str | Path | Vocabulary | None = None,
     split: str | None = None,
     separator: str | None = None,
+    negatives: float | None = None,
     **options: Unpack[LoadArguments],
 ) -> AnyDataset | DatasetDict | IterableDatasetDict:
     """Load own data: a table of clips, a folder laid out as for `audiofolder` of `datasets`, shards, or a `Dataset`.
@@ -212,6 +213,11 @@ def load_tagging_dataset(
     A folder holds such tables, `metadata.csv`, `.jsonl` or `.parquet`, each of the files beside and below it; or else
     audio in folders, and the folder next to a file is its class. A folder further up that is called like a split, such
     as `train`, `Test` or `dev_data`, is the split `train`, `test` or `validation`. What is passed over is noted.
+
+    With columns `start` and `end` in seconds (`12.5`, `1:02.5`, `1:02:03`; nothing for the file's own) a row is a
+    segment of its file, and the data set has these two columns. Rows with the same file, start and end are one clip
+    with all their labels, called `path:start-end`. A segment also has the labels of those that overlap it by at least
+    half of the shorter one's length.
 
     Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
     of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
@@ -231,12 +237,19 @@ def load_tagging_dataset(
             in alphabetical order.
         split: Load this split only.
         separator: Separates the labels in a string; then no string is taken as a whole.
+        negatives: Make clips of at most so many seconds, without labels, of what no segment covers of the files named.
         **options: See `LoadOptions`.
 
     Returns:
         One data set if `split` is given or the source has no splits (`split` is `all` then), else one by split.
     """
-    settings = {"audio_dir": audio_dir, "vocabulary": vocabulary, "split": split, "separator": separator}
+    settings = {
+        "audio_dir": audio_dir,
+        "vocabulary": vocabulary,
+        "split": split,
+        "separator": separator,
+        "negatives": negatives,
+    }
     data = _datasets("own", source, None, settings, options)
     return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)
 

@@ -165,7 +165,8 @@ class _Settings:
 def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
     """The classes and ids of clips that can be prepared."""
     vocabulary = clips.vocabulary
-    found, expected = plain_features(clips.features), tagging_features(vocabulary)
+    found = plain_features(clips.features)
+    expected = tagging_features(vocabulary, segments="start" in found)
     if found != expected:
         differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise ValueError(
@@ -182,7 +183,8 @@ def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
 def _fingerprint(clips: Clips, ids: list[str], vocabulary: Vocabulary, settings: _Settings) -> str:
     """SHA-256 of all that decides what the shards hold, but for the audio."""
     labels = clips.labels
-    rest = json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split")])
+    times = [clips.column(name) for name in ("start", "end") if name in clips.features]
+    rest = json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split"), *times])
     return digest(rest, labels.values, labels.offsets)
 
 

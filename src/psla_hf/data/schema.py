@@ -34,7 +34,7 @@ __all__ = [
 PLAIN_AUDIO = {"path": Value("string"), "bytes": Value("binary")}
 
 
-def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
+def tagging_features(vocabulary: Vocabulary, soft: bool = False, segments: bool = False) -> Features:
     """The schema of every data set here.
 
     - `id`: the clip's name, unique in its split.
@@ -45,8 +45,11 @@ def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
     - `split`: such as `train`.
     - `seconds`: length according to the file's header when it was listed; none where nobody looked.
 
-    Clips with soft labels have one column more, `label_values`: the target of each of `labels`, float32.
+    Clips with soft labels have one column more, `label_values`: the target of each of `labels`, float32. Clips that are
+    segments of files have two more, `start` and `end` in seconds, none for the beginning or the end of the file;
+    `seconds` is then the length of the segment.
     """
+    times = {"start": Value("float64"), "end": Value("float64")} if segments else {}
     values = {"label_values": List(Value("float32"))} if soft else {}
     return Features(
         {
@@ -56,6 +59,7 @@ def tagging_features(vocabulary: Vocabulary, soft: bool = False) -> Features:
             "mids": List(ClassLabel(names=list(vocabulary.mids))),
             "split": Value("string"),
             "seconds": Value("float32"),
+            **times,
             **values,
         }
     )
@@ -278,6 +282,8 @@ class IndexedClips(Clips):
         parts: list[Any] = ["\n".join(self.ids), labels.values, labels.offsets]
         if "label_values" in self.features:
             parts.append(self._arrow("label_values").combine_chunks().flatten().to_numpy(zero_copy_only=False))
+        if "start" in self.features:
+            parts.append(repr([self.column("start"), self.column("end")]))
         return digest(*parts)
 
     @property

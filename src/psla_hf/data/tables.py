@@ -39,7 +39,7 @@ def read_any_table(path: Path) -> pd.DataFrame:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table with a header, every cell as a string, indexed by the line.
+    """A table with a header, every cell as a string, indexed by the line; `attrs` has the `delimiter`.
 
     Fields are separated by commas, tabs or semicolons: what makes most of the header. Lines before the header, and
     lines of one field, that begin with `#` are comments; empty fields at the end of a line do not count.
@@ -75,7 +75,9 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"{len(fields[wrong])}. Put fields that contain {delimiter!r} in double quotes."
         )
     columns = [name or f"column {k} without a name" for k, name in enumerate(header, start=1)]
-    return pd.DataFrame(fields, index=pd.Index([number for number, _ in rows]), columns=columns, dtype=object)
+    table = pd.DataFrame(fields, index=pd.Index([number for number, _ in rows]), columns=columns, dtype=object)
+    table.attrs["delimiter"] = delimiter
+    return table
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -1,17 +1,19 @@
-"""Own tagging data as a table or a folder, its labels in the forms people write them. Opens no audio."""
+"""Own tagging data as a table or a folder, its labels in the forms people write them. Decodes no audio."""
 
 import math
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from psla_hf.audio import AUDIO_SUFFIXES
+from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
 from psla_hf.data.label_cells import classes_that_occur, find_separator, is_label, labels_in
 from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
+from psla_hf.data.segments import LEAST_REST, merge_segments, seconds_of_cell, share_labels, uncovered_segments
 from psla_hf.data.shard_files import COMMON_SHARD_NAMES
 from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
 from psla_hf.data.tables import read_any_table
@@ -28,7 +30,11 @@ COLUMNS = {
     "labels": ("labels", "label"),
     "split": ("split",),
     "id": ("id",),
+    "start": ("start",),
+    "end": ("end",),
 }
+
+TIMES = ("start", "end")
 
 NAMING = "Expected the files at the paths that the list gives, relative to the folder or absolute."
 
@@ -50,8 +56,11 @@ def list_own(
     vocabulary: str | Path | Vocabulary | None = None,
     split: str | None = None,
     separator: str | None = None,
+    negatives: float | None = None,
 ) -> Listing:
     """The clips of a table or of a folder; the arguments are those of `data.load_tagging_dataset`."""
+    if negatives is not None and not negatives >= LEAST_REST:
+        raise ValueError(f"Expected negatives of at least {LEAST_REST:g} s, got {negatives:g}.")
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"Expected a table of clips or a folder, there is no {source}.")
@@ -59,6 +68,7 @@ def list_own(
     root = check_folder(audio_dir, "the folder that holds the audio") if audio_dir else folder
     how = _Reading(root, None if vocabulary is None else read_vocabulary(vocabulary, []), separator)
     rows = _folder_rows(source, audio_dir, how) if source.is_dir() else _table_rows(source, root, how)
+    rows = _segments(rows, negatives, how) if "start" in rows else _whole_files(rows, negatives)
     # The classes are those of the whole source, so that its splits agree about them.
     classes = how.vocabulary or classes_that_occur(rows["labels"], str(source))
     rows["labels"] = _encode(rows["id"], rows["labels"], classes)
@@ -70,9 +80,38 @@ def list_own(
         there=are_there([Path(path) for path in rows["path"]]),
         labels=list(rows["labels"]),
         splits=list(rows["split"]) if "split" in rows else [ONE_SPLIT] * len(rows),
+        **{f"{name}s": list(rows[name]) for name in ("start", "end", "line") if "start" in rows},
     )
     name = source.name + (f" {split}" if split else "")
     return Listing(name, root, classes, clips, NAMING, tuple(how.notes))
+
+
+def _whole_files(rows: pd.DataFrame, negatives: float | None) -> pd.DataFrame:
+    if negatives is not None:
+        raise ValueError("Expected segments with a start and an end for negatives, got whole files: leave it out.")
+    return rows.assign(id=rows["id"].where(rows["id"].notna(), rows["file_id"]))
+
+
+def _segments(rows: pd.DataFrame, negatives: float | None, how: _Reading) -> pd.DataFrame:
+    """One row for each segment, with all labels that it has."""
+    times = {name: pd.Series(rows[name], dtype=object) for name in ("id", "start", "end")}
+    rows = rows.assign(**{name: cells.where(cells.notna(), None) for name, cells in times.items()})
+    rows, notes = merge_segments(rows)
+    rows, notes_on_labels = share_labels(rows)
+    how.notes += notes + notes_on_labels
+    if negatives is not None:
+        rows, note = uncovered_segments(rows, _lengths(rows["path"].unique()), negatives)
+        how.notes.append(note)
+    return rows
+
+
+def _lengths(paths: Iterable[str]) -> dict[str, float]:
+    """Seconds of the files that have any; what is wrong with others is said when clips are checked."""
+    lengths = {}
+    for path in paths:
+        with suppress(OSError, ValueError):
+            lengths[path] = audio_seconds(path)
+    return lengths
 
 
 def _folder_rows(folder: Path, audio_dir: str | Path | None, how: _Reading) -> pd.DataFrame:
@@ -120,8 +159,9 @@ def _class_folder_rows(contents: FolderContents, how: _Reading) -> pd.DataFrame:
     depths = {len(path.relative_to(root).parts) for path in paths}
     if len(depths) > 1:
         how.notes.append("The folders of classes lie at different depths; the one next to a file is its class.")
-    rows = pd.DataFrame({"path": [str(path) for path in paths], "id": [_id_of(path, root) for path in paths]})
+    rows = pd.DataFrame({"path": [str(path) for path in paths], "file_id": [_id_of(path, root) for path in paths]})
     rows["labels"] = [[path.parent.name] for path in paths]
+    rows["id"] = None
     return rows.assign(split=splits) if splits else rows
 
 
@@ -160,14 +200,17 @@ def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
             )
         if column is not None:
             columns[name] = column
-            _check_filled(table[column], column, path, may_be_empty=name == "labels")
+            _check_filled(table[column], column, path, may_be_empty=name == "labels") if name not in TIMES else None
     ignored = [str(column) for column in table.columns if column not in columns.values()]
     if ignored:
         how.notes.append(f"Columns of {path.name} that are not used: {', '.join(ignored)}.")
     rows = pd.DataFrame({name: table[column] for name, column in columns.items()})
     rows["path"] = [str(root / str(file)) for file in rows["path"]]  # an absolute path stays what it is
-    by_path = [_id_of(Path(file), how.root) for file in rows["path"]]
-    rows["id"] = rows["id"].astype(str) if "id" in rows else by_path
+    rows["file_id"] = [_id_of(Path(file), how.root) for file in rows["path"]]
+    rows["id"] = rows["id"].astype(str) if "id" in rows else None
+    if "start" in rows:
+        times = _times(table, columns, rows["path"], path)
+        rows = rows.drop(columns=list(TIMES)).join(times)
     if "split" in rows:
         rows["split"] = [split_of_text(str(split)) for split in rows["split"]]
         renamed = sorted(set(table[columns["split"]].astype(str)).difference(rows["split"]))
@@ -175,6 +218,29 @@ def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
             how.notes.append(f"Splits of {path.name} that are one of {sorted(set(rows['split']))}: {renamed}.")
     rows["labels"] = _label_lists(rows, path, how)
     return rows
+
+
+def _times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterable[str], path: Path) -> pd.DataFrame:
+    """Columns `start` and `end` in seconds, and `line`."""
+    if "end" not in columns:
+        raise ValueError(f"Expected a column end beside {columns['start']} in {path}, found none.")
+    decimal_comma = table.attrs.get("delimiter") != ","
+    times: dict[str, list] = {"start": [], "end": [], "line": []}
+    for line, file, *cells in zip(table.index, files, table[columns["start"]], table[columns["end"]], strict=True):
+        place = f"{path.name}, line {line}"
+        try:
+            start, end = (seconds_of_cell(cell, decimal_comma) for cell in cells)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}") from error
+        begin = 0.0 if start is None else start
+        if begin < 0 or (end is not None and end <= begin):
+            raise ValueError(
+                f"Expected a segment of {file} that ends after it starts, at 0 or later, got {cells[0]} to {cells[1]} "
+                f"in {path}, line {line}."
+            )
+        for name, value in zip(times, (start, end, place), strict=True):
+            times[name].append(value)
+    return pd.DataFrame(times, index=table.index, dtype=object)
 
 
 def _check_filled(cells: pd.Series, column: str, path: Path, may_be_empty: bool) -> None:
@@ -206,7 +272,7 @@ def _label_lists(rows: pd.DataFrame, path: Path, how: _Reading) -> list[list[str
             texts.setdefault(cell, line)
     separator = how.separator or find_separator(texts, str(path))
     found = []
-    for clip, cell in zip(rows["id"], cells, strict=True):
+    for clip, cell in zip(rows["id"].where(rows["id"].notna(), rows["file_id"]), cells, strict=True):
         labels = labels_in(cell, separator, whole)
         if not isinstance(labels, list) or not all(isinstance(label, str | int) for label in labels):
             raise ValueError(
@@ -249,7 +315,7 @@ OWN = Source(
     name="own data",
     title="own data",
     list_folder=list_own,
-    settings=("audio_dir", "vocabulary", "split", "separator"),
+    settings=("audio_dir", "vocabulary", "split", "separator", "negatives"),
     train=("train",),
     validation=("validation", "val"),
     test=("test",),
