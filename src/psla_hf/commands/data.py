@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from psla_hf.data.sources import SOURCES, EscSubset
+from psla_hf.data.sources import SOURCES, EscSubset, source_at
 
 from .arguments import BatchSize, Switch, Whole, option, panel
 
@@ -26,7 +26,7 @@ class Data:
     """Which data."""
 
     data_dir: str = option("Folder of the data; for own data its table or folder.")
-    dataset: DataSet = option("Which data.", "esc")
+    dataset: DataSet | None = option("Which data; default: what lies in the folder.", None)
     subset: EscSubset | None = option("Take these classes out of ESC-50.", None)
     fold: Whole = option("Of data with folds, the one to hold out and test on.", 1)
     vocabulary: str | None = option("Table of classes; default: the data's own.", None)
@@ -37,8 +37,13 @@ class Data:
         from psla_hf.data.summary import LoadOptions
 
         options = LoadOptions("drop" if self.drop_incomplete else None, quiet=quiet, streaming=streaming)
-        chosen = {name: getattr(self, name) for name in ("dataset", "fold", "subset", "vocabulary")}
-        return {**chosen, "place": self.data_dir, "options": options}
+        chosen = {name: getattr(self, name) for name in ("fold", "subset", "vocabulary")}
+        return {**chosen, "dataset": self.key, "place": self.data_dir, "options": options}
+
+    @property
+    def key(self) -> str:
+        """Of the data set among `sources.SOURCES`."""
+        return self.dataset or source_at(self.data_dir)
 
 
 @panel("Own data", 2)
@@ -85,10 +90,11 @@ class EvaluationData(Data):
             ValueError: A model was trained on some of them, and that is not allowed.
         """
         from psla_hf.data.load import load
-        from psla_hf.training.origins import check_held_out, held_out_fold
+        from psla_hf.training.origins import check_held_out, held_out_fold, trained_dataset
 
-        fold = self.fold or held_out_fold(self.dataset, origins.values()) or 1
-        loaded = load(**replace(self, fold=fold).choice(quiet=quiet), parts=[part])
+        key = self.dataset or trained_dataset(origins.values()) or self.key
+        fold = self.fold or held_out_fold(key, origins.values()) or 1
+        loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part])
         if not self.allow_seen:
             check_held_out(loaded.facts(), origins)
         return loaded

@@ -143,7 +143,7 @@ def enhance(
 
 def skipped(how: Enhancement, data: Data) -> list[str]:
     """Classes that propose nothing."""
-    return list(SOURCES[data.dataset].no_proposals) if how.skip_sources is None else how.skip_sources
+    return list(SOURCES[data.key].no_proposals) if how.skip_sources is None else how.skip_sources
 
 
 def teachers_scores(
@@ -195,7 +195,7 @@ def write(
     data_dir = Path(data.data_dir)
     root = data_dir.parent if data_dir.is_file() else data_dir
     figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: clips.audio_path(clip, root))
-    choice = {"dataset": data.dataset, "soft": how.soft, "skip_sources": skipped(how, data)}
+    choice = {"dataset": data.key, "soft": how.soft, "skip_sources": skipped(how, data)}
     report = {**provenance(), **about, **choice, **settings, **figures}
     with atomic_folder(how.output, how.overwrite) as folder:
         write_label_set(folder, ids, enhancement, vocabulary, how.soft)

@@ -34,7 +34,7 @@ def evaluate(model: str, /, *, data: EvaluationData, output: Path | None = None,
         return
     metrics = tagging_metrics(scores, clips.labels.multi_hot())
     fold = f", fold {loaded.fold}" if loaded.fold else ""
-    print_metrics({model: metrics}, f"{len(clips)} clips of {data.dataset}{fold}")
+    print_metrics({model: metrics}, f"{len(clips)} clips of {facts['dataset']}{fold}")
     seen = None if origin is None else has_seen(facts, origin)
     if seen:
         print("The model was trained on some of these clips: the figures are too good.")

@@ -27,7 +27,7 @@ class TrainingData(Data):
     """Which data to train, validate and test on."""
 
     data_dir: str | None = option("The data, instead of the first argument.", None)  # type: ignore[assignment]
-    dataset: DataSet | None = option("Which data; default: the recipe's, or what lies there.", None)  # type: ignore[assignment]
+    dataset: DataSet | None = option("Which data; default: the recipe's, or what lies there.", None)
     fold: Whole | None = option("Of data with folds, the one to hold out; default: 1, or with --folds all.", None)  # type: ignore[assignment]
     labels: str | None = option("Enhanced labels: a folder of psla enhance, or OWNER/NAME[:CONFIG].", None)
     streaming: Switch = option("Stream the training clips from parquet shards.", False)
@@ -65,7 +65,9 @@ class Machine:
     )
 
 
-OWN, CONDUCT, PUBLISHING, MACHINE, SETTINGS = OwnData(), Conduct(), Publishing(), Machine(), Settings()
+DATA, OWN, CONDUCT = TrainingData(), OwnData(), Conduct()
+
+PUBLISHING, MACHINE, SETTINGS = Publishing(), Machine(), Settings()
 
 
 def train(
@@ -73,7 +75,7 @@ def train(
     /,
     *,
     run: Run,
-    data: TrainingData,
+    data: TrainingData = DATA,
     own: OwnData = OWN,
     settings: Settings = SETTINGS,
     conduct: Conduct = CONDUCT,

@@ -61,8 +61,8 @@ class RunData:
 
     def save_splits(self, folder: Path) -> None:
         """Write the splits that were made as a table to be trained and evaluated on again."""
-        if self.loaded.splits_table is not None:
-            self.loaded.splits_table.to_csv(folder / SPLITS_FILE, index=False)
+        if self.loaded.made is not None:
+            self.loaded.made.save(folder / SPLITS_FILE, self.loaded.fold)
 
 
 def read_data(

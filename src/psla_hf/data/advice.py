@@ -45,7 +45,7 @@ def advice(parts: Mapping[str, Clips], min_clips: int = MIN_CLIPS, *, quiet: boo
 def _about_names(parts: Mapping[str, Clips]) -> Iterator[str]:
     """Names that may be one class."""
     names = next(iter(parts.values())).vocabulary.names
-    counts = sum(clips.labels.class_counts() for clips in parts.values())
+    counts = np.sum([clips.labels.class_counts() for clips in parts.values()], axis=0)
     texts = [f"{names[a]!r} ({counts[a]}) and {names[b]!r} ({counts[b]})" for a, b in similar_names(names)]
     if texts:
         yield f"Class names that may be one class, with their clips: {_named(texts)}."

@@ -26,6 +26,7 @@ from psla_hf.labels.vocabulary import Vocabulary
 
 from .foreign import clips_of_dataset, vocabulary_of_datasets
 from .listing import Listing, load_listing, read_vocabulary
+from .made_splits import Division, MadeSplits, with_splits
 from .remote import REMOTE, files_version
 from .schema import Clips, IndexedClips, tagging_features
 from .shard_files import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
@@ -60,6 +61,8 @@ def load(
     *,
     parts: Collection[str] | None = None,
     fold: int = 1,
+    split_seed: int | None = None,
+    folds: int | None = None,
     **settings: Any,
 ) -> Loaded:
     """Load the parts of a data set that a run needs: `train`, `test` and, where there is one, `validation`.
@@ -70,6 +73,8 @@ def load(
         options: How. Streamed, the clips to train on are `ShardedClips` of parquet shards; the others are loaded.
         parts: Only these.
         fold: The fold to hold out and test on, for data with folds.
+        split_seed: Of the splits that are made for own data that have none, see `made_splits.with_splits`.
+        folds: Make so many folds of own data instead.
         **settings: Those of the data set, such as `vocabulary` or `subset`; none as if left out.
 
     Raises:
@@ -77,8 +82,18 @@ def load(
         ValueError: There is no such data set or part, a setting would have no effect, or there are no shards to stream.
     """
     source = _source(dataset)
-    given = source.check(fold, settings)
+    may_fold = source.key == "own" and bool(folds or settings.get("fold_column"))
+    given = source.check(1 if may_fold else fold, settings)
     data = _open(source, place, given)
+    if isinstance(data, _Folder) and source.key == "own":
+        data = replace(data, division=Division(split_seed, folds))
+    elif split_seed is not None or folds is not None:
+        raise ValueError(
+            f"split_seed and folds would have no effect on {source.title} in {place}, which are divided as they are. "
+            "Leave them out."
+        )
+    if may_fold:
+        source = replace(source, num_folds=len(data.splits))
     if options.streaming and not isinstance(data, _Shards):
         raise ValueError(
             f"Streaming is for what does not fit: expected parquet shards in {place}, as psla_hf.data.prepare.prepare "
@@ -98,7 +113,8 @@ def load(
         if chosen:
             loaded |= data.load(chosen, _complete(options, source, streaming))
     ordered = {part: loaded[part] for part in parts or splits}
-    return _loaded(source, ordered, fold if source.num_folds else None, data.subset)
+    made = data.divided[1] if isinstance(data, _Folder) and data.division is not None else None
+    return replace(_loaded(source, ordered, fold if source.num_folds else None, data.subset), made=made)
 
 
 def load_splits(
@@ -286,14 +302,20 @@ class _Folder:
     source: Source
     place: Place
     settings: Mapping[str, Any]
+    division: Division | None = None
 
     @cached_property
     def splits(self) -> Sequence[str]:
         return self.source.splits or self.listing.splits
 
     @cached_property
+    def divided(self) -> tuple[Listing, MadeSplits | None]:
+        listing = self.source.list_folder(self.place, **self.settings)
+        return (listing, None) if self.division is None else with_splits(listing, *self.division)
+
+    @property
     def listing(self) -> Listing:
-        return self.source.list_folder(self.place, **self.settings)
+        return self.divided[0]
 
     @property
     def subset(self) -> str | None:

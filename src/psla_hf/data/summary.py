@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
 from psla_hf.files import write_json
 
 from .schema import Clips
+
+if TYPE_CHECKING:
+    from .made_splits import MadeSplits
 
 __all__ = ["Incomplete", "LoadArguments", "LoadOptions", "LoadSummary", "Loaded"]
 
@@ -153,6 +156,7 @@ class Loaded:
         summaries: What was found of each.
         fold: The fold that is held out; none for data without folds.
         subset: The subset of the classes that was taken; none for all.
+        made: How splits were made, where the data had none.
     """
 
     dataset: str
@@ -160,6 +164,7 @@ class Loaded:
     summaries: Mapping[str, LoadSummary]
     fold: int | None = None
     subset: str | None = None
+    made: "MadeSplits | None" = None
 
     @property
     def train(self) -> Clips:
@@ -180,4 +185,5 @@ class Loaded:
         """What `results.json` records of the data."""
         folds = {} if self.fold is None else {"fold": self.fold, "subset": self.subset}
         parts = {part: summary.figures() for part, summary in self.summaries.items()}
-        return {"dataset": self.dataset, **folds, "parts": parts}
+        made = {} if self.made is None else {"made": self.made.facts()}
+        return {"dataset": self.dataset, **folds, **made, "parts": parts}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["Origin", "check_held_out", "has_seen", "held_out_fold", "trainings"]
+__all__ = ["Origin", "check_held_out", "has_seen", "held_out_fold", "trained_dataset", "trainings"]
 
 
 Origin: TypeAlias = Mapping[str, Any] | None  # what a result file says of a model; none where there is no such file
@@ -25,6 +25,12 @@ def held_out_fold(dataset: str, origins: Iterable[Origin]) -> int | None:
     return folds.pop() if len(folds) == 1 else None
 
 
+def trained_dataset(origins: Iterable[Origin]) -> str | None:
+    """Key of the data set that all models were trained on; none if there is no such one."""
+    keys = {training.get("data", {}).get("dataset") for origin in origins for training in trainings(origin)}
+    return keys.pop() if len(keys) == 1 else None
+
+
 def has_seen(tested: Mapping[str, Any], origin: Origin) -> bool:
     """Whether a model was trained on clips that it is tested on, as far as its origin says.
 
@@ -33,6 +39,8 @@ def has_seen(tested: Mapping[str, Any], origin: Origin) -> bool:
         origin: Of the model.
     """
     data = _data(origin, tested["dataset"])
+    if tested.get("made") and any(of_run.get("made", tested["made"]) != tested["made"] for of_run in data):
+        return True  # divided otherwise: what is tested on was shared out among all parts
     if "fold" in tested:  # what is not held out is trained on
         return any(of_run.get("fold") != tested["fold"] for of_run in data)
     return any(_splits(of_run, ["train"]) & _splits(tested) for of_run in data)
@@ -73,4 +81,5 @@ def _splits(data: Mapping[str, Any], parts: Iterable[str] = ("test", "validation
 
 def _test(data: Mapping[str, Any]) -> str:
     """What is held out, in words."""
-    return f"fold {data['fold']}" if "fold" in data else ", ".join(sorted(_splits(data)))
+    made = f" (split_seed={data['made']['seed']})" if data.get("made") else ""
+    return (f"fold {data['fold']}" if "fold" in data else ", ".join(sorted(_splits(data)))) + made

@@ -96,8 +96,9 @@ def _segments(rows: pd.DataFrame, negatives: float | None, how: _Reading) -> pd.
     """One row for each segment, with all labels that it has."""
     times = {name: pd.Series(rows[name], dtype=object) for name in ("id", "start", "end")}
     rows = rows.assign(**{name: cells.where(cells.notna(), None) for name, cells in times.items()})
+    are_clips = rows["id"].notna().all()  # with ids of their own: not annotations that may share a sound
     rows, notes = merge_segments(rows)
-    rows, notes_on_labels = share_labels(rows)
+    rows, notes_on_labels = (rows, []) if are_clips else share_labels(rows)
     how.notes += notes + notes_on_labels
     if negatives is not None:
         rows, note = uncovered_segments(rows, _lengths(rows["path"].unique()), negatives)

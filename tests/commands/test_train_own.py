@@ -1,0 +1,105 @@
+"""`psla train` on people's own folders and tables: what it chooses, says, writes and refuses."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from psla_hf.commands import run
+from tests.conftest import TINY_BACKBONE
+
+SMALL = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", "2", "--cpu"]
+
+
+def psla(*words: object) -> None:
+    run(map(str, words))
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """A folder for each of three classes, with recordings of a tone."""
+    folder = tmp_path_factory.mktemp("data") / "birds"
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("robin", "wren", "Wren")):
+        (folder / name).mkdir(parents=True)
+        for number in range(24 if k == 0 else 6):
+            tone = np.sin(2 * np.pi * 400 * (k + 1) * np.arange(16000) / 16000)
+            soundfile.write(folder / name / f"{number}.flac", 0.3 * tone + 0.05 * rng.standard_normal(16000), 16000)
+    return folder
+
+
+def test_a_folder_is_all_it_takes(birds, tmp_path, capsys):
+    psla("train", birds, "--output-dir", tmp_path / "run", *SMALL)
+    printed = capsys.readouterr().out
+    for said in (
+        "Splits were made, stratified, by recording, with seed 0",
+        "Chosen: recipe own_small: ",
+        "Chosen: max_length 128: 1.28 s, 95% of the clips are no longer than 1.00 s",
+        "Chosen: balanced_sampling on: the most frequent class has",
+        "Note: Class names that may be one class, with their clips: 'Wren' (6) and 'wren' (6).",
+        "Note: Classes with fewer than 10 clips to train on: Wren (4); wren (4)",
+    ):
+        assert said in printed
+    trained = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert trained["data"]["made"] == {"seed": 0, "folds": None} and trained["recipe"]["schedule"]["epochs"] == 2
+
+    table = tmp_path / "run" / "splits.csv"
+    psla("evaluate", tmp_path / "run", "--data-dir", table, "--output", tmp_path / "evaluated.json")
+    evaluated = json.loads((tmp_path / "evaluated.json").read_text())
+    assert evaluated["results"] == pytest.approx(trained["results"]["averaged"], abs=1e-4)
+    assert evaluated["seen"] is False
+
+
+def test_a_plan_says_the_same_and_touches_nothing(birds, tmp_path, capsys):
+    psla("train", birds, "--output-dir", tmp_path / "run", "--dry-run", "--sampling-rate", 32000, "--batch-size", 4)
+    printed = capsys.readouterr().out
+    assert "Chosen: epochs 40: for " in printed and "at 32,000 Hz" in printed and "4 clips per update" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_folds_are_runs_with_a_table_over_all(birds, tmp_path, capsys):
+    output = tmp_path / "run"
+    psla("train", birds, "--output-dir", output, "--folds", 2, *SMALL, "--epochs", 1)
+    printed = capsys.readouterr().out
+    assert "mean ± deviation" in printed
+    folds = json.loads((output / "folds.json").read_text())
+    assert list(folds["folds"]) == ["fold 1", "fold 2"]
+    values = [of_fold["averaged"]["mAP"] for of_fold in folds["folds"].values()]
+    assert folds["mean"]["averaged"]["mAP"]["mean"] == pytest.approx(np.mean(values))
+    for fold in (1, 2):
+        assert set(pd.read_csv(output / f"fold{fold}" / "splits.csv")["split"]) == {"train", "test"}
+
+
+def test_a_table_of_times_is_trained_on_by_its_segments(birds, tmp_path, capsys):
+    rows = [
+        {"file": f"{name}/{number}.flac", "start": start, "end": start + 0.5, "species": name}
+        for name in ("robin", "wren")
+        for number in range(6)
+        for start in (0.0, 0.5)
+    ]
+    table = tmp_path / "calls.csv"
+    pd.DataFrame(rows).to_csv(table, index=False, sep=";")
+    psla("train", table, "--audio-dir", birds, "--label-column", "species", "--output-dir", tmp_path / "run", *SMALL)
+    printed = capsys.readouterr().out
+    assert "95% of the clips are no longer than 0.50 s" in printed
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["classes"] == ["robin", "wren"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ([], "expected the data as the first argument or as --data-dir"),
+        (["a", "--data-dir", "b"], "expected the data as the first argument or as --data-dir"),
+        (["nowhere"], "there is no nowhere"),
+        (["birds", "--folds", "1"], "Expected at least 2 folds, got 1"),
+        (["birds", "--file-column", "x"], "file_column"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(birds, words, error, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(birds.parent)
+    with pytest.raises(SystemExit) as ended:
+        psla("train", *words, "--output-dir", tmp_path / "run", "--cpu")
+    assert ended.value.code == 2 and error in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,95 @@
+"""Own data without splits are divided: seeded, by recording, and so that a table brings the same division back."""
+
+import json
+
+import pandas as pd
+import pytest
+import soundfile
+
+from psla_hf.data.load import load, load_tagging_dataset
+from psla_hf.data.summary import LoadOptions
+from psla_hf.training.origins import has_seen
+from tests.data.test_advice import noise
+
+QUIET = LoadOptions(quiet=True)
+NAMES = ('dog, "small"', "rain; heavy", "rooster")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty recordings, each of two clips of half a second with its own class, in a table of times."""
+    rows = []
+    for k in range(60):
+        soundfile.write(tmp_path / f"r{k}.wav", noise(k, 1.0), 16000)
+        for start in (0.0, 0.5):
+            rows.append({"file": f"r{k}.wav", "start": start, "end": start + 0.5, "labels": json.dumps([NAMES[k % 3]])})
+    pd.DataFrame(rows).to_csv(tmp_path / "clips.csv", index=False)
+    return tmp_path
+
+
+def contents(loaded) -> dict:
+    return {
+        part: sorted((clip["id"], clip["start"], clip["end"], *clip["labels"]) for clip in clips)
+        for part, clips in loaded.parts.items()
+    }
+
+
+def test_parts_are_made_by_recording_and_said(folder):
+    loaded = load("own", folder / "clips.csv", QUIET)
+    assert {part: len(clips) for part, clips in loaded.parts.items()} == {"train": 84, "validation": 18, "test": 18}
+    paths = {part: {clip["audio"]["path"] for clip in clips} for part, clips in loaded.parts.items()}
+    assert not paths["train"] & paths["test"] and not paths["train"] & paths["validation"]
+    assert any("by recording, with seed 0: test 18, train 84" in note for note in loaded.summaries["train"].notes)
+    assert loaded.facts()["made"] == {"seed": 0, "folds": None}
+    assert contents(load("own", folder / "clips.csv", QUIET)) == contents(loaded)
+    assert contents(load("own", folder / "clips.csv", QUIET, split_seed=1)) != contents(loaded)
+
+
+def test_the_table_brings_the_same_division_back(folder, tmp_path_factory):
+    loaded = load("own", folder / "clips.csv", QUIET)
+    table = tmp_path_factory.mktemp("elsewhere") / "splits.csv"
+    loaded.made.save(table)
+    again = load("own", table, QUIET)
+    assert contents(again) == contents(loaded) and again.made is None
+    assert again.train.vocabulary == loaded.train.vocabulary
+
+
+def test_folds_hold_out_one_after_the_other(folder, tmp_path):
+    tested = []
+    for fold in (1, 2, 3):
+        loaded = load("own", folder / "clips.csv", QUIET, folds=3, fold=fold)
+        assert loaded.fold == fold and loaded.validation is None and len(loaded.train) + len(loaded.test) == 120
+        tested += loaded.test.ids
+        loaded.made.save(tmp_path / f"{fold}.csv", fold)
+        assert contents(load("own", tmp_path / f"{fold}.csv", QUIET)) == contents(loaded)
+    assert len(set(tested)) == 120
+
+
+def test_of_few_recordings_there_is_no_validation_part(folder):
+    table = pd.read_csv(folder / "clips.csv").head(18)
+    table.to_csv(folder / "few.csv", index=False)
+    assert set(load("own", folder / "few.csv", QUIET).parts) == {"train", "test"}
+
+
+def test_what_would_have_no_effect_is_refused(folder, esc_folder):
+    table = pd.read_csv(folder / "clips.csv").assign(split=["train", "test"] * 60)
+    table.to_csv(folder / "divided.csv", index=False)
+    with pytest.raises(ValueError, match=r"split_seed would have no effect: divided\.csv has the splits train, test"):
+        load("own", folder / "divided.csv", QUIET, split_seed=1)
+    with pytest.raises(ValueError, match="split_seed and folds would have no effect on ESC-50"):
+        load("esc", esc_folder, QUIET, folds=5)
+
+
+def test_without_parts_the_data_stay_one(folder):
+    assert len(load_tagging_dataset(folder / "clips.csv", quiet=True)) == 120
+
+
+def test_a_test_on_other_made_splits_is_one_on_training_clips():
+    def facts(**made) -> dict:
+        parts = {part: {"splits": {part: 1}} for part in ("train", "test")}
+        return {"dataset": "own", "parts": parts, **({"made": made} if made else {})}
+
+    origin = {"data": facts(seed=0, folds=None)}
+    assert not has_seen(facts(seed=0, folds=None), origin)
+    assert has_seen(facts(seed=1, folds=None), origin)
+    assert not has_seen(facts(), origin)
