@@ -203,6 +203,13 @@ def load_tagging_dataset(
     split: str | None = None,
     separator: str | None = None,
     negatives: float | None = None,
+    file_column: str | None = None,
+    label_column: str | None = None,
+    start_column: str | None = None,
+    end_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    fold_column: str | None = None,
     **options: Unpack[LoadArguments],
 ) -> AnyDataset | DatasetDict | IterableDatasetDict:
     """Load own data: a table of clips, a folder laid out as for `audiofolder` of `datasets`, shards, or a `Dataset`.
@@ -210,6 +217,9 @@ def load_tagging_dataset(
     A table is a CSV (or its like with tabs or semicolons), a JSON-lines or a parquet file. Its columns: the file as
     `file_name`, `file`, `path`, `filename`, `fname` or `wav` (the first that is there), the labels as `labels` or
     `label`, and, if wanted, `split` and `id` (by default the path without its ending); others are noted as not used.
+    Where none of these is there, one called alike is taken and noted, such as `Species` or `segment_id`; several are
+    refused until one is passed. A file that is not where the table says may lie anywhere below, if its name is the only
+    one of the kind.
     A folder holds such tables, `metadata.csv`, `.jsonl` or `.parquet`, each of the files beside and below it; or else
     audio in folders, and the folder next to a file is its class. A folder further up that is called like a split, such
     as `train`, `Test` or `dev_data`, is the split `train`, `test` or `validation`. What is passed over is noted.
@@ -238,6 +248,13 @@ def load_tagging_dataset(
         split: Load this split only.
         separator: Separates the labels in a string; then no string is taken as a whole.
         negatives: Make clips of at most so many seconds, without labels, of what no segment covers of the files named.
+        file_column: The column of files, where its name does not say so, or says it of several.
+        label_column: That of labels.
+        start_column: That of starts; empty for clips that are whole files, whatever the table has.
+        end_column: That of ends.
+        split_column: That of splits; empty for none.
+        group_column: That of groups of clips that belong together, such as recordings or places.
+        fold_column: That of folds, which are then the splits, such as `fold 1`.
         **options: See `LoadOptions`.
 
     Returns:
@@ -249,6 +266,13 @@ def load_tagging_dataset(
         "split": split,
         "separator": separator,
         "negatives": negatives,
+        "file_column": file_column,
+        "label_column": label_column,
+        "start_column": start_column,
+        "end_column": end_column,
+        "split_column": split_column,
+        "group_column": group_column,
+        "fold_column": fold_column,
     }
     data = _datasets("own", source, None, settings, options)
     return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)
