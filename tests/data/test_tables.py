@@ -179,7 +179,7 @@ def test_a_folder_that_is_neither_says_what_was_expected(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("clips.txt", "a.wav dog", r"Expected a table \.csv, \.tsv, \.jsonl, \.parquet, or a folder, got"),
+        ("clips.xml", "a.wav dog", r"Expected a table \.csv, \.tsv, \.txt, \.jsonl, \.parquet, or a folder, got"),
         ("clips.csv", "where,labels\na.wav,x\n", r"column file_name or file or .* found \['where', 'labels'\]"),
         ("clips.csv", "file,what\na.wav,x\n", r"column labels or label .* found \['file', 'what'\]"),
         ("clips.csv", "file,labels\na.wav,x\n,y\n", "Expected file in every row of .*, line 3 has none"),

@@ -229,6 +229,10 @@ def load_tagging_dataset(
     with all their labels, called `path:start-end`. A segment also has the labels of those that overlap it by at least
     half of the shorter one's length.
 
+    Selection tables of Raven and labels of Audacity are such tables: of the recording that lies beside them under the
+    same name (`rec.Table.1.selections.txt`, `rec.txt`), or of the files that they name. So is a folder, at any depth,
+    of recordings with a table beside each.
+
     Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
     of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
     row, `train:7`.

@@ -13,6 +13,7 @@ import pyarrow as pa
 from typing_extensions import Unpack
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
+from psla_hf.data.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
 from psla_hf.data.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
 from psla_hf.data.file_names import find_files
 from psla_hf.data.label_cells import classes_that_occur, find_separator, is_label, labels_in
@@ -116,7 +117,16 @@ def _lengths(paths: Iterable[str]) -> dict[str, float]:
 def _folder_rows(folder: Path, audio_dir: str | Path | None, how: _Reading) -> pd.DataFrame:
     """The rows of a folder's tables, each of files beside it; without one, audio in folders by class."""
     contents = FolderContents.of(folder)
+    annotations = AnnotationTables() if contents.metadata or audio_dir else AnnotationTables.of(contents)
+    used = {*annotations.of_recordings, *annotations.orphans}
+    contents.tables = [path for path in contents.tables if path not in used]
     how.notes += contents.notes()
+    if annotations.orphans:
+        found = contents.named(annotations.orphans)
+        how.notes.append(f"{len(annotations.orphans)} tables lie beside no recording of their name: {found}.")
+    if annotations.of_recordings:
+        parts = [_annotation_rows(path, files, how) for path, files in annotations.of_recordings.items()]
+        return _joined(parts, contents, how)
     if not contents.metadata:
         if audio_dir:
             raise ValueError(f"Expected {' or '.join(METADATA_FILES)} in {folder} to go with audio_dir, found none.")
@@ -128,15 +138,23 @@ def _folder_rows(folder: Path, audio_dir: str | Path | None, how: _Reading) -> p
     if several or (audio_dir and len(contents.metadata) > 1):
         raise ValueError(f"Expected one of {METADATA_FILES} in {several[0] if several else folder}, found several.")
     parts = [_table_rows(path, Path(audio_dir or path.parent), how) for path in contents.metadata]
+    return _joined(parts, contents, how, audio_dir is not None)
+
+
+def _joined(
+    parts: Sequence[pd.DataFrame], contents: FolderContents, how: _Reading, is_elsewhere: bool = False
+) -> pd.DataFrame:
+    """The rows of all tables in a folder, with the splits that folders are called like; audio may be elsewhere."""
     rows = pd.concat(parts, ignore_index=True)
-    unlisted = [path for path in contents.audio if str(path) not in set(rows["path"])] if not audio_dir else []
+    listed = set(rows["path"])
+    unlisted = [path for path in contents.audio if str(path) not in listed] if not is_elsewhere else []
     if unlisted:
         how.notes.append(f"{len(unlisted)} audio files are in no table: {contents.named(unlisted)}.")
     if "split" not in rows:
         splits = _splits_of_folders([Path(path) for path in rows["path"]], how.root, 1)
         rows = rows.assign(split=splits) if splits else rows
     elif rows["split"].isna().any():
-        raise ValueError(f"Expected a column split in all tables in {folder} or in none. Some have it.")
+        raise ValueError(f"Expected a column split in all tables in {contents.root} or in none. Some have it.")
     return rows
 
 
@@ -192,7 +210,16 @@ def _splits_of_folders(paths: Sequence[Path], root: Path, least: int) -> list[st
 
 def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
     """The rows of a table of files in the folder `root`."""
+    if is_annotations(path):
+        return _annotation_rows(path, recordings_beside(path, root), how, root)
     return _rows_of(read_any_table(path), path, root, how)
+
+
+def _annotation_rows(path: Path, recordings: Collection[Path], how: _Reading, root: Path | None = None) -> pd.DataFrame:
+    """The rows of a table of Raven or Audacity, of files in the folder `root`, by default its own."""
+    table, notes = read_annotations(path, recordings, how.columns)
+    how.notes += notes
+    return _rows_of(table, path, root or path.parent, how)
 
 
 def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.DataFrame:
