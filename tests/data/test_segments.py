@@ -88,8 +88,11 @@ def test_what_is_no_time_is_refused(cell, decimal_comma):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a.wav,4,4,dog", r"segment of .*a\.wav that ends after it starts.* got 4 to 4 in .*clips\.csv, line 3"),
-        ("a.wav,-1,4,dog", r"segment of .*a\.wav .* at 0 or later, got -1 to 4 in .*clips\.csv, line 3"),
+        (
+            "a.wav,4,4,dog",
+            r"segment of .*a\.wav that ends .* got start 4 and end 4 in .*clips\.csv, line 3",
+        ),
+        ("a.wav,-1,4,dog", r"segment of .*a\.wav .* at 0 or later, got start -1 and end 4 in .*clips\.csv, line 3"),
         ("a.wav,soon,4,dog", r"clips\.csv, line 3: Expected seconds as .* got 'soon'"),
         ("a.wav,10,,dog", r"inside .*a\.wav, which is 10\.000 s long, got 10 to 10 s \(clips\.csv, line 3\)"),
         ("a.wav,9,10.2,dog", r"inside .*a\.wav, which is 10\.000 s long, got 9 to 10\.2 s \(clips\.csv, line 3\)"),

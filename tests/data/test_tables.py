@@ -179,9 +179,9 @@ def test_a_folder_that_is_neither_says_what_was_expected(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("clips.txt", "a.wav dog", r"Expected a table \.csv, \.tsv, \.jsonl, \.parquet, or a folder, got"),
-        ("clips.csv", "clip,labels\na.wav,x\n", r"column file_name or file or .* found \['clip', 'labels'\]"),
-        ("clips.csv", "file,tags\na.wav,x\n", r"column labels or label .* found \['file', 'tags'\]"),
+        ("clips.xml", "a.wav dog", r"Expected a table \.csv, \.tsv, \.txt, \.jsonl, \.parquet, or a folder, got"),
+        ("clips.csv", "where,labels\na.wav,x\n", r"column file_name or file or .* found \['where', 'labels'\]"),
+        ("clips.csv", "file,what\na.wav,x\n", r"column labels or label .* found \['file', 'what'\]"),
         ("clips.csv", "file,labels\na.wav,x\n,y\n", "Expected file in every row of .*, line 3 has none"),
         ("clips.csv", "file,labels,split\na.wav,x,\n", "Expected split in every row"),
         ("clips.csv", "file,labels\na.wav,rain, heavy\n", "2 fields of the header .* in double quotes"),

@@ -219,6 +219,13 @@ def load_tagging_dataset(
     split: str | None = None,
     separator: str | None = None,
     negatives: float | None = None,
+    file_column: str | None = None,
+    label_column: str | None = None,
+    start_column: str | None = None,
+    end_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    fold_column: str | None = None,
     **options: Unpack[LoadArguments],
 ) -> AnyDataset | DatasetDict | IterableDatasetDict:
     """Load own data: a table of clips, a folder laid out as for `audiofolder` of `datasets`, shards, or a `Dataset`.
@@ -226,6 +233,9 @@ def load_tagging_dataset(
     A table is a CSV (or its like with tabs or semicolons), a JSON-lines or a parquet file. Its columns: the file as
     `file_name`, `file`, `path`, `filename`, `fname` or `wav` (the first that is there), the labels as `labels` or
     `label`, and, if wanted, `split` and `id` (by default the path without its ending); others are noted as not used.
+    Where none of these is there, one called alike is taken and noted, such as `Species` or `segment_id`; several are
+    refused until one is passed. A file that is not where the table says may lie anywhere below, if its name is the only
+    one of the kind.
     A folder holds such tables, `metadata.csv`, `.jsonl` or `.parquet`, each of the files beside and below it; or else
     audio in folders, and the folder next to a file is its class. A folder further up that is called like a split, such
     as `train`, `Test` or `dev_data`, is the split `train`, `test` or `validation`. What is passed over is noted.
@@ -234,6 +244,10 @@ def load_tagging_dataset(
     segment of its file, and the data set has these two columns. Rows with the same file, start and end are one clip
     with all their labels, called `path:start-end`. A segment also has the labels of those that overlap it by at least
     half of the shorter one's length.
+
+    Selection tables of Raven and labels of Audacity are such tables: of the recording that lies beside them under the
+    same name (`rec.Table.1.selections.txt`, `rec.txt`), or of the files that they name. So is a folder, at any depth,
+    of recordings with a table beside each.
 
     Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
     of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
@@ -254,6 +268,13 @@ def load_tagging_dataset(
         split: Load this split only.
         separator: Separates the labels in a string; then no string is taken as a whole.
         negatives: Make clips of at most so many seconds, without labels, of what no segment covers of the files named.
+        file_column: The column of files, where its name does not say so, or says it of several.
+        label_column: That of labels.
+        start_column: That of starts; empty for clips that are whole files, whatever the table has.
+        end_column: That of ends.
+        split_column: That of splits; empty for none.
+        group_column: That of groups of clips that belong together, such as recordings or places.
+        fold_column: That of folds, which are then the splits, such as `fold 1`.
         **options: See `LoadOptions`.
 
     Returns:
@@ -265,6 +286,13 @@ def load_tagging_dataset(
         "split": split,
         "separator": separator,
         "negatives": negatives,
+        "file_column": file_column,
+        "label_column": label_column,
+        "start_column": start_column,
+        "end_column": end_column,
+        "split_column": split_column,
+        "group_column": group_column,
+        "fold_column": fold_column,
     }
     data = _datasets("own", source, None, settings, options)
     return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)

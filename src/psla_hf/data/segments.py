@@ -3,14 +3,15 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from .label_cells import is_label
 
-__all__ = ["LEAST_REST", "merge_segments", "seconds_of_cell", "share_labels", "uncovered_segments"]
+__all__ = ["LEAST_REST", "merge_segments", "seconds_of_cell", "segment_times", "share_labels", "uncovered_segments"]
 
 TIMES = "seconds as 12.5, or 1:02.5, or 1:02:03"
 
@@ -51,6 +52,39 @@ def seconds_of_cell(cell: Any, decimal_comma: bool) -> float | None:
     if not math.isfinite(seconds) or isinstance(cell, bool):
         raise ValueError(f"Expected {TIMES}, got {cell!r}.")
     return seconds
+
+
+def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterable[str], path: Path) -> pd.DataFrame:
+    """The `start` and `end` of each row in seconds, and its `line`.
+
+    Args:
+        table: As `tables.read_any_table` returns it.
+        columns: What holds `start`, and what `end` or `duration`.
+        files: Of each row, for messages.
+        path: The table.
+
+    Raises:
+        ValueError: A cell is no time, or a segment does not end after it starts, at 0 or later.
+    """
+    decimal_comma = table.attrs.get("delimiter") != ","
+    stops = table[columns["end" if "end" in columns else "duration"]]
+    times: dict[str, list] = {"start": [], "end": [], "line": []}
+    for line, file, *cells in zip(table.index, files, table[columns["start"]], stops, strict=True):
+        try:
+            start, stop = (seconds_of_cell(cell, decimal_comma) for cell in cells)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}") from error
+        begin = start or 0.0
+        end = stop if stop is None or "end" in columns else begin + stop
+        if begin < 0 or (end is not None and end <= begin):
+            raise ValueError(
+                f"Expected a segment of {file} that ends after it starts, at 0 or later, got "
+                f"{' and '.join(f'{column} {cell}' for column, cell in zip(columns.values(), cells, strict=True))} "
+                f"in {path}, line {line}."
+            )
+        for name, value in zip(times, (start, end, f"{path.name}, line {line}"), strict=True):
+            times[name].append(value)
+    return pd.DataFrame(times, index=table.index, dtype=object)
 
 
 def merge_segments(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -14,7 +14,7 @@ from psla_hf.files import read_json_lines, read_text, reading
 
 __all__ = ["TABLES", "read_any_table", "read_csv", "read_table"]
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 
 DELIMITERS = ",\t;"  # of as many fields the first
 

@@ -1,19 +1,24 @@
 """Own tagging data as a table or a folder, its labels in the forms people write them. Decodes no audio."""
 
 import math
-import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from typing_extensions import Unpack
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
+from psla_hf.data.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
+from psla_hf.data.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
+from psla_hf.data.file_names import find_files
 from psla_hf.data.label_cells import classes_that_occur, find_separator, is_label, labels_in
 from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
-from psla_hf.data.segments import LEAST_REST, merge_segments, seconds_of_cell, share_labels, uncovered_segments
+from psla_hf.data.segments import LEAST_REST, merge_segments, segment_times, share_labels, uncovered_segments
 from psla_hf.data.shard_files import COMMON_SHARD_NAMES
 from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
 from psla_hf.data.tables import read_any_table
@@ -25,17 +30,6 @@ from .source import Source
 __all__ = ["OWN"]
 
 
-COLUMNS = {
-    "path": ("file_name", "file", "path", "filename", "fname", "wav"),
-    "labels": ("labels", "label"),
-    "split": ("split",),
-    "id": ("id",),
-    "start": ("start",),
-    "end": ("end",),
-}
-
-TIMES = ("start", "end")
-
 NAMING = "Expected the files at the paths that the list gives, relative to the folder or absolute."
 
 
@@ -46,7 +40,9 @@ class _Reading:
     root: Path
     vocabulary: Vocabulary | None
     separator: str | None
+    columns: ColumnArguments
     notes: list[str] = field(default_factory=list)
+    trees: dict[Path, list[Path]] = field(default_factory=dict)
 
 
 def list_own(
@@ -57,6 +53,7 @@ def list_own(
     split: str | None = None,
     separator: str | None = None,
     negatives: float | None = None,
+    **columns: Unpack[ColumnArguments],
 ) -> Listing:
     """The clips of a table or of a folder; the arguments are those of `data.load_tagging_dataset`."""
     if negatives is not None and not negatives >= LEAST_REST:
@@ -66,7 +63,7 @@ def list_own(
         raise FileNotFoundError(f"Expected a table of clips or a folder, there is no {source}.")
     folder = source if source.is_dir() else source.parent
     root = check_folder(audio_dir, "the folder that holds the audio") if audio_dir else folder
-    how = _Reading(root, None if vocabulary is None else read_vocabulary(vocabulary, []), separator)
+    how = _Reading(root, None if vocabulary is None else read_vocabulary(vocabulary, []), separator, columns)
     rows = _folder_rows(source, audio_dir, how) if source.is_dir() else _table_rows(source, root, how)
     rows = _segments(rows, negatives, how) if "start" in rows else _whole_files(rows, negatives)
     # The classes are those of the whole source, so that its splits agree about them.
@@ -74,7 +71,7 @@ def list_own(
     rows["labels"] = _encode(rows["id"], rows["labels"], classes)
     if split is not None:
         rows = _of_split(rows, split_of_text(split), source)
-    clips = clip_table(
+    clips: pa.Table = clip_table(
         ids=list(rows["id"]),
         paths=list(rows["path"]),
         there=are_there([Path(path) for path in rows["path"]]),
@@ -82,8 +79,11 @@ def list_own(
         splits=list(rows["split"]) if "split" in rows else [ONE_SPLIT] * len(rows),
         **{f"{name}s": list(rows[name]) for name in ("start", "end", "line") if "start" in rows},
     )
+    for column in ("group", "fold"):
+        if column in rows:
+            clips = clips.append_column(column, pa.array(list(rows[column]), pa.string()))
     name = source.name + (f" {split}" if split else "")
-    return Listing(name, root, classes, clips, NAMING, tuple(how.notes))
+    return Listing(name, root, classes, clips, NAMING, tuple(dict.fromkeys(how.notes)))
 
 
 def _whole_files(rows: pd.DataFrame, negatives: float | None) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def _whole_files(rows: pd.DataFrame, negatives: float | None) -> pd.DataFrame:
 
 def _segments(rows: pd.DataFrame, negatives: float | None, how: _Reading) -> pd.DataFrame:
     """One row for each segment, with all labels that it has."""
-    times = {name: pd.Series(rows[name], dtype=object) for name in ("id", "start", "end")}
+    times = {name: pd.Series(rows[name], dtype=object) for name in ("id", "start", "end", "line")}
     rows = rows.assign(**{name: cells.where(cells.notna(), None) for name, cells in times.items()})
     are_clips = rows["id"].notna().all()  # with ids of their own: not annotations that may share a sound
     rows, notes = merge_segments(rows)
@@ -118,24 +118,44 @@ def _lengths(paths: Iterable[str]) -> dict[str, float]:
 def _folder_rows(folder: Path, audio_dir: str | Path | None, how: _Reading) -> pd.DataFrame:
     """The rows of a folder's tables, each of files beside it; without one, audio in folders by class."""
     contents = FolderContents.of(folder)
+    annotations = AnnotationTables() if contents.metadata or audio_dir else AnnotationTables.of(contents)
+    used = {*annotations.of_recordings, *annotations.orphans}
+    contents.tables = [path for path in contents.tables if path not in used]
     how.notes += contents.notes()
+    if annotations.orphans:
+        found = contents.named(annotations.orphans)
+        how.notes.append(f"{len(annotations.orphans)} tables lie beside no recording of their name: {found}.")
+    if annotations.of_recordings:
+        parts = [_annotation_rows(path, files, how) for path, files in annotations.of_recordings.items()]
+        return _joined(parts, contents, how)
     if not contents.metadata:
         if audio_dir:
             raise ValueError(f"Expected {' or '.join(METADATA_FILES)} in {folder} to go with audio_dir, found none.")
+        if any(how.columns.values()):
+            asked = next(name for name, column in how.columns.items() if column)
+            raise ValueError(f"Expected tables in {folder} to go with {asked}, found none.")
         return _class_folder_rows(contents, how)
     several = [str(place) for place, count in Counter(path.parent for path in contents.metadata).items() if count > 1]
     if several or (audio_dir and len(contents.metadata) > 1):
         raise ValueError(f"Expected one of {METADATA_FILES} in {several[0] if several else folder}, found several.")
     parts = [_table_rows(path, Path(audio_dir or path.parent), how) for path in contents.metadata]
+    return _joined(parts, contents, how, audio_dir is not None)
+
+
+def _joined(
+    parts: Sequence[pd.DataFrame], contents: FolderContents, how: _Reading, is_elsewhere: bool = False
+) -> pd.DataFrame:
+    """The rows of all tables in a folder, with the splits that folders are called like; audio may be elsewhere."""
     rows = pd.concat(parts, ignore_index=True)
-    unlisted = [path for path in contents.audio if str(path) not in set(rows["path"])] if not audio_dir else []
+    listed = set(rows["path"])
+    unlisted = [path for path in contents.audio if str(path) not in listed] if not is_elsewhere else []
     if unlisted:
         how.notes.append(f"{len(unlisted)} audio files are in no table: {contents.named(unlisted)}.")
     if "split" not in rows:
         splits = _splits_of_folders([Path(path) for path in rows["path"]], how.root, 1)
         rows = rows.assign(split=splits) if splits else rows
     elif rows["split"].isna().any():
-        raise ValueError(f"Expected a column split in all tables in {folder} or in none. Some have it.")
+        raise ValueError(f"Expected a column split in all tables in {contents.root} or in none. Some have it.")
     return rows
 
 
@@ -190,29 +210,45 @@ def _splits_of_folders(paths: Sequence[Path], root: Path, least: int) -> list[st
 
 
 def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
-    """A table of files in the folder `root` under our names: `path`, `id`, `labels` as lists, and any `split`."""
-    table = read_any_table(path)
-    columns = {}
-    for name, choices in COLUMNS.items():
-        column = next((choice for choice in choices if choice in table.columns), None)
-        if column is None and name in ("path", "labels"):
-            raise ValueError(
-                f"Expected a column {' or '.join(choices)} in {path}, found {reprlib.repr(list(table.columns))}."
-            )
-        if column is not None:
-            columns[name] = column
-            _check_filled(table[column], column, path, may_be_empty=name == "labels") if name not in TIMES else None
+    """The rows of a table of files in the folder `root`."""
+    if is_annotations(path):
+        return _annotation_rows(path, recordings_beside(path, root), how, root)
+    return _rows_of(read_any_table(path), path, root, how)
+
+
+def _annotation_rows(path: Path, recordings: Collection[Path], how: _Reading, root: Path | None = None) -> pd.DataFrame:
+    """The rows of a table of Raven or Audacity, of files in the folder `root`, by default its own."""
+    table, notes = read_annotations(path, recordings, how.columns)
+    how.notes += notes
+    return _rows_of(table, path, root or path.parent, how)
+
+
+def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.DataFrame:
+    """A table under our names: `path`, `file_id`, `id` or none, `labels` as lists, and others that there are.
+
+    These are `split`, `group` and `fold`, and of segments `start`, `end` and `line`.
+    """
+    columns, notes = find_columns([str(column) for column in table.columns], how.columns, path.name)
+    how.notes += notes
     ignored = [str(column) for column in table.columns if column not in columns.values()]
     if ignored:
         how.notes.append(f"Columns of {path.name} that are not used: {', '.join(ignored)}.")
+    times: dict[str, str] = {name: columns.pop(name) for name in ("start", "end", "duration") if name in columns}
+    for name, column in columns.items():
+        _check_filled(table[column], column, path, may_be_empty=name == "labels")
     rows = pd.DataFrame({name: table[column] for name, column in columns.items()})
-    rows["path"] = [str(root / str(file)) for file in rows["path"]]  # an absolute path stays what it is
+    rows["path"], notes = find_files([str(file) for file in rows["path"]], root, how.trees)
+    how.notes += [f"{path.name}: {note}" for note in notes]
     rows["file_id"] = [_id_of(Path(file), how.root) for file in rows["path"]]
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
-    if "start" in rows:
-        times = _times(table, columns, rows["path"], path)
-        rows = rows.drop(columns=list(TIMES)).join(times)
-    if "split" in rows:
+    if times:
+        rows = rows.join(segment_times(table, times, rows["path"], path))
+    for name in ("group", "fold"):
+        if name in rows:
+            rows[name] = [_in_one_form(cell) for cell in rows[name]]
+    if "fold" in rows:
+        rows["split"] = [f"fold {fold}" for fold in rows["fold"]]
+    elif "split" in rows:
         rows["split"] = [split_of_text(str(split)) for split in rows["split"]]
         renamed = sorted(set(table[columns["split"]].astype(str)).difference(rows["split"]))
         if renamed:
@@ -221,27 +257,9 @@ def _table_rows(path: Path, root: Path, how: _Reading) -> pd.DataFrame:
     return rows
 
 
-def _times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterable[str], path: Path) -> pd.DataFrame:
-    """Columns `start` and `end` in seconds, and `line`."""
-    if "end" not in columns:
-        raise ValueError(f"Expected a column end beside {columns['start']} in {path}, found none.")
-    decimal_comma = table.attrs.get("delimiter") != ","
-    times: dict[str, list] = {"start": [], "end": [], "line": []}
-    for line, file, *cells in zip(table.index, files, table[columns["start"]], table[columns["end"]], strict=True):
-        place = f"{path.name}, line {line}"
-        try:
-            start, end = (seconds_of_cell(cell, decimal_comma) for cell in cells)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {line}: {error}") from error
-        begin = 0.0 if start is None else start
-        if begin < 0 or (end is not None and end <= begin):
-            raise ValueError(
-                f"Expected a segment of {file} that ends after it starts, at 0 or later, got {cells[0]} to {cells[1]} "
-                f"in {path}, line {line}."
-            )
-        for name, value in zip(times, (start, end, place), strict=True):
-            times[name].append(value)
-    return pd.DataFrame(times, index=table.index, dtype=object)
+def _in_one_form(cell: Any) -> str:
+    """A cell as a text; whole numbers are written alike, as integers or not."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
 
 
 def _check_filled(cells: pd.Series, column: str, path: Path, may_be_empty: bool) -> None:
@@ -316,7 +334,7 @@ OWN = Source(
     name="own data",
     title="own data",
     list_folder=list_own,
-    settings=("audio_dir", "vocabulary", "split", "separator", "negatives"),
+    settings=("audio_dir", "vocabulary", "split", "separator", "negatives", *COLUMN_SETTINGS),
     train=("train",),
     validation=("validation", "val"),
     test=("test",),
