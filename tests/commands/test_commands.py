@@ -161,7 +161,7 @@ def broken_clip(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("breakage", "options", "message"),
     [
-        (None, ["--data-dir", "nowhere"], "There is no directory nowhere"),
+        (None, ["--data-dir", "nowhere"], "there is no nowhere"),
         (broken_column, [], "missing ['fold']"),
         (broken_clip, [], "1 of 30 clips in"),
         (None, ["--recipe", "esc99"], "There is no recipe 'esc99'"),

@@ -90,7 +90,7 @@ def read_annotations(
         if len(recordings) != 1:
             found = " and ".join(sorted(file.name for file in recordings)) or "none"
             raise ValueError(f"Expected one recording called {_stem_of(path).name} beside {path}, found {found}.")
-        table["file"] = str(next(iter(recordings)))
+        table["file"] = next(iter(recordings)).name  # it lies beside
     table.attrs["delimiter"] = "\t"
     return table, notes
 

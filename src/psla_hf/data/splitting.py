@@ -1,12 +1,17 @@
 """Splits and folds for data that have none: stratified, and never through a group. Knows no files and no sources."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from psla_hf.labels.vocabulary import ClipLabels
 
 __all__ = ["make_folds", "make_splits"]
+
+
+# Groups of several classes are dealt out in many ways; the most even one is taken, where trying costs no time.
+ATTEMPTS, MANY_GROUPS = 30, 1000
 
 
 def make_splits(labels: ClipLabels, groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
@@ -33,9 +38,18 @@ def make_splits(labels: ClipLabels, groups: Sequence[str], shares: Mapping[str, 
             f"{', '.join(names)}, got {len(codes)}. Give the clips splits of their own, or groups."
         )
     counts = _class_counts(labels, members, len(codes))
-    clips = np.bincount(members, minlength=len(codes)).astype(float)
-    dealt = _dealt(counts, clips, np.array([shares[name] for name in names]), np.random.default_rng(seed))
+    clips, rng = np.bincount(members, minlength=len(codes)).astype(float), np.random.default_rng(seed)
+    each = np.array([shares[name] for name in names])
+    attempts = ATTEMPTS if len(codes) <= MANY_GROUPS else 1
+    dealt = min((_dealt(counts, clips, each, rng) for _ in range(attempts)), key=partial(_unevenness, counts, each))
     return [names[split] for split in dealt[members].tolist()]
+
+
+def _unevenness(counts: np.ndarray, shares: np.ndarray, dealt: np.ndarray) -> float:
+    """How far the splits are from their shares of the classes: squares of what they lack, as shares of the class."""
+    totals = np.maximum(counts.sum(axis=0), 1)
+    held = np.stack([counts[dealt == split].sum(axis=0) for split in range(len(shares))]) / totals
+    return float((((held - shares[:, None]) ** 2) / shares[:, None])[:, counts.sum(axis=0) > 0].sum())
 
 
 def make_folds(labels: ClipLabels, groups: Sequence[str], num_folds: int, seed: int) -> list[str]:
