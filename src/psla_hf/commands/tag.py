@@ -2,11 +2,13 @@
 
 import glob
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from cyclopts import Parameter, Token
 
 from .arguments import MESSAGES, STDIN, Messages, Needs, Switch, Whole, option, panel
 
@@ -16,13 +18,26 @@ if TYPE_CHECKING:
     from psla_hf.inference.tagger import AudioTagger
 
 
+def threshold_of(kind: Any, tokens: Sequence[Token]) -> float | str:
+    """A score, or `auto`."""
+    word = tokens[-1].value
+    try:
+        return word if word == "auto" else float(word)
+    except ValueError as error:
+        raise ValueError(f"expected a score such as 0.5, or auto, got {word}.") from error
+
+
 @panel("Output", 0)
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """What is written, and where."""
 
     top_k: Whole | None = option("Tags per file; by default five, or all of fewer.", None)
-    threshold: float | None = option("Only tags and events with at least this score; of events 0.5 by default.", None)
+    threshold: Annotated[float | str | None, Parameter(converter=threshold_of)] = option(
+        "Only tags and events with at least this score, or auto for what was chosen on validation clips for each "
+        "class; of events 0.5 by default.",
+        None,
+    )
     timeline: Switch = option("The scores of every step of about a third of a second.", False)
     events: Switch = option("What is heard from when to when.", False)
     format: Literal["table", "json", "jsonl", "csv", "audacity", "raven", "rttm"] = option(
@@ -118,6 +133,8 @@ def tag(
         batch_size=machine.batch_size,
     )
     tag_count(output.top_k, len(tagger.labels), output.threshold)  # refused before anything is read
+    if written.threshold == "auto":
+        output = with_thresholds(output, tagger.thresholds)
     file = None if output.format == "table" else OutputFile(output, written.output, written.resume)
     left = [sound for sound in sounds if file is None or not file.has(sound)]
     failed = tag_all(tagger, left, Sink(output, file, written, tagger, len(sounds)), windows.window_seconds)
@@ -241,17 +258,22 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> "O
         raise ValueError(f"A table is for the screen. Choose a --format for {written.output}, such as csv.")
     if form in PER_RECORDING and written.output is None and number > 1:
         raise ValueError(f"Expected --output FOLDER for {number} files: {form} has a table for each.")
-    rule = EventRule(
-        0.5 if written.threshold is None else written.threshold, events.low, events.min_seconds, events.min_gap
-    )
+    threshold = written.threshold if isinstance(written.threshold, float) else None
+    rule = EventRule(0.5 if threshold is None else threshold, events.low, events.min_seconds, events.min_gap)
     return Output(
         cast(Any, form),
         "auto" if written.top_k is None else written.top_k,
-        written.threshold,
+        threshold,
         pooling,
         rule if written.events or written.plot is not None or form in EVENT_FORMATS else None,
         written.timeline,
     )
+
+
+def with_thresholds(output: "Output", thresholds: Mapping[str, float]) -> "Output":
+    """The same with thresholds of the classes, for tags and events alike."""
+    rule = None if output.rule is None else replace(output.rule, threshold=thresholds)
+    return replace(output, threshold=thresholds, rule=rule)
 
 
 def show(recording: "Recording", output: "Output") -> None:

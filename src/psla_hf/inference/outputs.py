@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from psla_hf.files import atomic_file
 
-from .recording import Recording, TopK, WindowPooling
+from .recording import Recording, Threshold, TopK, WindowPooling
 from .timeline import Event, EventRule
 
 __all__ = ["EVENT_FORMATS", "PER_RECORDING", "Format", "Output", "OutputFile", "name_of", "path_inside"]
@@ -52,7 +52,7 @@ class Output:
 
     format: Format
     top_k: TopK = "auto"
-    threshold: float | None = None
+    threshold: Threshold = None
     pooling: WindowPooling = "max"
     rule: EventRule | None = None
     timeline: bool = False

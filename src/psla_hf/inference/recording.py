@@ -1,19 +1,22 @@
 """What a tagger heard in one sound. Knows no audio and no models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from .timeline import Timeline
+from .timeline import Thresholds, Timeline
 
-__all__ = ["Recording", "TopK", "WindowPooling"]
+__all__ = ["Recording", "Threshold", "TopK", "WindowPooling"]
 
 FEW = 5  # tags, unless somebody asks for more or fewer
 
 TopK = int | Literal["auto"] | None
 
 WindowPooling = Literal["max", "mean"]
+
+Threshold = Thresholds | None
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ class Recording:
         return self.scores.max(axis=0) if pooling == "max" else self.scores.mean(axis=0)
 
     def tags(
-        self, top_k: TopK = "auto", threshold: float | None = None, pooling: WindowPooling = "max"
+        self, top_k: TopK = "auto", threshold: Threshold = None, pooling: WindowPooling = "max"
     ) -> list[dict[str, Any]]:
         """`{"label", "score"}` by falling score.
 
         Args:
             top_k: How many at most, 1 to K; `"auto"` for five or all of fewer, and for all with a threshold; `None` for
                 all.
-            threshold: Only tags with at least this score.
+            threshold: Only tags with at least this score, or with that of their class, by its name.
             pooling: See `clip_scores`.
 
         Raises:
@@ -59,10 +62,13 @@ class Recording:
         scores = self.clip_scores(pooling)
         best = np.argsort(-scores, kind="stable")[: tag_count(top_k, len(self.labels), threshold)]
         tags = [{"label": self.labels[k], "score": float(scores[k])} for k in best]
-        return tags if threshold is None else [tag for tag in tags if tag["score"] >= threshold]
+        if threshold is None:
+            return tags
+        least = threshold if isinstance(threshold, Mapping) else dict.fromkeys(self.labels, threshold)
+        return [tag for tag in tags if tag["score"] >= least[tag["label"]]]
 
 
-def tag_count(top_k: TopK, num_classes: int, threshold: float | None = None) -> int:
+def tag_count(top_k: TopK, num_classes: int, threshold: object = None) -> int:
     """How many tags are meant.
 
     Raises:

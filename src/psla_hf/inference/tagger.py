@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, cast, get_args, overload
+from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar, cast, get_args, overload
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from psla_hf.models.saved import Tagger, load_extractor, load_saved
 from psla_hf.places import local_path
 
 from .backends import BackendName, ExportedModel, clip_scores
-from .recording import Recording, TopK, WindowPooling, tag_count
+from .recording import Recording, Threshold, TopK, WindowPooling, tag_count
 from .timeline import Event, EventRule, Timeline
 from .windows import LastWindow, Stitcher, Windows
 
@@ -38,6 +38,8 @@ STEP_SECONDS = 0.32  # of models without frame scores; those of others are about
 SLID_SECONDS = 2.24
 
 Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[float]
+
+AnyThreshold: TypeAlias = Threshold | Literal["auto"]
 
 Item = TypeVar("Item")
 
@@ -203,9 +205,29 @@ class AudioTagger:
         """Class names in the order of the scores, K."""
         return tuple(self.model.config.label_names)
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """From which score on each class counts as heard, by its name.
+
+        Raises:
+            ValueError: None were chosen for the model's classes.
+        """
+        found = getattr(self.model.config, "thresholds", None)
+        if found is None or len(found) != len(self.labels):
+            raise ValueError(
+                f"Expected a model with thresholds for its {len(self.labels)} classes, this one has "
+                f"{'none' if found is None else len(found)}. Train with a validation part, on which they are chosen, "
+                "or pass a threshold."
+            )
+        return dict(zip(self.labels, found, strict=True))
+
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a string is a sequence of strings, but one sound
-        self, audio: Sound, sampling_rate: int | None = None, top_k: TopK = "auto", threshold: float | None = None
+        self,
+        audio: Sound,
+        sampling_rate: int | None = None,
+        top_k: TopK = "auto",
+        threshold: AnyThreshold = None,
     ) -> list[dict]: ...
 
     @overload
@@ -214,7 +236,7 @@ class AudioTagger:
         audio: Iterable[Sound],
         sampling_rate: int | None = None,
         top_k: TopK = "auto",
-        threshold: float | None = None,
+        threshold: AnyThreshold = None,
     ) -> list[list[dict]]: ...
 
     def __call__(
@@ -222,7 +244,7 @@ class AudioTagger:
         audio: Sound | Iterable[Sound],
         sampling_rate: int | None = None,
         top_k: TopK = "auto",
-        threshold: float | None = None,
+        threshold: AnyThreshold = None,
     ) -> Any:
         """Tag one clip or recording, a list of them, a folder, or what an iterator yields.
 
@@ -234,7 +256,8 @@ class AudioTagger:
                 the same tags. A folder's path stands for all audio files in it.
             sampling_rate: Of samples that come without it, in Hz; they are resampled if the model wants another.
             top_k: How many tags at most, 1 to K; by default five, or all of fewer; `None` for all.
-            threshold: Only tags with at least this score; then all such by default.
+            threshold: Only tags with at least this score, then all such by default; `"auto"` for what was chosen for
+                each class on validation clips, see `thresholds`.
 
         Returns:
             `{"label", "score"}` by falling score; of a list of sounds one such list for each, of an iterator an
@@ -246,9 +269,10 @@ class AudioTagger:
                 out of range, or the model's scores are not finite.
         """
         tag_count(top_k, len(self.labels), threshold)  # refused before anything is read
+        least = self.thresholds if threshold == "auto" else threshold
 
         def tags(recording: Recording) -> list[dict]:
-            return recording.tags(top_k, threshold, self.windowing.pooling)
+            return recording.tags(top_k, least, self.windowing.pooling)
 
         if isinstance(audio, str | Path) and Path(audio).is_dir():
             return {str(one.source): tags(one) for one in self.recordings(files_in(audio))}

@@ -62,6 +62,7 @@ class PslaConfig(LabelNames, PreTrainedConfig):
         batch_norm_momentum: Momentum of every batch normalization in torch's convention, the share of the new batch.
             The original uses 0.01; timm's and torch's default is 0.1.
         problem_type: As in transformers. Multi-label by default, so that `pipeline` applies a sigmoid.
+        thresholds: From which score on each class counts as heard, K of them, as chosen on validation clips.
 
     Raises:
         ValueError: An argument is out of range. (Wrong types and unknown choices are refused by `strict`.)
@@ -76,6 +77,7 @@ class PslaConfig(LabelNames, PreTrainedConfig):
     static_padding_size: int | None = None
     batch_norm_momentum: float = 0.01
     problem_type: ProblemType | None = "multi_label_classification"
+    thresholds: list[float] | None = None
     auto_map: dict[str, str] = field(default_factory=lambda: dict(REMOTE_CODE))
 
     @property
@@ -94,6 +96,8 @@ class PslaConfig(LabelNames, PreTrainedConfig):
             )
         if not 0.0 < self.batch_norm_momentum <= 1.0:
             raise ValueError(f"batch_norm_momentum must be in (0, 1], got {self.batch_norm_momentum}.")
+        if self.thresholds is not None and not all(0.0 <= value <= 1.0 for value in self.thresholds):
+            raise ValueError(f"thresholds must be from 0 to 1, got {self.thresholds}.")
         super().__post_init__(**kwargs)
 
 

@@ -21,7 +21,9 @@ __all__ = [
     "EXTRACTOR_FILE",
     "LAST_EPOCH",
     "METRICS_FILE",
+    "PAGE_FILE",
     "RESULTS_FILE",
+    "SCORES",
     "WEIGHTS_FILE",
     "read_curve",
     "read_epochs",
@@ -42,12 +44,15 @@ CONFIG_FILE, EXTRACTOR_FILE, WEIGHTS_FILE = "config.json", "preprocessor_config.
 
 CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED = "checkpoints", "epochs", "last_epoch", "best", "failed"
 
+SCORES, PAGE_FILE = "scores", "report.html"
+
 # What runs and aggregates leave, the results first: a folder that has them is of a run that is finished.
 FILES = (
     RESULTS_FILE,
     METRICS_FILE,
     CURVE_FILE,
     CARD_FILE,
+    PAGE_FILE,
     CONFIG_FILE,
     EXTRACTOR_FILE,
     WEIGHTS_FILE,
@@ -63,7 +68,7 @@ def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overw
 
     Overwriting deletes what an earlier run or aggregate left: the model with its configuration, extractor, code and
     card (`README.md`), `results.json`, `metrics.jsonl`, `averaging_curve.json`, and the folders `checkpoints`,
-    `epochs`, `last_epoch`, `best` and `failed`. Other files stay.
+    `epochs`, `last_epoch`, `best`, `scores` and `failed`. Other files stay.
 
     Args:
         folder: The run's.
@@ -102,7 +107,7 @@ def _clear(folder: Path) -> None:
     """Delete what an earlier run left."""
     for file in [path for pattern in FILES for path in folder.glob(pattern)]:
         file.unlink()
-    for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED):
+    for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED, SCORES):
         remove_folder(folder / earlier)
 
 

@@ -30,6 +30,7 @@ from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.weights import imagenet_source
 from psla_hf.progress import progress
 from psla_hf.provenance import provenance
+from psla_hf.thresholds import choose_thresholds
 
 from .build import arrange_model, build_model, build_optimizer
 from .choices import with_workers
@@ -49,6 +50,7 @@ from .run_folder import (
     read_results,
     run_folder,
 )
+from .run_scores import PartScores, write_scores
 from .run_settings import RunSettings
 from .state import Place, RunState, Totals, keep_latest
 
@@ -377,7 +379,9 @@ class Trainer:
         if self.state.weights.count == 0:  # it stopped before the first epoch that counts
             self.state.weights.update(last)
         self._unwrapped().load_state_dict(self.state.weights.result())
+        self._choose_thresholds()
         probabilities, targets = self._predict(self.test_part)
+        self._write_scores("test", self.test_clips, probabilities)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single_model(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
@@ -394,6 +398,21 @@ class Trainer:
         on_main(self.accelerator, lambda: write_json(content, self.output_dir / RESULTS_FILE))
         on_main(self.accelerator, lambda: keep_latest(self.output_dir / CHECKPOINTS))
         return content
+
+    def _choose_thresholds(self) -> None:
+        """Give the model thresholds of its classes, by the validation part, where there is one."""
+        if self.validation_part is None or self.validation_clips is None:
+            return
+        probabilities, targets = self._predict(self.validation_part)
+        self._write_scores("validation", self.validation_clips, probabilities)
+        chosen = choose_thresholds(probabilities.numpy(), targets.numpy())
+        self._unwrapped().config.thresholds = [round(float(value), 6) for value in chosen.values]
+
+    def _write_scores(self, part: str, clips: Clips, probabilities: Tensor) -> None:
+        on_main(
+            self.accelerator,
+            lambda: write_scores(self.output_dir, part, PartScores.of(clips, probabilities.numpy())),
+        )
 
     def _single_model(self) -> dict[str, float]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
