@@ -63,6 +63,7 @@ def test_columns_are_found_by_their_names(columns, found):
     [
         (["file", "what"], {}, r"column labels or label in clips\.csv.*found \['file', 'what'\].*label_column='what'"),
         (["file", "species", "tag"], {}, r"found 'species', 'tag' among .*label_column='species'"),
+        ([], {}, r"column file_name or .* found \[\]"),
         (["where", "label"], {}, r"column file_name or .* found \['where', 'label'\].*file_column='where'"),
         (["audio", "clip", "label"], {}, r"found 'audio', 'clip' among .*file_column='audio'"),
         (["file", "label", "onset"], {}, r"end or duration beside 'onset' .*start_column=''"),

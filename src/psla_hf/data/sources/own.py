@@ -238,7 +238,8 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     rows = pd.DataFrame({name: table[column] for name, column in columns.items()})
     rows["path"], notes = find_files([str(file) for file in rows["path"]], root, how.trees)
     how.notes += [f"{path.name}: {note}" for note in notes]
-    rows["file_id"] = [_id_of(Path(file), how.root) for file in rows["path"]]
+    ids = {file: _id_of(Path(file), how.root) for file in rows["path"].unique()}
+    rows["file_id"] = [ids[file] for file in rows["path"]]
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
     if times:
         rows = rows.join(segment_times(table, times, rows["path"], path))
