@@ -139,6 +139,12 @@ def test_a_clip_without_a_group_is_refused(folder):
         load_tagging_dataset(table, group_column="site")
 
 
+def test_columns_of_a_data_set_are_refused(folder):
+    clips = load_tagging_dataset(write(folder, "file,label\na.wav,dog\n"), quiet=True)
+    with pytest.raises(ValueError, match=r"Expected a table or a folder to go with .* columns, got Dataset"):
+        load_tagging_dataset(clips, label_column="label")
+
+
 def test_columns_of_no_table_are_refused(folder):
     (folder / "a.wav").unlink()
     (folder / "b.wav").unlink()
