@@ -63,6 +63,7 @@ def test_columns_are_found_by_their_names(columns, found):
     [
         (["file", "what"], {}, r"column labels or label in clips\.csv.*found \['file', 'what'\].*label_column='what'"),
         (["file", "species", "tag"], {}, r"found 'species', 'tag' among .*label_column='species'"),
+        ([], {}, r"column file_name or .* found \[\]"),
         (["where", "label"], {}, r"column file_name or .* found \['where', 'label'\].*file_column='where'"),
         (["audio", "clip", "label"], {}, r"found 'audio', 'clip' among .*file_column='audio'"),
         (["file", "label", "onset"], {}, r"end or duration beside 'onset' .*start_column=''"),
@@ -136,6 +137,12 @@ def test_a_clip_without_a_group_is_refused(folder):
     table = write(folder, "file,label,site\na.wav,dog,north\nb.wav,cat,\n")
     with pytest.raises(ValueError, match=r"Expected site in every row of .*clips\.csv, line 3"):
         load_tagging_dataset(table, group_column="site")
+
+
+def test_columns_of_a_data_set_are_refused(folder):
+    clips = load_tagging_dataset(write(folder, "file,label\na.wav,dog\n"), quiet=True)
+    with pytest.raises(ValueError, match=r"Expected a table or a folder to go with .* columns, got Dataset"):
+        load_tagging_dataset(clips, label_column="label")
 
 
 def test_columns_of_no_table_are_refused(folder):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from psla_hf.audio import read_audio
 from psla_hf.data.load import load_splits, load_tagging_dataset
 from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import IndexedClips, class_names, tagging_features, vocabulary_of
 from psla_hf.data.segments import seconds_of_cell
 from psla_hf.data.summary import LoadOptions
+from psla_hf.loading.clip_windows import ClipWindows
+from psla_hf.loading.samples import SampleMaker, TaggingDataset
 
 RATE = 8000
 
@@ -183,3 +186,19 @@ def test_segments_are_prepared_as_clips_of_their_own(folder):
     assert manifest["splits"]["train"]["hours"] == pytest.approx(5 / 3600, abs=1e-6)
     prepared = load_tagging_dataset(folder / "prepared", split="train", quiet=True)
     assert "start" not in prepared.features and list(prepared["seconds"]) == [3, 2]
+    decoded = [read_audio(audio["bytes"], RATE) for audio in prepared["audio"]]
+    assert [samples[100] * 16 for samples in decoded] == pytest.approx([1, 8], abs=0.01)
+
+
+def test_a_segment_is_heard_from_its_start_to_its_end(folder):
+    clips = load(folder, "a.wav,1,4,dog", "a.wav,8,,cat")
+    dataset = TaggingDataset(clips, SampleMaker(len(class_names(clips)), RATE))
+    heard = [np.rint(dataset[k].waveform[::RATE] * 16).tolist() for k in range(2)]
+    assert heard == [[1, 2, 3], [8, 9]]
+
+
+def test_windows_of_a_segment_lie_inside_it_where_headers_were_not_read(folder):
+    clips = load(folder, "a.wav,4,,dog", "a.wav,1,3,cat", read_headers=False)
+    windows = ClipWindows(clips, SampleMaker(len(class_names(clips)), RATE, window=2 * RATE))
+    assert windows.owners.tolist() == [0, 0, 0, 1]
+    assert [round(windows[k].waveform[100] * 16) for k in range(4)] == [4, 6, 8, 1]

@@ -148,7 +148,7 @@ def _synonym(
             f"{_shown(columns)}. Pass one, for example {setting}={choices[0]!r}."
         )
     if role in ("path", "labels"):
-        example = next(iter(free), columns[0])
+        example = next(iter([*free, *columns]), "species")
         raise ValueError(
             f"Expected a column {' or '.join(OUR_NAMES[role])} in {where}, or one called alike, found "
             f"{_shown(columns)}. Pass its name, for example {setting}={example!r}."

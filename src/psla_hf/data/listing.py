@@ -271,7 +271,8 @@ def _of_segments(clips: pa.Table, lengths: Sequence[float | str]) -> tuple[list[
     """The segments' lengths, or why they have none, and the clips with ends inside their files."""
     found: list[float | str] = []
     ends = clips["end"].to_pylist()
-    for k, (clip, length) in enumerate(zip(clips.select(["path", "start", "line"]).to_pylist(), lengths, strict=True)):
+    columns = [name for name in ("id", "path", "start", "line") if name in clips.column_names]
+    for k, (clip, length) in enumerate(zip(clips.select(columns).to_pylist(), lengths, strict=True)):
         if isinstance(length, str):
             found.append(length)
             continue
@@ -279,7 +280,7 @@ def _of_segments(clips: pa.Table, lengths: Sequence[float | str]) -> tuple[list[
         if start >= length or end > length + LATE_SECONDS:
             found.append(
                 f"Expected a segment inside {clip['path']}, which is {length:.3f} s long, got {start:g} to {end:g} s "
-                f"({clip['line']})."
+                f"({clip.get('line') or clip['id']})."
             )
             continue
         ends[k] = None if ends[k] is None else min(end, length)

@@ -69,9 +69,10 @@ def _looked_up(known: Sequence[float | None], clips: Dataset) -> list[float]:
 
 
 def _header_seconds(clip: EncodedClip) -> float:
-    """Length of a clip's file; 0 where it has none, which shows by its name when it is decoded."""
+    """Length of a clip's file from its start on; 0 where it has none, which shows by its name when it is decoded."""
     audio = clip["audio"]
     try:
-        return audio_seconds(audio["bytes"] if audio["bytes"] is not None else Path(audio["path"] or ""))
+        length = audio_seconds(audio["bytes"] if audio["bytes"] is not None else Path(audio["path"] or ""))
+        return max(0.0, length - (clip.get("start") or 0.0))  # an end would have said how long it is
     except (OSError, ValueError):
         return 0.0

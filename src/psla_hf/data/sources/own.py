@@ -58,6 +58,11 @@ def list_own(
     """The clips of a table or of a folder; the arguments are those of `data.load_tagging_dataset`."""
     if negatives is not None and not negatives >= LEAST_REST:
         raise ValueError(f"Expected negatives of at least {LEAST_REST:g} s, got {negatives:g}.")
+    if not isinstance(source, str | Path):
+        raise ValueError(
+            "Expected a table or a folder to go with audio_dir, separator, negatives or columns, got "
+            f"{type(source).__name__}."
+        )
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"Expected a table of clips or a folder, there is no {source}.")
@@ -71,6 +76,12 @@ def list_own(
     rows["labels"] = _encode(rows["id"], rows["labels"], classes)
     if split is not None:
         rows = _of_split(rows, split_of_text(split), source)
+    name = source.name + (f" {split}" if split else "")
+    return Listing(name, root, classes, _clips(rows), NAMING, tuple(dict.fromkeys(how.notes)))
+
+
+def _clips(rows: pd.DataFrame) -> pa.Table:
+    """The rows of a listing, with `group` and `fold` where there are any."""
     clips: pa.Table = clip_table(
         ids=list(rows["id"]),
         paths=list(rows["path"]),
@@ -82,11 +93,11 @@ def list_own(
     for column in ("group", "fold"):
         if column in rows:
             clips = clips.append_column(column, pa.array(list(rows[column]), pa.string()))
-    name = source.name + (f" {split}" if split else "")
-    return Listing(name, root, classes, clips, NAMING, tuple(dict.fromkeys(how.notes)))
+    return clips
 
 
 def _whole_files(rows: pd.DataFrame, negatives: float | None) -> pd.DataFrame:
+    """The rows with ids."""
     if negatives is not None:
         raise ValueError("Expected segments with a start and an end for negatives, got whole files: leave it out.")
     return rows.assign(id=rows["id"].where(rows["id"].notna(), rows["file_id"]))
@@ -239,7 +250,8 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     rows = pd.DataFrame({name: table[column] for name, column in columns.items()})
     rows["path"], notes = find_files([str(file) for file in rows["path"]], root, how.trees)
     how.notes += [f"{path.name}: {note}" for note in notes]
-    rows["file_id"] = [_id_of(Path(file), how.root) for file in rows["path"]]
+    ids = {file: _id_of(Path(file), how.root) for file in rows["path"].unique()}
+    rows["file_id"] = [ids[file] for file in rows["path"]]
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
     if times:
         rows = rows.join(segment_times(table, times, rows["path"], path))
