@@ -28,7 +28,7 @@ COMMANDS = {
     "export": "Export a tagger as a graph, or as a page.",
     "app": "Try taggers in the browser.",
     "convert": "Convert an original PSLA checkpoint.",
-    "report": "Print the results of runs.",
+    "report": "Print the results of runs, and write a page for each.",
 }
 
 

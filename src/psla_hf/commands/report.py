@@ -1,10 +1,10 @@
-"""`psla report`: the results of runs as tables, those of several side by side."""
+"""`psla report`: the results of runs as tables, those of several side by side, and of each a page."""
 
 from .arguments import MESSAGES, Messages
 
 
 def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
-    """Print the results of runs.
+    """Print the results of runs, and write a page for each.
 
     Of a run that is not finished it says how far it is.
 
@@ -24,12 +24,14 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         print_table,
     )
     from psla_hf.training.run_folder import read_epochs, read_results
+    from psla_hf.training.run_report import write_report
 
-    finished, unfinished = {}, {}
+    finished, unfinished, trained = {}, {}, []
     for run in runs:
         try:
             content = read_results(run)
             names = AGGREGATE_NAMES if "members" in content else RESULT_NAMES
+            trained += [] if "members" in content else [run]
             finished[run] = {names[kind]: metrics for kind, metrics in content["results"].items()}
         except FileNotFoundError:
             unfinished[run] = read_epochs(run)
@@ -48,6 +50,8 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
             }
             if any(any(row) for row in rows.values()):
                 print_table(rows, metric, ["model", *finished])
+    for run in trained:
+        print(f"Report: {write_report(run)}")
     for run, epochs in unfinished.items():
         print(f"{run} is not finished. Its last epoch so far:")
         print_epoch(epochs[-1])

@@ -143,6 +143,7 @@ def carry_out(
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
     from psla_hf.reports.tables import print_epoch, print_results
+    from psla_hf.training.run_report import write_report
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     if publishing.push_to_hub and accelerator.is_main_process:
@@ -169,6 +170,7 @@ def carry_out(
         print_results(results["results"], on_data.title, on_data.recipe.target)
         if publishing.push_to_hub:
             print(push_model(output_dir, publishing.push_to_hub, private=not publishing.public))
+        print(f"Report: {write_report(output_dir)}")
         print(f"Model (averaged weights): {output_dir}\nTag a sound: psla tag {output_dir} FILE")
     return results["results"]
 

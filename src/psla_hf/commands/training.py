@@ -103,9 +103,10 @@ def read_data(
             f"batch_size {shared.input.batch_size}: {recipe.input.batch_size} cannot be shared equally by "
             f"{accelerator.num_processes} processes"
         )
+    facts["advice"] = advice(loaded.parts, quiet=quiet) if accelerator.is_main_process else []
     if not quiet:
         print(*(f"Chosen: {reason}." for reason in reasons), sep="\n")
-        print(*(f"Note: {note}" for note in advice(loaded.parts)), sep="\n")
+        print(*(f"Note: {note}" for note in facts["advice"]), sep="\n")
     # On other data than its own a recipe has no published figures to be measured against.
     is_own = dataset == recipe.dataset
     title = recipe_name if is_own or recipe.dataset is None else f"{recipe_name} on {dataset}"

@@ -100,7 +100,8 @@ class LoadSummary:
         """What a run's results say of it: lists of clips as their numbers."""
         kept = ("source", "splits", "listed", "found", "hours", "vocabulary")
         counts = {name: len(getattr(self, name)) for name in ("missing", "unreadable")}
-        return {name: getattr(self, name) for name in kept} | {"notes": list(self.notes)} | counts
+        more = {"notes": list(self.notes), "class_counts": dict(self.class_counts)}
+        return {name: getattr(self, name) for name in kept} | more | counts
 
     def save(self, path: str | Path) -> None:
         """Write everything, with the full lists, as JSON."""

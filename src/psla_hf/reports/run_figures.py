@@ -1,4 +1,4 @@
-"""The figures of a run's report: intervals, confusions, calibration, mistakes. Arrays only; knows no files and no page."""
+"""The figures of a run's report: intervals, confusions, calibration, mistakes. Knows no files and no page."""
 
 from typing import NamedTuple
 

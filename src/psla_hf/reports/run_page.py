@@ -1,24 +1,23 @@
-"""A run's report as one HTML page that holds everything it shows. Trains nothing, and asks nobody but the folder."""
+"""A run's report as one HTML page that holds everything it shows. Knows no folders of runs."""
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from psla_hf.audio_parts import read_part
-from psla_hf.files import atomic_file
-from psla_hf.training.run_folder import PAGE_FILE, read_results
-from psla_hf.training.run_scores import PartScores, read_scores
 
 from .run_figures import Mistake, average_precision, bootstrap_intervals, calibration, confusions, worst_mistakes
 from .tables import METRICS, RESULT_NAMES, metric_text
 
-__all__ = ["write_page"]
+if TYPE_CHECKING:
+    from psla_hf.training.run_scores import PartScores
+
+__all__ = ["run_page"]
 
 
 WIDTH, HEIGHT = 320, 180  # of a drawing, in its own units
@@ -32,40 +31,26 @@ MOST_PAIRS = 15
 PLAYED_SECONDS, PLAYED_RATE = 10.0, 16000
 
 
-def write_page(folder: str | Path) -> Path:
-    """Write the page of a finished run into its folder, and return its path.
+def run_page(
+    name: str, results: Mapping[str, Any], test: "PartScores | None", thresholds: Sequence[float] | None
+) -> str:
+    """The page of a finished run.
 
     Args:
-        folder: Of `training.trainer.Trainer`. The audio of mistakes is read where the clips lie; without it, or where
-            they lie in tables, there is no player.
-
-    Raises:
-        FileNotFoundError: The run is not finished.
-        ValueError: A file of it is damaged.
+        name: Of the run.
+        results: What `results.json` holds.
+        test: Scores of the test part, where they were kept. The audio of mistakes is read where the clips lie; without
+            it, or where they lie in tables, there is no player.
+        thresholds: From which score on each class counts as heard, where they were chosen.
     """
-    folder = Path(folder)
-    results, test, validation = read_results(folder), read_scores(folder, "test"), read_scores(folder, "validation")
-    environment = Environment(
-        loader=PackageLoader("psla_hf.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("run.html").render(content_of(folder, results, test, validation))
-    with atomic_file(folder / PAGE_FILE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return folder / PAGE_FILE
-
-
-def content_of(
-    folder: Path, results: Mapping[str, Any], test: PartScores | None, validation: PartScores | None
-) -> dict[str, Any]:
-    """What the template shows."""
-    names = results["classes"]
     rows = results["epochs"]
     metrics = [metric for metric in METRICS if metric in results["results"]["averaged"]]
     curves = {"loss": {"training": [row["loss"] for row in rows]}, "mAP": {"test": [row["mAP"] for row in rows]}}
     if "validation_mAP" in rows[0]:
         curves["mAP"]["validation"] = [row["validation_mAP"] for row in rows]
-    return {
-        "name": folder.resolve().name,
+    chosen = None if thresholds is None else np.array(thresholds)
+    content = {
+        "name": name,
         "results": results,
         "metrics": metrics,
         "models": {
@@ -73,23 +58,18 @@ def content_of(
             for model, figures in results["results"].items()
         },
         "curves": {title: line_chart(lines) for title, lines in curves.items()},
-        "has_validation": validation is not None,
         "parts": (results["data"] or {}).get("parts", {}),
         "settings": {name: value for group in results["recipe"].values() for name, value in group.items()},
-        "tested": None if test is None else tested(names, test, results, thresholds_of(folder, len(names))),
+        "tested": None if test is None else tested(results["classes"], test, results, chosen),
     }
-
-
-def thresholds_of(folder: Path, num_classes: int) -> np.ndarray | None:
-    """Those of the saved model's configuration."""
-    from psla_hf.models.configuration_psla import PslaConfig
-
-    found = PslaConfig.from_pretrained(folder).thresholds
-    return None if found is None or len(found) != num_classes else np.array(found)
+    environment = Environment(
+        loader=PackageLoader("psla_hf.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("run.html").render(content)
 
 
 def tested(
-    names: Sequence[str], test: PartScores, results: Mapping[str, Any], thresholds: np.ndarray | None
+    names: Sequence[str], test: "PartScores", results: Mapping[str, Any], thresholds: np.ndarray | None
 ) -> dict[str, Any]:
     """What the scores of the test part say."""
     precisions = average_precision(test.probabilities, test.targets)
@@ -107,7 +87,8 @@ def tested(
         }
         for k, name in enumerate(names)
     ]
-    matrix, is_matrix = confusions(test.probabilities, test.targets, 0.5 if thresholds is None else thresholds)  # type: ignore[arg-type]
+    at = np.full(len(names), 0.5) if thresholds is None else thresholds
+    matrix, is_matrix = confusions(test.probabilities, test.targets, at)
     bins, error = calibration(test.probabilities, test.targets)
     mistakes = worst_mistakes(test.probabilities, test.targets, MOST_MISTAKES)
     return {
@@ -131,9 +112,9 @@ def commonest_pairs(matrix: np.ndarray, names: Sequence[str], is_matrix: bool) -
     return [(names[a], names[b], int(others[a, b])) for a, b in pairs if others[a, b]]
 
 
-def described(mistake: Mistake, test: PartScores, names: Sequence[str]) -> dict[str, Any]:
+def described(mistake: Mistake, test: "PartScores", names: Sequence[str]) -> dict[str, Any]:
     """A mistake, with its sound as an address of data where it can be read."""
-    labels = [names[k] for k in np.flatnonzero(test.targets[mistake.clip])]
+    labels = [names[k] for k in np.flatnonzero(test.targets[mistake.clip]).tolist()]
     return {
         "id": str(test.ids[mistake.clip]),
         "class": names[mistake.label],
@@ -144,7 +125,7 @@ def described(mistake: Mistake, test: PartScores, names: Sequence[str]) -> dict[
     }
 
 
-def sound_of(test: PartScores, clip: int) -> str | None:
+def sound_of(test: "PartScores", clip: int) -> str | None:
     """The clip's first ten seconds as FLAC in an address of data; none where its file cannot be read."""
     path, start, end = str(test.paths[clip]), float(test.starts[clip]), float(test.ends[clip])
     if not path:
