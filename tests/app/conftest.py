@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ class Watched:
         page.on("request", lambda request: self._note(request.url))
 
     def _note(self, url: str) -> None:
-        if not url.startswith(("http://127.0.0.1:", "http://localhost:", "blob:", "data:")):
+        if not url.startswith(("http://127.0.0.1:", "http://localhost:", "blob:", "data:", "file:")):
             self.foreign.append(url)
 
 
@@ -61,8 +62,9 @@ def opened(browser) -> Iterator[Callable[..., Watched]]:
     """Opens an address in a new window."""
     contexts = []
 
-    def open_page(address: str, width: int = 1100, height: int = 900) -> Watched:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True))
+    def open_page(address: str, width: int = 1100, height: int = 900, **options: Any) -> Watched:
+        viewport: Any = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=viewport, accept_downloads=True, **options))
         contexts[-1].grant_permissions(["microphone"])
         watched = Watched(contexts[-1].new_page())
         watched.page.goto(address)

@@ -105,8 +105,8 @@ def read_data(
         )
     facts["advice"] = advice(loaded.parts, quiet=quiet) if accelerator.is_main_process else []
     if not quiet:
-        print(*(f"Chosen: {reason}." for reason in reasons), sep="\n")
-        print(*(f"Note: {note}" for note in facts["advice"]), sep="\n")
+        for text in [*(f"Chosen: {reason}." for reason in reasons), *(f"Note: {note}" for note in facts["advice"])]:
+            print(text)
     # On other data than its own a recipe has no published figures to be measured against.
     is_own = dataset == recipe.dataset
     title = recipe_name if is_own or recipe.dataset is None else f"{recipe_name} on {dataset}"
