@@ -21,7 +21,7 @@ help: ## show this help
 
 install: $(VENV)/.installed ## make the environment .venv with the tested versions
 
-demo: $(VENV)/.installed ## PSLA on built-in sound scenes: about three minutes on two CPU cores, offline
+demo: $(VENV)/.installed ## PSLA's letters on built-in sound scenes, three seeds: about five minutes on two CPU cores, offline
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.installed ## all tests: offline, on the CPU, in two processes

@@ -111,13 +111,25 @@ def test_a_tracker_gets_every_epochs_figures(esc_folder, tmp_path):
         assert logged == [(row["epoch"], pytest.approx(row[figure], rel=1e-6)) for row in rows]
 
 
-def test_the_demo_shows_every_ingredient_and_the_next_command(script, tmp_path, capsys):
-    script("demo.py", "--output-dir", tmp_path / "demo", "--train-scenes", 24, "--test-scenes", 40)
-    printed = capsys.readouterr().out
-    for ingredient in ("+ P", "+ S", "+ L", "+ A", "Label enhancement added", "true labels"):
-        assert ingredient in printed
-    assert (tmp_path / "demo" / "psla" / "model.safetensors").is_file()
-    assert f"psla tag {tmp_path / 'demo' / 'psla'}" in printed
+def test_the_demo_shows_every_letter_and_the_next_command(tmp_path):
+    demo = [sys.executable, SCRIPTS / "demo.py", "--output-dir", tmp_path / "demo", "--seeds", "1"]
+    scenes = ["--train-scenes", "24", "--test-scenes", "40", "--epochs", "1"]
+    run = subprocess.run([*demo, *scenes], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for words in (
+        "+ P",
+        "+ S",
+        "+ L",
+        "+ A",
+        "or: ensemble",
+        "Label enhancement added",
+        "true labels",
+        "minutes in all",
+    ):
+        assert words in run.stdout
+    model = tmp_path / "demo" / "seed1" / "psla"
+    assert (model / "model.safetensors").is_file() and f"psla tag {model}" in run.stdout
+    assert json.loads((tmp_path / "demo" / "demo.json").read_text())["results"]["1"]["labels"]["missing"] > 0
 
 
 @pytest.mark.shared
