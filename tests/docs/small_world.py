@@ -44,6 +44,7 @@ def make_world(folder: Path) -> Path:
     make_fsd50k(folder / "fsd50k")
     make_urbansound8k(folder / "urbansound8k")
     make_birds(folder / "birds")
+    make_own(folder / "own")
     write_clip(folder / "dog.ogg", 0)
     write_clip(folder / "recording.flac", 1)
     for name in ("ontology.json", "class_labels_indices.csv"):
@@ -120,3 +121,18 @@ def make_birds(folder: Path) -> None:
         rows.append(f"{number}.ogg,{'dog;bark' if number % 2 else 'dog' if number % 4 else 'bark'},")
         rows[-1] += "train" if number < 8 else "test"
     (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+
+
+def make_own(folder: Path) -> None:
+    """Folders of classes; recordings with a table of times; recordings with tables of Raven."""
+    rows = ["recording;from;to;sound"]
+    for number in range(16):
+        sound = ("dog", "rain")[number % 2]
+        write_clip(folder / "folders" / sound / f"{number}.ogg", number % 2)
+        for layout in ("table", "raven"):
+            write_clip(folder / layout / f"recording_{number:02d}.flac", number % 2)
+        rows.append(f"recording_{number:02d}.flac;0;0.4;{sound}")
+        (folder / "raven" / f"recording_{number:02d}.Table.1.selections.txt").write_text(
+            f"Selection\tBegin Time (s)\tEnd Time (s)\tSound\n1\t0\t0.4\t{sound}\n"
+        )
+    (folder / "table" / "annotations.csv").write_text("\n".join(rows))
