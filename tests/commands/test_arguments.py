@@ -22,7 +22,7 @@ def parse():
         arguments = {"conduct": RunSettings(**vars(bound.arguments.get("conduct", CONDUCT)))} | {
             name: value for name, value in bound.arguments.items() if name != "conduct"
         }
-        return arguments, recipe_with(arguments["run"].recipe, arguments.get("settings"))
+        return arguments, recipe_with(arguments["run"].recipe or "own_small", arguments.get("settings"))
 
     return parse
 
@@ -78,9 +78,9 @@ def test_a_setting_without_effect_is_refused(parse, words, need):
         parse(*words)
 
 
-def test_without_a_word_the_recipe_is_the_commands_default(parse):
+def test_without_a_word_the_recipe_is_left_to_the_data(parse):
     arguments, recipe = parse()
-    assert recipe == get_recipe("esc10") and (arguments["run"].recipe, arguments["conduct"].seed) == ("esc10", 0)
+    assert recipe == get_recipe("own_small") and (arguments["run"].recipe, arguments["conduct"].seed) == (None, 0)
     assert not {"settings", "machine", "publishing"} & set(arguments) and not Publishing().public
 
 

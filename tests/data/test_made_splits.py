@@ -45,12 +45,15 @@ def test_parts_are_made_by_recording_and_said(folder):
     assert contents(load("own", folder / "clips.csv", QUIET, split_seed=1)) != contents(loaded)
 
 
-def test_the_table_brings_the_same_division_back(folder, tmp_path_factory):
-    loaded = load("own", folder / "clips.csv", QUIET)
+def test_the_table_brings_the_same_division_back(folder, tmp_path_factory, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        loaded = load("own", "clips.csv", QUIET)
     table = tmp_path_factory.mktemp("elsewhere") / "splits.csv"
     loaded.made.save(table)
     again = load("own", table, QUIET)
     assert contents(again) == contents(loaded) and again.made is None
+    assert all(clip["audio"]["path"].startswith(str(folder)) for clip in again.train)
     assert again.train.vocabulary == loaded.train.vocabulary
 
 

@@ -179,6 +179,7 @@ def average(members: Sequence[Member], scorer: Scorer | None = None) -> Aggregat
     weights = mean.result()  # refuses no members at all
     assert outcome.tagger is not None
     outcome.tagger.model.load_state_dict(weights)
+    outcome.tagger.model.config.thresholds = None  # they were the last member's
     if scorer is not None:
         outcome.about |= scorer.described()
         outcome.measure(scorer.scores(outcome.tagger), scorer.targets)

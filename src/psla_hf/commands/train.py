@@ -100,8 +100,7 @@ def train(
         source: Folder, table or shards.
     """
     # What is wrong with these shows before seconds of imports.
-    if run.recipe is not None:
-        recipe_with(run.recipe, settings)
+    recipe_with(run.recipe or "own_small", settings)
     carried_out = RunSettings(**vars(conduct))
     place = data.data_dir if source is None else source
     if place is None or (source is not None and data.data_dir is not None):

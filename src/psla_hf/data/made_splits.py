@@ -124,7 +124,7 @@ def _table(listing: Listing) -> pd.DataFrame:
     labels = [json.dumps([names[k] for k in of_clip], ensure_ascii=False) for of_clip in clips["labels"].to_pylist()]
     return pd.DataFrame(
         {
-            "file_name": clips["path"].to_pylist(),
+            "file_name": [str(Path(path).absolute()) for path in clips["path"].to_pylist()],
             **times,
             "labels": labels,
             "split": clips["split"].to_pylist(),

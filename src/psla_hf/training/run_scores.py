@@ -44,7 +44,7 @@ class PartScores:
         starts, ends = (rows[name].to_pylist() if has_parts else [None] * len(data) for name in ("start", "end"))
         return cls(
             ids=np.array(clips.ids),
-            paths=np.array([path if is_file and path else "" for path, is_file in files]),
+            paths=np.array([str(Path(path).absolute()) if is_file and path else "" for path, is_file in files]),
             starts=np.array([start or 0.0 for start in starts]),
             ends=np.array([np.nan if end is None else end for end in ends]),
             probabilities=probabilities.astype(np.float32),
