@@ -10,6 +10,7 @@ import numpy as np
 
 from psla_hf.commands.arguments import command_line
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
+from scripts.demo import enhancement_sentence, letter_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -254,10 +255,27 @@ def resamplers() -> str:
     return f"{markdown_figures(rows, 'resampler, model')}\n\n{content['clips']} clips. {markdown_origin(content)}."
 
 
+def letters() -> str:
+    """The demo's table."""
+    content = result("demo")
+    figures = letter_rows(content["results"])
+    return markdown_figures(figures, f"mean ± standard deviation over {len(content['results'])} seeds")
+
+
+def demo() -> str:
+    content = result("demo")
+    scenes = content["scenes"]
+    return (
+        f"{letters()}\n\n{scenes['train']} scenes to train on for each seed, {scenes['test']} to test on. "
+        f"{enhancement_sentence(content['results'])} {markdown_origin(content)}."
+    )
+
+
 DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"headline": headline},
+    "README.md": {"headline": headline, "letters": letters},
+    "docs/index.md": {"letters": letters},
     "docs/tag.md": {"events": events, "length": length},
-    "docs/train.md": {"results": runs, "folds": folds, "resamplers": resamplers},
+    "docs/train.md": {"results": runs, "folds": folds, "resamplers": resamplers, "demo": demo},
     "docs/data.md": {"data": data, "sampling": sampling},
     "docs/benchmarks.md": {"features": features},
     "docs/export.md": {"inference": inference},

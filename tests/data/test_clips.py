@@ -11,7 +11,7 @@ from psla_hf.data.foreign import as_clips
 from psla_hf.data.load import load_esc
 from psla_hf.data.schema import Clips, tagging_features, targets_of, vocabulary_of
 from psla_hf.data.shards import ShardedClips, ShardIndex
-from psla_hf.data.toy import make_scenes
+from psla_hf.data.toy import SCENE_SECONDS, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 
@@ -59,7 +59,7 @@ def test_clips_by_index_and_in_shards_answer_alike(both):
     assert clips.ids == dataset["id"][:] and clips.column("split") == dataset["split"][:]
     assert clips.vocabulary == vocabulary_of(dataset) and clips.features == dataset.features
     np.testing.assert_array_equal(clips.labels.multi_hot(), targets_of(dataset))
-    assert clips.hours == pytest.approx(12 / 3600)
+    assert clips.hours == pytest.approx(12 * SCENE_SECONDS / 3600)
     assert list(clips) == list(clips.dataset()) == list(dataset)
     assert as_clips(clips) is clips
 

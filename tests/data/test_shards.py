@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from psla_hf.data.shards import ShardedClips, ShardIndex, iterate_parquet
 from psla_hf.data.tars import iterate_tar
-from psla_hf.data.toy import SCENE_CLASSES, make_scenes
+from psla_hf.data.toy import SCENE_CLASSES, SCENE_SECONDS, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Rain"), ("/m/09x0r", "/m/0bt9lr", "/m/06mb1"))
@@ -92,7 +92,7 @@ def test_prepared_shards_bring_their_classes_and_hours(tmp_path):
     clips, _ = make_scenes(10, seed=0)
     clips.to_parquet(str(tmp_path / "0.parquet"), batch_size=4)
     index = ShardIndex.open([str(tmp_path / "0.parquet")])
-    assert index.vocabulary.names == SCENE_CLASSES and index.seconds == 10
+    assert index.vocabulary.names == SCENE_CLASSES and index.seconds == 10 * SCENE_SECONDS
     assert index.read(1) == [clips[i] for i in range(4, 8)]
     with pytest.raises(ValueError, match="not the vocabulary's, or not in its order"):
         ShardIndex.open([str(tmp_path / "0.parquet")], Vocabulary(SCENE_CLASSES[::-1]))

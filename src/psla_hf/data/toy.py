@@ -15,6 +15,7 @@ from .schema import tagging_features
 
 __all__ = [
     "SCENE_CLASSES",
+    "SCENE_SECONDS",
     "SOUNDS",
     "dataset_of_waveforms",
     "keep_some",
