@@ -1,5 +1,7 @@
 """`psla report`: the results of runs as tables, those of several side by side, and of each a page."""
 
+from pathlib import Path
+
 from .arguments import MESSAGES, Messages
 
 
@@ -23,7 +25,7 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         print_metrics,
         print_table,
     )
-    from psla_hf.training.run_folder import read_epochs, read_results
+    from psla_hf.training.run_folder import CONFIG_FILE, read_epochs, read_results
     from psla_hf.training.run_report import write_report
 
     finished, unfinished, trained = {}, {}, []
@@ -31,7 +33,7 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         try:
             content = read_results(run)
             names = AGGREGATE_NAMES if "members" in content else RESULT_NAMES
-            trained += [] if "members" in content else [run]
+            trained += [run] if "members" not in content and (Path(run) / CONFIG_FILE).is_file() else []
             finished[run] = {names[kind]: metrics for kind, metrics in content["results"].items()}
         except FileNotFoundError:
             unfinished[run] = read_epochs(run)
