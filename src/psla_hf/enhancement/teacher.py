@@ -12,9 +12,10 @@ from tqdm.auto import tqdm
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips, check_class_order
-from psla_hf.evaluation import batch_probabilities
+from psla_hf.evaluation import batch_probabilities, highest_of_windows, windows_of_clips
 from psla_hf.files import atomic_file, check_identity, digest, read_json, write_json
-from psla_hf.loading.samples import Sample, SampleMaker, TaggingDataset
+from psla_hf.loading.clip_windows import ClipWindows
+from psla_hf.loading.samples import Sample
 from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
@@ -98,7 +99,7 @@ def score_training_clips(
     quiet = not accelerator.is_local_main_process
     with progress(total=sum(len(files[file]) for file in mine), desc="scoring", unit="clip", quiet=quiet) as bar:
         for file in mine:
-            scores = scorer.scores(clips.select(files[file]), len(vocabulary), bar)
+            scores = scorer.scores(clips.select(files[file]), bar)
             with atomic_file(file) as temporary, temporary.open("wb") as stream:
                 np.save(stream, scores)
     accelerator.wait_for_everyone()
@@ -122,10 +123,10 @@ class _Scorer:
         self.batch_size, self.num_workers, self.skip = batch_size, num_workers, on_error == "skip"
 
     @torch.inference_mode()
-    def scores(self, clips: Clips, num_classes: int, bar: tqdm) -> np.ndarray:
+    def scores(self, clips: Clips, bar: tqdm) -> np.ndarray:
         """Float16 `[n, K]`, NaN for a clip that did not decode."""
-        data = _Clips(clips, SampleMaker(num_classes, self.extractor.sampling_rate), self.skip)
-        parts = []
+        data = _Windows(windows_of_clips(clips, self.extractor), self.skip)
+        parts, done = [], 0
         for batch in batches_of(batch_loader(data, self.num_workers, batch_size=self.batch_size)):
             batch = batch.to(self.accelerator.device)
             with self.accelerator.autocast():
@@ -141,26 +142,29 @@ class _Scorer:
                 )
             scores[silent] = np.nan
             parts.append(scores)
-            bar.update(len(scores))
-        return np.concatenate(parts)
+            new = data.windows.owners[sum(map(len, parts)) - 1] + 1
+            bar.update(int(new) - done)
+            done = int(new)
+        return highest_of_windows(np.concatenate(parts), data.windows.owners)
 
 
-class _Clips(TaggingDataset):
-    """Clips as they are; one that does not decode is a short silence that says so, if it may be skipped."""
+class _Windows(torch.utils.data.Dataset):
+    """Windows of clips; one that does not decode is a short silence that says so, if its clip may be skipped."""
 
-    def __init__(self, clips: Clips, maker: SampleMaker, skip: bool):
-        super().__init__(clips, maker)
-        self.skip = skip
+    def __init__(self, windows: ClipWindows, skip: bool):
+        self.windows, self.skip = windows, skip
 
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # only by index
-        clip = self.clips[index]
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, number: int) -> Sample:
         try:
-            return self.maker.clip(clip)
+            return self.windows[number]
         except ValueError as error:
             if not self.skip:
                 raise
             logger.warning("Without scores: %s", error)
-            return self.maker.silence(clip)
+            return self.windows.maker.silence(self.windows.clips[int(self.windows.owners[number])])
 
 
 def _claim(folder: Path, identity: dict[str, Any], notes: dict[str, Any], accelerator: Accelerator) -> None:
