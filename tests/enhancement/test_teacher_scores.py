@@ -47,6 +47,14 @@ def test_chunks_are_what_evaluation_scores(score, teacher, clips, accelerator):
     np.testing.assert_allclose(rows[0:24], expected, rtol=2**-10)
 
 
+def test_of_a_clip_longer_than_the_window_the_highest_of_all_windows_counts(score, teacher, clips, accelerator):
+    teacher.extractor.max_length = 20  # half a second has 48 frames
+    rows = score()[0:24]
+    np.testing.assert_allclose(rows, score_clips(teacher.model, teacher.extractor, clips, accelerator), rtol=2**-10)
+    first = teacher(clips[0]["audio"]["path"], top_k=None)
+    assert max(tag["score"] for tag in first) == pytest.approx(rows[0].max(), rel=2**-9)
+
+
 def test_what_is_finished_is_kept_and_the_rest_is_as_in_one_run(score, tmp_path):
     whole = score(folder=tmp_path / "other")[0:24]
     first = score()
