@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from benchmarks.contention import median_step
 from tests.conftest import TINY_BACKBONE
 
 
@@ -64,3 +65,7 @@ def test_the_inference_benchmark_compares_every_backend_with_the_first_way():
     assert {"AST", "tiny: ONNX Runtime", "tiny: OpenVINO"} < set(results)
     for figures in results.values():
         assert figures["slowest"] <= figures["clips_per_second"] <= figures["fastest"]
+
+
+def test_a_training_step_takes_time():
+    assert 0 < median_step(TINY_BACKBONE, batch_size=2, frames=32, steps=2) < 60
