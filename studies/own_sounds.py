@@ -131,7 +131,7 @@ def compare(run: Path, seed: int = 0) -> dict[str, dict[str, float]]:
         ]
     )
     labels = torch.tensor([names.index(label) for label in table["label"]])
-    is_train, is_test = (torch.from_numpy((table["split"] == part).to_numpy()) for part in ("train", "test"))
+    is_train, is_test = (torch.tensor((table["split"] == part).to_list()) for part in ("train", "test"))
     images = inputs.transpose(1, 2)[:, None].expand(-1, 3, -1, -1)
     parts = {"train": (images[is_train], labels[is_train]), "test": (images[is_test], labels[is_test])}
     epochs = results["recipe"]["schedule"]["epochs"]
