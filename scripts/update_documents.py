@@ -271,20 +271,11 @@ def demo() -> str:
     )
 
 
-def own_sounds() -> str:
-    """A Markdown table of what others' tools make of the same clips."""
-    content = result("study_own_sounds")
-    rows = [f"| {name} | {row['accuracy']:.1%} | {row['mAP']:.3f} |" for name, row in content["results"].items()]
-    head = ["| on the same 60 test clips | accuracy | mAP |", "| --- | --- | --- |"]
-    return "\n".join([*head, *rows, "", f"{markdown_origin(content)}, one split and one seed."])
-
-
 DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline, "letters": letters},
     "docs/index.md": {"letters": letters},
     "docs/tag.md": {"events": events, "length": length},
     "docs/train.md": {"results": runs, "folds": folds, "resamplers": resamplers, "demo": demo},
-    "docs/train_your_own.md": {"own_sounds": own_sounds},
     "docs/data.md": {"data": data, "sampling": sampling},
     "docs/benchmarks.md": {"features": features},
     "docs/export.md": {"inference": inference},
