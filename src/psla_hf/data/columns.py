@@ -10,6 +10,10 @@ from typing_extensions import TypedDict
 __all__ = ["COLUMN_SETTINGS", "ColumnArguments", "find_columns"]
 
 
+LIMITED = reprlib.Repr()
+LIMITED.maxlist, LIMITED.maxstring = 30, 80
+
+
 class ColumnArguments(TypedDict, total=False):
     """Columns that are asked for by name. An empty `start_column`, `end_column` or `split_column` asks for none."""
 
@@ -125,9 +129,9 @@ def _asked_column(name: str, columns: Sequence[str], where: str, role: str) -> s
     if len(alike) == 1:
         return alike[0]
     nearest = alike[:1] or difflib.get_close_matches(name, columns, 1, 0.5)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    hint = f" Did you mean {_named(nearest[0])}?" if nearest else ""
     raise ValueError(
-        f"Expected {SETTINGS[role]} to be a column of {where}, got {name!r}; it has {_shown(columns)}.{hint}"
+        f"Expected {SETTINGS[role]} to be a column of {where}, got {_named(name)}; it has {_shown(columns)}.{hint}"
     )
 
 
@@ -145,13 +149,13 @@ def _synonym(
     if choices:
         raise ValueError(
             f"Expected one column for {setting} in {where}, found {', '.join(map(repr, choices))} among "
-            f"{_shown(columns)}. Pass one, for example {setting}={choices[0]!r}."
+            f"{_shown(columns)}. Pass one, for example {setting}={_named(choices[0])}."
         )
     if role in ("path", "labels"):
         example = next(iter([*free, *columns]), "species")
         raise ValueError(
             f"Expected a column {' or '.join(OUR_NAMES[role])} in {where}, or one called alike, found "
-            f"{_shown(columns)}. Pass its name, for example {setting}={example!r}."
+            f"{_shown(columns)}. Pass its name, for example {setting}={_named(example)}."
         )
     return None
 
@@ -160,14 +164,17 @@ def _check_ends(found: Mapping[str, str], columns: Sequence[str], where: str) ->
     """Refuse a start without an end, and the other way round if it was asked for."""
     if "start" in found and not found.keys() & {"end", "duration"}:
         raise ValueError(
-            f"Expected a column end or duration beside {found['start']!r} in {where}, found {_shown(columns)}. Pass "
-            "end_column, or start_column='' for clips that are whole files."
+            f"Expected a column end or duration beside {_named(found['start'])} in {where}, found {_shown(columns)}. "
+            "Pass end_column, or start_column='' for clips that are whole files."
         )
     if "end" in found and "start" not in found:
-        raise ValueError(f"Expected a column start beside {found['end']!r} in {where}: pass start_column.")
+        raise ValueError(f"Expected a column start beside {_named(found['end'])} in {where}: pass start_column.")
+
+
+def _named(column: object) -> str:
+    """A column's name in a message; of one that is no name but a damaged file, its beginning and its end."""
+    return LIMITED.repr(column)
 
 
 def _shown(columns: Sequence[str]) -> str:
-    limited = reprlib.Repr()
-    limited.maxlist = 30
-    return limited.repr(list(columns))
+    return LIMITED.repr(list(columns))

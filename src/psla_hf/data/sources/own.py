@@ -30,6 +30,8 @@ from .source import Source
 __all__ = ["OWN"]
 
 
+LONGEST_NAME = 60  # letters of a column's name that a note repeats
+
 NAMING = "Expected the files at the paths that the list gives, relative to the folder or absolute."
 
 
@@ -243,7 +245,9 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     how.notes += notes
     ignored = [str(column) for column in table.columns if column not in columns.values()]
     if ignored:
-        how.notes.append(f"Columns of {path.name} that are not used: {', '.join(ignored)}.")
+        how.notes.append(
+            f"Columns of {path.name} that are not used: {', '.join(column[:LONGEST_NAME] for column in ignored)}."
+        )
     times: dict[str, str] = {name: columns.pop(name) for name in ("start", "end", "duration") if name in columns}
     for name, column in columns.items():
         _check_filled(table[column], column, path, may_be_empty=name == "labels")
