@@ -107,10 +107,8 @@ def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch
 def windows_of_clips(clips: Clips | Dataset, extractor: PslaFeatureExtractor) -> ClipWindows:
     """The clips as a model with this extractor hears them: a clip that is longer than its window in several."""
     clips = as_clips(clips)
-    window = extractor.max_samples
-    maker = SampleMaker(len(clips.vocabulary), extractor.sampling_rate, window=window)
-    # The last frame begins before the window's end.
-    return ClipWindows(clips, maker, None if window is None else window + extractor.hop_size - 1)
+    rate, window, longest = extractor.sampling_rate, extractor.max_samples, extractor.longest_samples
+    return ClipWindows(clips, SampleMaker(len(clips.vocabulary), rate, window=window, longest=longest))
 
 
 def highest_of_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:

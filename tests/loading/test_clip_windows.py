@@ -57,6 +57,13 @@ def test_a_training_sample_of_a_long_clip_is_a_window_anywhere_in_it(clips, leng
     assert [len(data[k, 5].waveform) for k in range(4)] == [4800, WINDOW, WINDOW, WINDOW]
 
 
+def test_a_clip_that_is_longer_by_less_than_a_frame_is_taken_whole(clips):
+    data = TaggingDataset(clips, SampleMaker(3, RATE, window=WINDOW - 80, longest=WINDOW + 79))
+    assert {len(data[1, seed].waveform) for seed in range(5)} == {WINDOW}
+    extractor = PslaFeatureExtractor(max_length=48)
+    assert extractor.max_samples == WINDOW - 80 and extractor.longest_samples == WINDOW + 79
+
+
 def test_a_window_follows_from_the_seed_alone_and_whole_clips_are_as_without_windows(clips):
     augmentation = Augmentation(mixup_rate=0.5, gain_db=6)
     windowed, whole = (TaggingDataset(clips, SampleMaker(3, RATE, augmentation, window=w)) for w in (WINDOW, None))

@@ -28,14 +28,13 @@ class ClipWindows(torch.utils.data.Dataset):
 
     Args:
         clips: With `schema.tagging_features`; those in shards are read into memory.
-        maker: What makes samples of them; its `window` is how long a window is.
-        longest: Samples of the longest clip that is one window; by default the maker's `window`.
+        maker: What makes samples of them, and says how long a window is, and the longest clip that is one.
 
     Attributes:
         owners: Number of each window's clip, int64 `[W]`, rising.
     """
 
-    def __init__(self, clips: Clips | Dataset, maker: SampleMaker, longest: int | None = None):
+    def __init__(self, clips: Clips | Dataset, maker: SampleMaker):
         clips = as_clips(clips)
         if maker.num_classes != len(clips.vocabulary):
             raise ValueError(f"Expected a data set of {maker.num_classes} classes, got {len(clips.vocabulary)}.")
@@ -44,7 +43,7 @@ class ClipWindows(torch.utils.data.Dataset):
         if maker.window is not None:
             seconds = _looked_up(IndexedClips(self.clips).seconds, self.clips)
             lengths = np.maximum(1, np.rint(np.array(seconds) * maker.sampling_rate)).astype(int)
-            starts = [window_starts(total, maker.window, longest=longest) for total in lengths.tolist()]
+            starts = [window_starts(total, maker.window, longest=maker.longest) for total in lengths.tolist()]
         self.owners = np.repeat(np.arange(len(starts)), [len(of_clip) for of_clip in starts])
         self._first = np.concatenate([np.array(of_clip, np.int64) for of_clip in starts])
 

@@ -163,8 +163,9 @@ class SampleMaker:
         num_classes: K.
         sampling_rate: Rate of the waveforms in Hz.
         augmentation: Of training samples.
-        window: Samples of the longest clip that is taken whole; of a longer one a training sample is a window of so
-            many, anywhere in it with the same chance. None for whole clips.
+        window: Of a clip that is too long to be taken whole, a training sample is a window of so many samples, anywhere
+            in it with the same chance. None for whole clips.
+        longest: Samples of the longest clip that is taken whole; by default `window`.
         on_error: `"raise"` stops at the first clip that does not decode; `"redraw"` logs its id and draws another, but
             stops at so many in a row that it is not the clips. How many are too many of a run, the `Trainer` decides.
 
@@ -177,6 +178,7 @@ class SampleMaker:
     augmentation: Augmentation = field(default_factory=Augmentation)
     on_error: OnError = "raise"
     window: int | None = None
+    longest: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a misspelt choice before anything is read."""
@@ -259,12 +261,13 @@ class SampleMaker:
     def _window_at(self, clip: EncodedClip, place: float, sinc: SincFilter | None) -> Sample:
         """A clip, or the window at a place in [0, 1) of one that is longer."""
         window, samples = self.window, round((clip["seconds"] or 0) * self.sampling_rate)
-        if window and samples > window:
+        longest = self.longest or window
+        if window and longest and samples > longest:
             # A file may end before its header says: then what there is is decoded below.
             with suppress(ValueError):
                 return self._sample(clip, sinc, int(place * (samples - window + 1)), window)
         sample = self._sample(clip, sinc)
-        if window and len(sample.waveform) > window:  # of a length that nobody had looked up
+        if window and longest and len(sample.waveform) > longest:  # of a length that nobody had looked up
             first = int(place * (len(sample.waveform) - window + 1))
             sample.waveform = sample.waveform[first : first + window]
         return sample

@@ -122,6 +122,11 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         """Samples of a sound that fills `max_length` frames; none without a `max_length`."""
         return None if self.max_length is None else self.frame_size + (self.max_length - 1) * self.hop_size
 
+    @property
+    def longest_samples(self) -> int | None:
+        """Samples of the longest sound of which `max_length` frames leave nothing out that makes a frame."""
+        return None if self.max_samples is None else self.max_samples + self.hop_size - 1
+
     def num_frames(self, num_samples: int) -> int:
         """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
         return 1 + max(0, num_samples - self.frame_size) // self.hop_size

@@ -117,6 +117,7 @@ class Trainer:
             recipe.augmentation,
             self.settings.on_error,
             self.extractor.max_samples,
+            self.extractor.longest_samples,
         )
         model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
