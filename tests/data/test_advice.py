@@ -97,3 +97,12 @@ def test_a_recording_in_two_parts_is_named(tmp_path):
     part = clips(tmp_path, {"a": (noise(1), [0]), "b": (noise(2, 1.0), [1])})
     found = advice({"train": part, "test": part}, min_clips=1, quiet=True)
     assert found[0].startswith("Recordings in several parts, so that a test is no test: ") and "a.wav" in found[0]
+
+
+def test_the_bytes_of_clips_in_a_table_are_read_clip_by_clip(tmp_path):
+    rows = clips(tmp_path, {"one": (noise(1), [0]), "twin": (noise(1), [0])}).dataset().to_list()
+    for row in rows:
+        row["audio"] = {"path": None, "bytes": (tmp_path / f"{row['id']}.wav").read_bytes()}
+    table = IndexedClips(Dataset.from_list(rows, features=tagging_features(Vocabulary(("dog", "rain")))))
+    found = advice({"train": table}, min_clips=1, quiet=True)
+    assert "Identical sounds under several names, in one part: one (train) = twin (train)." in found

@@ -44,6 +44,11 @@ def test_names_inside_a_table_and_addresses_stay(tmp_path):
     assert as_clips(clip_with("hf://datasets/me/clips/a.wav")).audio_path(0, tmp_path) == "hf://datasets/me/clips/a.wav"
 
 
+def test_files_are_those_of_clips_whose_bytes_no_table_holds():
+    assert as_clips(clip_with("/clips/a.wav")).files == ["/clips/a.wav"]
+    assert as_clips(clip_with("sub/a.flac", b"flac")).files == as_clips(clip_with(None, b"flac")).files == [None]
+
+
 @pytest.fixture(params=["by index", "in shards"])
 def both(request, tmp_path) -> tuple[Clips, Dataset]:
     """The same twelve clips either way, and as a data set."""
@@ -60,6 +65,7 @@ def test_clips_by_index_and_in_shards_answer_alike(both):
     assert clips.vocabulary == vocabulary_of(dataset) and clips.features == dataset.features
     np.testing.assert_array_equal(clips.labels.multi_hot(), targets_of(dataset))
     assert clips.hours == pytest.approx(12 * SCENE_SECONDS / 3600)
+    assert clips.seconds == pytest.approx([SCENE_SECONDS] * 12) and clips.files == [None] * 12
     assert list(clips) == list(clips.dataset()) == list(dataset)
     assert as_clips(clips) is clips
 

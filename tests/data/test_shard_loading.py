@@ -16,6 +16,7 @@ from datasets import Dataset, IterableDataset
 from psla_hf.data.load import load_audioset, load_fsd50k, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, labels_of, targets_of
 from psla_hf.data.shard_files import find_shards
+from psla_hf.data.shards import ShardedClips, ShardIndex
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import Vocabulary
@@ -63,6 +64,12 @@ def test_a_stream_has_the_same_clips_and_a_shard_per_file(audioset):
     stream = load_audioset(audioset, "unbalanced_train", vocabulary=VOCABULARY, quiet=True, streaming=True)
     assert isinstance(stream, IterableDataset) and stream.num_shards == 3
     assert list(stream) == list(by_index) and stream.features == by_index.features
+
+
+def test_shards_that_do_not_say_how_long_their_clips_are_have_no_lengths(audioset):
+    files = [str(path) for path in sorted((audioset / "data" / "bal_train").glob("*.parquet"))]
+    clips = ShardedClips.of(ShardIndex.open(files, VOCABULARY))
+    assert clips.seconds == [None] * 6 and clips.ids[:3] == ["a0", "a1", "a2"]
 
 
 def test_what_is_not_there_says_what_is(audioset, tmp_path):

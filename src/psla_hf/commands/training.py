@@ -103,9 +103,11 @@ def read_data(
             f"batch_size {shared.input.batch_size}: {recipe.input.batch_size} cannot be shared equally by "
             f"{accelerator.num_processes} processes"
         )
-    facts["advice"] = advice(loaded.parts, quiet=quiet) if accelerator.is_main_process else []
+    notes: list[str] = []
+    if dataset == "own" and accelerator.is_main_process:  # published data are known, and too many to listen to
+        notes = facts["advice"] = advice(loaded.parts, quiet=quiet)
     if not quiet:
-        for text in [*(f"Chosen: {reason}." for reason in reasons), *(f"Note: {note}" for note in facts["advice"])]:
+        for text in [*(f"Chosen: {reason}." for reason in reasons), *(f"Note: {note}" for note in notes)]:
             print(text)
     # On other data than its own a recipe has no published figures to be measured against.
     is_own = dataset == recipe.dataset

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from datasets import Dataset
 
 from psla_hf.audio_parts import read_part
 from psla_hf.files import digest
@@ -93,19 +94,11 @@ def _about_files(parts: Mapping[str, Clips]) -> Iterator[str]:
     """Recordings in several parts."""
     where = defaultdict(set)
     for part, clips in parts.items():
-        for path in _paths(clips):
+        for path in filter(None, clips.files):
             where[path].add(part)
     shared = [f"{path} ({', '.join(sorted(of_path))})" for path, of_path in where.items() if len(of_path) > 1]
     if shared:
         yield f"Recordings in several parts, so that a test is no test: {_named(shared)}."
-
-
-def _paths(clips: Clips) -> set[str]:
-    if clips.index is not None:
-        return set()
-    audio = clips.dataset().select_columns("audio").with_format("arrow")[:]["audio"].combine_chunks()
-    paths, there = audio.field("path").to_pylist(), audio.field("bytes").is_null().to_pylist()
-    return {path for path, is_file in zip(paths, there, strict=True) if is_file and path is not None}
 
 
 @dataclass(frozen=True)
@@ -113,17 +106,18 @@ class _Sound:
     """A clip that may be the same sound as another."""
 
     part: str
-    clip: dict
-    labels: tuple[int, ...]
+    clips: Dataset
+    number: int
 
     @property
-    def span(self) -> tuple[float, float | None]:
-        """Where it begins and ends in its file, in seconds."""
-        return self.clip.get("start") or 0.0, self.clip.get("end")
+    def clip(self) -> dict:
+        """Read when it is asked for: it may hold its file's bytes."""
+        return self.clips[self.number]
 
     def digest(self, seconds: float | None = None) -> str | None:
         """Of its samples, or of those of its beginning; none if it does not decode, which shows elsewhere."""
-        audio, (start, end) = self.clip["audio"], self.span
+        clip = self.clip
+        audio, start, end = clip["audio"], clip.get("start") or 0.0, clip.get("end")
         stop = end if seconds is None else min(start + seconds, float("inf") if end is None else end)
         try:
             source = audio["path"] if audio["bytes"] is None else audio["bytes"]
@@ -140,7 +134,7 @@ def _about_sounds(parts: Mapping[str, Clips], quiet: bool) -> Iterator[str]:
     for group in same:
         several_parts = len({sound.part for sound in group}) > 1
         kind = "in different parts" if several_parts else "in one part"
-        if not several_parts and len({sound.labels for sound in group}) > 1:
+        if not several_parts and len({tuple(sound.clip["labels"]) for sound in group}) > 1:
             kind = "with different labels"
         kinds[kind].append(" = ".join(f"{sound.clip['id']} ({sound.part})" for sound in group[:MOST_NAMED]))
     for kind, groups in kinds.items():
@@ -156,8 +150,7 @@ def _of_equal_length(parts: Mapping[str, Clips]) -> Iterator[_Sound]:
         clips = parts[part].dataset()
         for number, length in enumerate(of_part):
             if length is not None and times[length] > 1:
-                clip = clips[number]
-                yield _Sound(part, clip, tuple(clip["labels"]))
+                yield _Sound(part, clips, number)
 
 
 def _identical(sounds: Sequence[_Sound], seconds: float | None, desc: str, quiet: bool) -> list[list[_Sound]]:

@@ -41,7 +41,7 @@ class MadeSplits:
         seed: Of the division.
         folds: Their number, where it is into folds.
         table: The clips as a table that `own` data are read from: `file_name` (absolute), `start` and `end` where there
-            are such, `labels` as JSON, `split` or `fold`, `id`.
+            are such, `labels` as JSON, `split`, `id`.
     """
 
     seed: int

@@ -227,6 +227,11 @@ class Clips(ABC):
         """The file of a clip by its number: its path inside the folder `root`, else its name; none in shards."""
 
     @property
+    @abstractmethod
+    def files(self) -> list[str | None]:
+        """The file of each clip; none for a clip whose bytes a table holds."""
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The classes."""
         return vocabulary_of(self)
@@ -327,6 +332,15 @@ class IndexedClips(Clips):
         # Not resolved: a link inside the folder is the file's name there.
         file, folder = (Path(os.path.normpath(Path(part).absolute())) for part in (path, root))
         return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+    @property
+    @override
+    def files(self) -> list[str | None]:
+        found: list[str | None] = []
+        for chunk in self._arrow("audio").chunks:  # one by one: joined, the bytes would be copied
+            paths, are_files = chunk.field("path").to_pylist(), chunk.field("bytes").is_null().to_pylist()
+            found += [path if is_file else None for path, is_file in zip(paths, are_files, strict=True)]
+        return found
 
     def _arrow(self, name: str) -> pa.ChunkedArray:
         return self._dataset.select_columns(name).with_format("arrow")[:][name]

@@ -238,9 +238,9 @@ class ShardedClips(Clips):
             with open_binary(file) as source:
                 parquet = _parquet(source, file)
                 theirs = {**columns_of(parquet.schema_arrow, file), "split": "split"}.get(name)
-                if theirs is None:
+                if theirs is None and name == "id":
                     values += row_ids(file, range(parquet.metadata.num_rows))
-                elif theirs in parquet.schema_arrow.names:
+                elif theirs is not None and theirs in parquet.schema_arrow.names:
                     column = _read(parquet, [theirs], file)[theirs]
                     values += [None if value is None else str(value) for value in column.to_pylist()]
                 else:
@@ -258,6 +258,11 @@ class ShardedClips(Clips):
     @override
     def dataset(self) -> Dataset:
         return Dataset.from_list(list(self), features=self.features)
+
+    @property
+    @override
+    def files(self) -> list[str | None]:
+        return [None] * len(self)
 
     def audio_path(self, clip: int, root: str | Path) -> None:
         """None: the audio has no file of its own."""

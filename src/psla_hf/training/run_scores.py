@@ -36,17 +36,13 @@ class PartScores:
     @classmethod
     def of(cls, clips: Clips, probabilities: np.ndarray) -> "PartScores":
         """The scores of clips, `[N, K]`, in their order."""
-        data = clips.dataset()
-        has_parts = "start" in data.features
-        rows = data.select_columns(["audio", *(("start", "end") if has_parts else ())]).with_format("arrow")[:]
-        audio = rows["audio"].combine_chunks()
-        files = zip(audio.field("path").to_pylist(), audio.field("bytes").is_null().to_pylist(), strict=True)
-        starts, ends = (rows[name].to_pylist() if has_parts else [None] * len(data) for name in ("start", "end"))
+        none = [None] * len(clips)
+        starts, ends = (clips.column(name) if name in clips.features else none for name in ("start", "end"))
         return cls(
             ids=np.array(clips.ids),
-            paths=np.array([str(Path(path).absolute()) if is_file and path else "" for path, is_file in files]),
-            starts=np.array([start or 0.0 for start in starts]),
-            ends=np.array([np.nan if end is None else end for end in ends]),
+            paths=np.array([str(Path(path).absolute()) if path else "" for path in clips.files]),
+            starts=np.array([float(start or 0) for start in starts]),
+            ends=np.array([np.nan if end is None else float(end) for end in ends]),
             probabilities=probabilities.astype(np.float32),
             targets=(clips.labels.multi_hot() > 0).astype(np.uint8),
         )
