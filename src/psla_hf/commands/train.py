@@ -116,6 +116,8 @@ def train(
     accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
     folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
+    if len(folds) > 1 and publishing.push_to_hub:
+        raise ValueError("expected one model for --push-to-hub, not one of each fold: pass --fold.")
     finished = {}
     for fold in folds:
         output_dir = Path(run.output_dir) / (f"fold{fold}" if len(folds) > 1 else "")

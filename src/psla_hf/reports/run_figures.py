@@ -89,7 +89,7 @@ def confusions(probabilities: np.ndarray, targets: np.ndarray, thresholds: np.nd
         return matrix, True
     heard = probabilities >= thresholds
     missed, false = (targets > 0) & ~heard, heard & (targets == 0)
-    return missed.astype(int).T @ false.astype(int), False
+    return np.rint(missed.astype(np.float32).T @ false.astype(np.float32)).astype(int), False
 
 
 def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, number: int) -> list[Mistake]:

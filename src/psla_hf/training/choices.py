@@ -76,7 +76,8 @@ def choose_recipe(clips: Clips, given: Mapping[str, Any]) -> Choice:
     if name == "own_small":
         epochs = choose("epochs", _epochs(len(clips)), f"for {len(clips):,} clips")
         batch = choose("batch_size", 16 if len(clips) >= 128 else 8, f"for {len(clips):,} clips")
-        choose("learning_rate", 1e-3 * batch / 16, "") if batch < 16 else None
+        if batch < 16:
+            choose("learning_rate", 1e-3 * batch / 16, "")
         updates = math.ceil(len(clips) / batch)
         choose("warmup_steps", min(updates * epochs // 5, 2 * updates), "")
         choose("halve_from_epoch", epochs // 2, "")

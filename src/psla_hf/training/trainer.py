@@ -116,8 +116,8 @@ class Trainer:
             self.extractor.sampling_rate,
             recipe.augmentation,
             self.settings.on_error,
-            self.extractor.max_samples,
-            self.extractor.longest_samples,
+            window=self.extractor.max_samples,
+            longest=self.extractor.longest_samples,
         )
         model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
