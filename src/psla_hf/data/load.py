@@ -23,7 +23,7 @@ from psla_hf.data.sources import SOURCES, EscSubset, Source
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .made_splits import Division
-from .opened import LoadedParts, OpenedFolder, OpenedShards, Parts, Place, open_data
+from .opened import LoadedParts, OpenedData, OpenedFolder, OpenedShards, Parts, Place, open_data
 from .schema import tagging_features
 from .shards import ShardedClips
 from .splits import ONE_SPLIT
@@ -74,14 +74,7 @@ def load(
     source = _source(dataset)
     may_fold = source.key == "own" and bool(folds or settings.get("fold_column"))
     given = source.check(1 if may_fold else fold, settings)
-    data = open_data(source, place, given)
-    if isinstance(data, OpenedFolder) and source.key == "own":
-        data = replace(data, division=Division(split_seed, folds))
-    elif split_seed is not None or folds is not None:
-        raise ValueError(
-            f"split_seed and folds would have no effect on {source.title} in {place}, which are divided as they are. "
-            "Leave them out."
-        )
+    data = _divided(open_data(source, place, given), source, place, Division(split_seed, folds))
     if may_fold:
         source = replace(source, num_folds=len(data.splits))
     if options.streaming and not isinstance(data, OpenedShards):
@@ -286,6 +279,18 @@ def load_tagging_dataset(
     }
     data = _datasets("own", source, None, settings, options)
     return next(iter(data.values())) if split is not None or list(data) == [ONE_SPLIT] else _as_dict(data)
+
+
+def _divided(data: OpenedData, source: Source, place: Place, division: Division) -> OpenedData:
+    """The data with splits that are made, if they are own ones in a folder or a table; others are divided already."""
+    if isinstance(data, OpenedFolder) and source.key == "own":
+        return replace(data, division=division)
+    if any(asked is not None for asked in division):
+        raise ValueError(
+            f"split_seed and folds would have no effect on {source.title} in {place}, which are divided as "
+            "they are. Leave them out."
+        )
+    return data
 
 
 def _source(dataset: str) -> Source:
