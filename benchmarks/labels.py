@@ -15,10 +15,10 @@ from benchmarks.sampling import long_tail_labels
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.enhancement.label_set import write_label_set
 from psla_hf.enhancement.report import enhancement_figures
-from psla_hf.enhancement.scores import IDENTITY, NpyRows, chunk_files, ids_fingerprint, open_scores
 from psla_hf.files import write_json
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.teachers.scores import IDENTITY, NpyRows, chunk_files, ids_fingerprint, open_scores
 
 __all__ = ["benchmark_labels", "commonest_first", "random_forest"]
 

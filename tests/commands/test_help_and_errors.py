@@ -124,10 +124,10 @@ SCORES, SHARDS = ["--ontology", "o", "--output", "l", "--data-dir", "d", "--scor
 @pytest.mark.parametrize(
     ("words", "flag", "other"),
     [
-        (["enhance", *SCORES, "--scores-dir", "x"], "--scores-dir", "--model"),
-        (["enhance", *SCORES, "--clips-per-chunk", "2"], "--clips-per-chunk", "--model"),
-        (["enhance", *SCORES, "--num-workers", "2"], "--num-workers", "--model"),
-        (["enhance", *SCORES, "--batch-size", "2"], "--batch-size", "--model"),
+        (["enhance", *SCORES, "--scores-dir", "x"], "--scores-dir", "--teacher"),
+        (["enhance", *SCORES, "--clips-per-chunk", "2"], "--clips-per-chunk", "--teacher"),
+        (["enhance", *SCORES, "--num-workers", "2"], "--num-workers", "--teacher"),
+        (["enhance", *SCORES, "--batch-size", "2"], "--batch-size", "--teacher"),
         (["plot", "run", "--split", "train"], "--split", "--shards"),
         (["plot", "run", "--epochs", "30"], "--epochs", "--shards"),  # as is the default
         (["plot", "run", "--mixup-rate", "0"], "--mixup-rate", "--shards"),

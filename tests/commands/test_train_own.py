@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from psla_hf.commands import run
+from psla_hf.hub.model_card import model_card
 from tests.conftest import TINY_BACKBONE
 
 SMALL = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", "2", "--cpu"]
@@ -104,3 +105,24 @@ def test_what_cannot_be_meant_is_refused(birds, words, error, tmp_path, monkeypa
         psla("train", *words, "--output-dir", tmp_path / "run", "--cpu")
     assert ended.value.code == 2 and error in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_begins_from_a_tagger_and_takes_its_architecture(birds, tmp_path, capsys):
+    psla("train", birds, "--output-dir", tmp_path / "first", *SMALL, "--num-attention-heads", 2)
+    capsys.readouterr()
+    tuned = ["--init-from", tmp_path / "first", "--epochs", "1", "--cpu", "--layer-decay", "0.8"]
+    psla("train", birds, "--output-dir", tmp_path / "second", *tuned)
+    said = "backbone and pooling are kept, and the head of 3 of the 3 classes; 0 are new"
+    assert f"Chosen: begins from first: {said}." in capsys.readouterr().out
+    results = json.loads((tmp_path / "second" / "results.json").read_text())
+    model = results["recipe"]["model"]
+    assert (model["backbone"], model["num_attention_heads"], model["pretraining"]) == (TINY_BACKBONE, 2, "none")
+    assert results["init_from"]["name"] == "first" and results["init_from"]["origin"]["data"]["dataset"] == "own"
+    card = str(model_card(tmp_path / "second"))
+    assert "from the weights of `first`, with its head for 3 of the 3 classes. Trained for 1 epoch" in " ".join(
+        card.split()
+    )
+    with pytest.raises(SystemExit):
+        psla("train", birds, "--output-dir", tmp_path / "third", *tuned, "--num-attention-heads", "4")
+    error = capsys.readouterr().err
+    assert "Expected num_attention_heads=2" in error and "got 4. Leave num_attention_heads out" in error

@@ -46,7 +46,7 @@ def enhance(options):
     """Run the command in this process."""
 
     def call(*arguments) -> None:
-        psla(["enhance", *options, *(SCORING if "--model" in arguments else ()), *arguments])
+        psla(["enhance", *options, *(SCORING if "--teacher" in arguments else ()), *arguments])
 
     return call
 
@@ -57,7 +57,7 @@ def rows_of(folder) -> tuple:
 
 
 def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, clips, tmp_path, capsys):
-    enhance("--model", saved_model, "--output", tmp_path / "mean")
+    enhance("--teacher", saved_model, "--output", tmp_path / "mean")
     assert "labels added to 24" in capsys.readouterr().out
     report = json.loads((tmp_path / "mean" / "report.json").read_text())
     assert report["labels"]["added"] > 0 and report["commit"] and set(SETTINGS) <= set(report)
@@ -70,7 +70,7 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
     scores = tmp_path / "mean.scores"
     written = {path: path.stat().st_mtime_ns for path in scores.glob("*.npy")}
     lower = ("--threshold", "5P", "--types", "II", "--soft", "--scores-dir", scores, "--output", tmp_path / "5P")
-    enhance("--model", saved_model, *lower)
+    enhance("--teacher", saved_model, *lower)
     assert written == {path: path.stat().st_mtime_ns for path in scores.glob("*.npy")} and len(written) == 12
     report = json.loads((tmp_path / "5P" / "report.json").read_text())
     assert (report["threshold"], report["types"], report["soft"]) == (5.0, ["II"], True)
@@ -89,14 +89,14 @@ def test_a_teacher_enhances_and_its_scores_serve_again(enhance, saved_model, cli
 
 
 def test_a_run_that_is_killed_goes_on_in_two_processes(enhance, saved_model, options, tmp_path):
-    enhance("--model", saved_model, "--output", tmp_path / "whole")
+    enhance("--teacher", saved_model, "--output", tmp_path / "whole")
     common = [
         "-m",
         "psla_hf.commands",
         "enhance",
         *options,
         *SCORING,
-        "--model",
+        "--teacher",
         saved_model,
         "--output",
         tmp_path / "set",

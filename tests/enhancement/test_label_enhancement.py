@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.fidelity import golden_label_sets
 from psla_hf import Ontology, enhance_labels
-from psla_hf.enhancement import algorithm as label_enhancement
 from psla_hf.enhancement.algorithm import check_enhancement, class_thresholds, enhance_clip_labels
+from psla_hf.labels import scores as scores_of_clips
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 ANIMALS = Ontology(children={"animal": ("dog", "cat"), "dog": (), "cat": ()}, names={})
@@ -61,7 +61,7 @@ def test_chunks_change_nothing(random_case, monkeypatch):
     targets, scores, ontology, ids = random_case
     labels = ClipLabels.from_multi_hot(targets)
     whole = enhance_clip_labels(labels, scores, ontology, ids, iterations=3)
-    monkeypatch.setattr(label_enhancement, "CHUNK_CLIPS", 7)
+    monkeypatch.setattr(scores_of_clips, "CHUNK_CLIPS", 7)
     pieces = enhance_clip_labels(labels, scores, ontology, ids, iterations=3)
     assert len(whole) > 0
     for field in ("clips", "classes", "scores", "kinds", "thresholds"):
@@ -218,7 +218,7 @@ def test_a_clip_without_scores_gets_no_labels_and_moves_no_threshold():
         ({"ids": ["dog", "cat", "cow"]}, "1 of 3 are not: \\['cow'\\]"),
         ({"ids": ["dog", "cat", "dog"]}, "3 ids of 2 classes"),
         ({"ids": ["dog", "cat"]}, "\\[N, 2\\]"),
-        ({"scores": np.array([[1, np.nan, 1]])}, "finite"),
+        ({"scores": np.array([[1, np.inf, 1]])}, "finite"),
         ({"targets": np.array([[1, 0.5, 1]])}, "0/1"),
         ({"threshold": 101}, "101"),
         ({"threshold": ["dog", "cat", "animal"]}, "percentile"),

@@ -57,6 +57,11 @@ CHANGES = {
     "compile": (True, None),
     "channels_last": (False, None),
     "sync_batch_norm": (True, None),
+    "freeze": ("backbone", None),
+    "layer_decay": (0.8, None),
+    "head_warmup_epochs": (1, None),
+    "distillation_weight": (0.5, None),
+    "temperature": (2.0, None),
 }
 
 

@@ -15,13 +15,13 @@ from datasets import Dataset
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
-from psla_hf.enhancement.scores import open_scores
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 from psla_hf.files import atomic_files, read_text, write_json
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.provenance import provenance
+from psla_hf.teachers.scores import open_scores
 from psla_hf.training.run_folder import RESULTS_FILE, run_folder
 
 from .members import Alike, Member
@@ -363,7 +363,7 @@ def save_scores(outcome: Aggregate, ids: Sequence[str], folder: str | Path) -> l
 def read_scores(
     files: Sequence[str | Path], shape: tuple[int, int], ids: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Saved scores by the name of their file, as `enhancement.scores.open_scores` understands them.
+    """Saved scores by the name of their file, as `teachers.scores.open_scores` understands them.
 
     Args:
         files: One per member.

@@ -44,6 +44,7 @@ ORIGIN = (
     "seed",
     "recipe",
     "imagenet_weights",
+    "init_from",
     "clips",
     "data",
     "machine",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # the types of what is imported when the command runs
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,15 +12,14 @@ from cyclopts import Parameter, Token
 
 from psla_hf.data.sources import SOURCES
 
-from .arguments import MESSAGES, BatchSize, Messages, Needs, Switch, Whole, option, panel
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
 from .data import Data
+from .teachers import Scoring, ask_teacher, open_chosen
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
-
     from psla_hf.data.schema import Clips
-    from psla_hf.enhancement.scores import NpyRows
     from psla_hf.labels.ontology import Ontology
+    from psla_hf.labels.scores import ScoreRows
 
 
 def threshold_of(kind: Any, tokens: Sequence[Token]) -> str | float:
@@ -65,30 +64,26 @@ class Enhancement:
 
 @panel("Teacher", 2)
 @dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """Whose scores, and how they are made."""
+class Teaching(Scoring):
+    """Whose scores, and where they are."""
 
-    model: str | None = option("Directory or Hub id of the tagger that scores the clips.", None)
-    scores: str | None = option("Or scores: .npy, .parquet, the original's .csv, a folder.", None)
-    scores_dir: Annotated[Path | None, Needs("--model")] = option(
+    teacher: str | None = option("Directory or Hub id of a tagger, an ensemble or any audio classifier.", None)  # type: ignore[assignment]
+    scores: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
+        "Or scores: .npy, .parquet, the original's .csv, a folder; of several the mean.", None
+    )
+    scores_dir: Annotated[Path | None, Needs("--teacher")] = option(
         "Folder for the teacher's scores; default: OUTPUT.scores.", None
     )
-    clips_per_chunk: Annotated[Whole, Needs("--model")] = option("Clips whose scores become one file.", 2048)
-    batch_size: Annotated[BatchSize, Needs("--model")] = 16
-    num_workers: Annotated[Whole, Needs("--model")] = option("Processes that decode, for each that scores.", 0)
-    on_error: Literal["raise", "skip"] = option(
-        "Clips that do not decode, or have no saved scores (NaN): stop, or leave their labels as they are.", "raise"
-    )
 
 
-SCORING = Scoring()
+SCORING = Teaching()
 
 
 def enhance(
     *,
     how: Enhancement,
     data: Data,
-    scoring: Scoring = SCORING,
+    scoring: Teaching = SCORING,
     streaming: Annotated[Switch, Parameter(group="Data")] = False,
     messages: Messages = MESSAGES,
 ) -> None:
@@ -98,7 +93,7 @@ def enhance(
     kill, scoring goes on, and another threshold needs no scoring.
 
     For example, in one process, and with the scoring shared by two:
-        psla enhance --model runs/teacher --data-dir audioset \
+        psla enhance --teacher runs/teacher --data-dir audioset \
             --dataset audioset_balanced --ontology ontology.json \
             --output labels/mean
         accelerate launch --num_processes 2 -m psla_hf.commands enhance …
@@ -108,13 +103,13 @@ def enhance(
     """
     from psla_hf.data.load import load
     from psla_hf.enhancement.algorithm import check_enhancement
-    from psla_hf.enhancement.scores import open_scores, saved_teacher
     from psla_hf.files import check_output
     from psla_hf.labels.ontology import Ontology
+    from psla_hf.teachers.scores import open_teachers
     from psla_hf.training.build import make_accelerator
 
-    if bool(scoring.model) == bool(scoring.scores):
-        raise ValueError("expected either --model or --scores.")
+    if bool(scoring.teacher) == bool(scoring.scores):
+        raise ValueError("expected either --teacher or --scores.")
     check_output(how.output, how.overwrite)
     ontology = Ontology.from_json(how.ontology).without_relations(skipped(how, data))
     accelerator = make_accelerator()
@@ -125,20 +120,20 @@ def enhance(
     vocabulary = clips.vocabulary
     check_enhancement(ontology, vocabulary, how.types, how.iterations)
 
-    if scoring.model:
-        scores, teacher = teachers_scores(scoring, how.output, clips, accelerator)
+    if scoring.teacher:
+        teacher = open_chosen(scoring)
+        folder = scoring.scores_dir or Path(f"{how.output}.scores")
+        scores = ask_teacher(scoring, teacher, clips, folder, accelerator, quiet=quiet)
         if accelerator.is_main_process:
-            write(how, data, scoring, clips, ontology, scores, {**teacher, "data": loaded.facts()})
+            about = {"teacher": teacher.name, "teacher_fingerprint": teacher.fingerprint}
+            write(how, data, scoring, clips, ontology, scores, about, loaded.facts())
     elif accelerator.is_main_process:
         assert scoring.scores is not None  # there is one of the two
         parent = how.output.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
-            scores = open_scores(scoring.scores, clips.ids, len(vocabulary), Path(place), vocabulary.fingerprint)
-            name, fingerprint = saved_teacher(scoring.scores)
-            name = name or f"whoever made the scores in {public_name(scoring.scores)}"
-            about = {"teacher": name, "teacher_fingerprint": fingerprint, "data": loaded.facts()}
-            write(how, data, scoring, clips, ontology, scores, about)
+            saved, who = open_teachers(scoring.scores, clips.ids, vocabulary, Path(place))
+            write(how, data, scoring, clips, ontology, saved, who, loaded.facts())
 
 
 def skipped(how: Enhancement, data: Data) -> list[str]:
@@ -146,48 +141,26 @@ def skipped(how: Enhancement, data: Data) -> list[str]:
     return list(SOURCES[data.key].no_proposals) if how.skip_sources is None else how.skip_sources
 
 
-def teachers_scores(
-    scoring: Scoring, output: Path, clips: Clips, accelerator: Accelerator
-) -> tuple[NpyRows, dict[str, str]]:
-    """The teacher's scores, and who the teacher is."""
-    from psla_hf.enhancement.teacher import score_training_clips, teacher_fingerprint
-    from psla_hf.inference.tagger import AudioTagger
-
-    assert scoring.model is not None
-    teacher, name = AudioTagger.from_pretrained(scoring.model), public_name(scoring.model)
-    scores = score_training_clips(
-        teacher.model,
-        teacher.extractor,
-        clips,
-        scoring.scores_dir or f"{output}.scores",
-        accelerator,
-        batch_size=scoring.batch_size,
-        num_workers=scoring.num_workers,
-        clips_per_chunk=scoring.clips_per_chunk,
-        on_error=scoring.on_error,
-        teacher_name=name,
-    )
-    return scores, {"teacher": name, "teacher_fingerprint": teacher_fingerprint(teacher.model, teacher.extractor)}
-
-
 def write(
     how: Enhancement,
     data: Data,
-    scoring: Scoring,
+    scoring: Teaching,
     clips: Clips,
     ontology: Ontology,
-    scores: NpyRows,
-    about: dict[str, Any],
+    scores: ScoreRows | None,
+    who: Mapping[str, str | None],
+    facts: dict[str, Any],
 ) -> None:
     """Write the label set and its report."""
     from psla_hf.enhancement.algorithm import enhance_clip_labels
     from psla_hf.enhancement.label_set import write_label_set
     from psla_hf.enhancement.report import enhancement_figures, write_report
-    from psla_hf.enhancement.scores import check_unscored
     from psla_hf.files import atomic_folder
     from psla_hf.provenance import provenance
     from psla_hf.reports.tables import print_figures
+    from psla_hf.teachers.scores import check_unscored
 
+    assert scores is not None  # of all parts
     vocabulary, ids = clips.vocabulary, clips.ids
     settings = {name: asdict(how)[name] for name in ("threshold", "types", "iterations")}
     enhancement = enhance_clip_labels(clips.labels, scores, ontology, vocabulary.mids, **settings, allow_unscored=True)
@@ -196,7 +169,7 @@ def write(
     root = data_dir.parent if data_dir.is_file() else data_dir
     figures = enhancement_figures(enhancement, ids, vocabulary, ontology, lambda clip: clips.audio_path(clip, root))
     choice = {"dataset": data.key, "soft": how.soft, "skip_sources": skipped(how, data)}
-    report = {**provenance(), **about, **choice, **settings, **figures}
+    report = {**provenance(), **who, "data": facts, **choice, **settings, **figures}
     with atomic_folder(how.output, how.overwrite) as folder:
         write_label_set(folder, ids, enhancement, vocabulary, how.soft)
         write_report(folder, report)
@@ -209,8 +182,3 @@ def write(
             f"{len(enhancement.unscored):,} of {len(ids):,} clips have no scores; their labels stay, and count nowhere."
         )
     print(f"Label set and report.md: {how.output}\nTrain with it: psla train … --labels {how.output}")
-
-
-def public_name(path: str) -> str:
-    """A path's last part, where it says where on this machine something is; a repository's name as it is."""
-    return Path(path).name if Path(path).is_absolute() else path

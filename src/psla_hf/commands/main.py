@@ -23,6 +23,7 @@ COMMANDS = {
     "prepare": "Prepare data as shards of mono FLAC.",
     "enhance": "Enhance a training set's labels.",
     "aggregate": "Make one model of several.",
+    "score": "Score a training set's clips with a teacher.",
     "publish": "Publish a model or label sets on the Hub.",
     "plot": "Draw training runs, or how a data set is sampled.",
     "export": "Export a tagger as a graph, or as a page.",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
+
 from psla_hf.training.run_settings import RunSettings
 
 from .arguments import MESSAGES, Messages, Needs, Switch, Whole, flags_like, option, panel, recipe_with, settings_type
@@ -30,6 +32,9 @@ class TrainingData(Data):
     dataset: DataSet | None = option("Which data; default: the recipe's, or what lies there.", None)
     fold: Whole | None = option("Of data with folds, the one to hold out; default: 1, or with --folds all.", None)  # type: ignore[assignment]
     labels: str | None = option("Enhanced labels: a folder of psla enhance, or OWNER/NAME[:CONFIG].", None)
+    teacher_scores: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
+        "Scores to distil, of psla score or any file of them; of several the mean.", None
+    )
     streaming: Switch = option("Stream the training clips from parquet shards.", False)
 
 
@@ -40,6 +45,7 @@ class Run:
 
     output_dir: str = option("Folder for the model and the results.")
     recipe: str | None = option("Which, or a variant such as audioset_full/no_mixup; default: by the data.", None)
+    init_from: str | None = option("Begin from a tagger: a folder, a Hub id, or an original .pth file.", None)
     config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
     dry_run: Switch = option("Print the plan and stop.", False)
     trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
@@ -121,7 +127,7 @@ def train(
     finished = {}
     for fold in folds:
         output_dir = Path(run.output_dir) / (f"fold{fold}" if len(folds) > 1 else "")
-        on_data = read_data(place, data, own, fold, run.recipe, settings, accelerator, quiet=quiet)
+        on_data = read_data(place, data, own, fold, run, settings, accelerator, quiet=quiet)
         if run.dry_run:
             accelerator.print(on_data.plan(accelerator.num_processes, carried_out.keep_epochs))
             return
@@ -159,6 +165,7 @@ def carry_out(
         settings,
         validation_clips=on_data.loaded.validation,
         about_data=on_data.facts,
+        start=on_data.start,
     )
     try:
         results = trainer.train(report=(lambda row: None) if quiet else print_epoch)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations  # the types of what is imported when the command runs
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from psla_hf.training.recipes import RECIPES, Recipe
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from psla_hf.data.schema import Clips
     from psla_hf.data.summary import Loaded
     from psla_hf.training.plan import Plan
+    from psla_hf.training.start import Start
 
     from .data import OwnData
-    from .train import TrainingData
+    from .train import Run, TrainingData
 
 __all__ = ["RunData", "read_data"]
 
@@ -36,6 +38,8 @@ class RunData:
         facts: What results record of both.
         recipe: All settings.
         title: What the recipe is called, and on which data it is where these are not its own.
+        start: The tagger that the run begins from.
+        temporary: What is there as long as the run.
     """
 
     loaded: Loaded
@@ -43,6 +47,8 @@ class RunData:
     facts: dict[str, Any]
     recipe: Recipe
     title: str
+    start: Start | None = None
+    temporary: TemporaryDirectory | None = None
 
     def plan(self, num_processes: int, keep_epochs: bool) -> Plan:
         """The run in numbers."""
@@ -70,7 +76,7 @@ def read_data(
     data: TrainingData,
     own: OwnData,
     fold: int | None,
-    recipe_name: str | None,
+    run: Run,
     settings: Any,
     accelerator: Accelerator,
     *,
@@ -82,8 +88,13 @@ def read_data(
     from psla_hf.data.sources import source_at
     from psla_hf.data.summary import LoadOptions
     from psla_hf.enhancement.label_set import LabelSet
+    from psla_hf.teachers.scores import open_teachers
     from psla_hf.training.choices import shareable
 
+    start = None if run.init_from is None else opened_start(run.init_from, settings)
+    if start is not None:
+        settings = replace(settings, **start.settings)
+    recipe_name = run.recipe
     recipe = None if recipe_name is None else recipe_with(recipe_name, settings)
     dataset = data.dataset or (recipe and recipe.dataset) or source_at(place)
     options = LoadOptions("drop" if data.drop_incomplete else None, quiet=quiet, streaming=data.streaming)
@@ -93,6 +104,11 @@ def read_data(
     if data.labels:
         label_set = LabelSet.open(data.labels)
         clips, facts = label_set.apply(clips), {**facts, "label_set": label_set.in_figures()}
+    temporary = None
+    if data.teacher_scores:
+        temporary = TemporaryDirectory(prefix="psla-scores-")  # of scores that are read from text, to the run's end
+        scores, about = open_teachers(data.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name))
+        clips, facts = clips.with_scores(scores), {**facts, "distilled": about}
     if recipe is None:
         recipe_name, recipe, reasons = chosen_recipe(loaded, clips, settings)
     else:
@@ -103,6 +119,8 @@ def read_data(
             f"batch_size {shared.input.batch_size}: {recipe.input.batch_size} cannot be shared equally by "
             f"{accelerator.num_processes} processes"
         )
+    if start is not None:
+        reasons.append(start.in_words(clips.vocabulary))
     notes: list[str] = []
     if dataset == "own" and accelerator.is_main_process:  # published data are known, and too many to listen to
         notes = facts["advice"] = advice(loaded.parts, quiet=quiet)
@@ -112,7 +130,19 @@ def read_data(
     # On other data than its own a recipe has no published figures to be measured against.
     is_own = dataset == recipe.dataset
     title = recipe_name if is_own or recipe.dataset is None else f"{recipe_name} on {dataset}"
-    return RunData(loaded, clips, facts, shared if is_own else shared.replace(target=None), str(title))
+    return RunData(
+        loaded, clips, facts, shared if is_own else shared.replace(target=None), str(title), start, temporary
+    )
+
+
+def opened_start(name: str, settings: Any) -> Start:
+    """The tagger to begin from, whose architecture goes before a recipe's, but not before what was asked for."""
+    from psla_hf.aggregation.members import Member
+    from psla_hf.training.start import Start
+
+    start = Start.open(name, None if Path(name).is_file() else Member(name).origin())
+    start.check(given_settings(settings))
+    return start
 
 
 def chosen_recipe(loaded: Loaded, clips: Clips, settings: Any) -> tuple[str, Recipe, list[str]]:

@@ -13,6 +13,7 @@ from datasets import Audio, ClassLabel, Dataset, Features, List, Value
 from typing_extensions import override
 
 from psla_hf.files import digest
+from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 __all__ = [
@@ -174,9 +175,11 @@ class Clips(ABC):
 
     Attributes:
         index: The row groups to stream them from (`shards.ShardIndex`); none for clips by index.
+        scores: What a teacher says of them, `[N, K]`, where they are to be learned from, see `with_scores`.
     """
 
     index: Any
+    scores: ScoreRows | None
 
     @property
     @abstractmethod
@@ -191,7 +194,7 @@ class Clips(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256 that changes with the ids or the labels, or with the order of either."""
+        """SHA-256 that changes with the ids, the labels or the scores, or with the order of one."""
 
     @property
     @abstractmethod
@@ -217,6 +220,17 @@ class Clips(ABC):
     @abstractmethod
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "Clips":
         """The same clips with other labels; neither audio nor files are touched. See the function `with_labels`."""
+
+    @abstractmethod
+    def with_scores(self, scores: ScoreRows) -> "Clips":
+        """The same clips with a teacher's scores, which are read clip by clip when they are used.
+
+        Args:
+            scores: `[N, K]`, NaN where the teacher has none.
+
+        Raises:
+            ValueError: They are of another number of clips or classes.
+        """
 
     @abstractmethod
     def dataset(self) -> Dataset:
@@ -252,22 +266,26 @@ class IndexedClips(Clips):
 
     Args:
         dataset: With `tagging_features`.
+        scores: What a teacher says of them.
 
     Raises:
-        ValueError: It has other features.
+        ValueError: It has other features, or there are scores of other clips or classes.
     """
 
     index = None
 
-    def __init__(self, dataset: Dataset):
-        vocabulary_of(dataset)
-        self._dataset = dataset.with_format(None)
+    def __init__(self, dataset: Dataset, scores: ScoreRows | None = None):
+        vocabulary = vocabulary_of(dataset)
+        if scores is not None:
+            check_rows(scores, len(dataset), len(vocabulary))
+        self._dataset, self.scores = dataset.with_format(None), scores
 
-    def __reduce__(self) -> tuple[type["IndexedClips"], tuple[Dataset]]:
+    def __reduce__(self) -> tuple[type["IndexedClips"], tuple[Dataset, ScoreRows | None]]:
         # A table in memory would be pickled whole, not just these rows; one on disk is pickled as its file's name.
         on_disk = bool(self._dataset.cache_files)
         return IndexedClips, (
             self._dataset if on_disk else Dataset.from_dict(self._dataset[:], features=self.features),
+            self.scores,
         )
 
     @property
@@ -289,6 +307,8 @@ class IndexedClips(Clips):
             parts.append(self._arrow("label_values").combine_chunks().flatten().to_numpy(zero_copy_only=False))
         if "start" in self.features:
             parts.append(repr([self.column("start"), self.column("end")]))
+        if self.scores is not None:
+            parts += [rows for _, rows in chunks_of(self.scores)]
         return digest(*parts)
 
     @property
@@ -309,11 +329,17 @@ class IndexedClips(Clips):
 
     @override
     def select(self, rows: range) -> "IndexedClips":
+        if self.scores is not None:
+            raise ValueError("Expected clips without a teacher's scores: select some first, and then give them scores.")
         return IndexedClips(self._dataset.select(rows))
 
     @override
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "IndexedClips":
-        return IndexedClips(with_labels(self._dataset, labels, values))
+        return IndexedClips(with_labels(self._dataset, labels, values), self.scores)
+
+    @override
+    def with_scores(self, scores: ScoreRows) -> "IndexedClips":
+        return IndexedClips(self._dataset, scores)
 
     @override
     def dataset(self) -> Dataset:

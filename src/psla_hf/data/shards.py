@@ -15,6 +15,7 @@ from datasets import Dataset, Features
 from typing_extensions import override
 
 from psla_hf.files import digest, reading
+from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 from .foreign import (
@@ -55,6 +56,7 @@ class ShardIndex:
         version: Changes when one of the files does (see `remote.files_version`), or a label.
         values: Targets of soft labels, one for each of `labels.values`; none where they are all 1.
         relabelled: Whether the labels are others than the files', see `with_labels`.
+        scores: What a teacher says of all clips, see `Clips.with_scores`.
     """
 
     files: tuple[str, ...]
@@ -66,6 +68,7 @@ class ShardIndex:
     version: str
     values: np.ndarray | None = None
     relabelled: bool = False
+    scores: ScoreRows | None = None
 
     @classmethod
     def open(cls, files: Sequence[str], vocabulary: Vocabulary | None = None) -> "ShardIndex":
@@ -145,6 +148,11 @@ class ShardIndex:
             )
         version = digest(self.version, labels.values, labels.offsets, b"" if values is None else values)
         return replace(self, labels=labels, values=values, version=version, relabelled=True)
+
+    def with_scores(self, scores: ScoreRows) -> "ShardIndex":
+        """The same clips with what a teacher says of all of them, see `Clips.with_scores`."""
+        check_rows(scores, len(self.labels), len(self.vocabulary))
+        return replace(self, scores=scores, version=digest(self.version, *(rows for _, rows in chunks_of(scores))))
 
     def read(self, group: int, rows: np.ndarray | None = None) -> list[dict[str, Any]]:
         """Clips of one row group in the schema, audio encoded.
@@ -254,6 +262,15 @@ class ShardedClips(Clips):
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardedClips":
         """The same clips with other labels, see `ShardIndex.with_labels`: all clips of the shards, not some."""
         return ShardedClips.of(self.index.with_labels(labels, values))
+
+    @override
+    def with_scores(self, scores: ScoreRows) -> "ShardedClips":
+        return ShardedClips.of(self.index.with_scores(scores))
+
+    @property
+    @override
+    def scores(self) -> ScoreRows | None:  # type: ignore[override]
+        return self.index.scores
 
     @override
     def dataset(self) -> Dataset:

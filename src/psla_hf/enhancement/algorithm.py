@@ -1,20 +1,20 @@
 """Label enhancement on arrays (PSLA, Algorithm 2). Knows nothing of files, models or data set names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from psla_hf.labels.ontology import Ontology
+from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
 __all__ = [
     "RELATION_NAMES",
     "Enhancement",
     "RelationType",
-    "ScoreRows",
     "Threshold",
     "check_enhancement",
     "check_probabilities",
@@ -34,19 +34,6 @@ RelationType = Literal["I", "II"]
 BITS: dict[str, int] = {"I": 1, "II": 2}
 
 RELATION_NAMES = {1: "I", 2: "II", 3: "I+II"}
-
-CHUNK_CLIPS = 8192  # of 527 float16 scores: 9 MB
-
-
-class ScoreRows(Protocol):
-    """Scores `[N, K]` that are read a span of rows at a time: an array, or a file that is larger than memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """N and K."""
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Some consecutive rows `[n, K]`."""
 
 
 def relation_matrix(ontology: Ontology, ids: Sequence[str], types: Sequence[RelationType] = ("I", "II")) -> csr_array:
@@ -167,7 +154,7 @@ def class_thresholds(labels: ClipLabels, scores: ScoreRows, threshold: Threshold
     Raises:
         ValueError: Shapes differ, there is no such threshold, or a score is not finite.
     """
-    _check_shape(labels, scores)
+    check_rows(scores, len(labels), labels.num_classes)
     labels = labels.each_once()
     return _statistics(labels, _labelled_scores(labels, scores, allow_unscored=False)[0], threshold)
 
@@ -199,7 +186,7 @@ def enhance_clip_labels(
     Raises:
         ValueError: Shapes differ, a score is not finite, or an argument is out of range.
     """
-    _check_shape(labels, scores)
+    check_rows(scores, len(labels), labels.num_classes)
     if labels.num_classes != len(ids):
         raise ValueError(f"Expected the ids of {labels.num_classes} classes, got {len(ids)}.")
     _check_iterations(iterations)
@@ -210,7 +197,7 @@ def enhance_clip_labels(
     nothing = csr_array((0, labels.num_classes), dtype=bool)
     empty = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.uint8)
     parts = [_Added(*empty, ClipLabels.from_matrix(nothing))]
-    for numbers, rows in _chunks(scores):
+    for numbers, rows in chunks_of(scores):
         present = original.take(numbers).matrix()
         for rounds_left in reversed(range(iterations)):
             added = _one_round(present, rows, thresholds, relations)
@@ -299,39 +286,28 @@ class _Added(NamedTuple):
     proposed_by: ClipLabels
 
 
-def _check_shape(labels: ClipLabels, scores: ScoreRows) -> None:
-    expected = (len(labels), labels.num_classes)
-    if tuple(scores.shape) != expected:
-        raise ValueError(
-            f"Expected scores of {expected[0]} clips for {expected[1]} classes, got the shape {tuple(scores.shape)}."
-        )
-
-
 def _check_iterations(iterations: int) -> None:
     if iterations < 1:
         raise ValueError(f"Expected at least one iteration, got {iterations}.")
 
 
-def _chunks(scores: ScoreRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Numbers of some clips, and their scores."""
-    for start in range(0, scores.shape[0], CHUNK_CLIPS):
-        rows = np.asarray(scores[start : start + CHUNK_CLIPS])
-        yield np.arange(start, start + len(rows)), rows
-
-
 def _labelled_scores(labels: ClipLabels, scores: ScoreRows, allow_unscored: bool) -> tuple[np.ndarray, np.ndarray]:
     """The score of each of the labels, float64, and the numbers of the clips that have none.
 
-    Whatever else is not finite is refused.
+    A class that no clip has a score for is one that the teacher does not know. Whatever else is not finite is refused.
     """
-    own, unscored = [np.empty(0)], [np.empty(0, np.int64)]
-    for clips, rows in _chunks(scores):
-        bad = ~np.isfinite(rows).all(axis=1)
-        empty = np.isnan(rows[bad]).all(axis=1) & allow_unscored
-        if not empty.all():
-            first = clips[bad][~empty][0]
-            raise ValueError(f"Expected finite scores, those of clip {first} (counted from 0) are not all finite.")
-        unscored.append(clips[bad])
+    own, unscored, known = [np.empty(0)], [np.empty(0, np.int64)], None
+    for clips, rows in chunks_of(scores):
+        is_nan = np.isnan(rows)
+        without = is_nan.all(axis=1)
+        if known is None and not without.all():
+            known = ~is_nan[~without].all(axis=0)
+        bad = np.isinf(rows).any(axis=1) | (without & (not allow_unscored))
+        if known is not None:
+            bad |= (is_nan == known).any(axis=1) & ~without
+        if bad.any():
+            raise ValueError(f"Expected finite scores, those of clip {clips[bad][0]} (counted from 0) are not.")
+        unscored.append(clips[without])
         of_chunk = labels.take(clips)
         own.append(rows[of_chunk.clip_of_value(), of_chunk.values].astype(np.float64))
     return np.concatenate(own), np.concatenate(unscored)

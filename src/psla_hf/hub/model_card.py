@@ -325,9 +325,12 @@ def _tested_on(tested: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> 
 
 
 def _base_models(runs: Iterable[Mapping[str, Any]]) -> list[str] | None:
-    """The models on the Hub whose weights the trainings began from, where those were timm's."""
+    """The models on the Hub whose weights the trainings began from: timm's, or taggers."""
+    runs = list(runs)
     from_timm = (training["recipe"]["model"] for training in runs if training.get("imagenet_weights") == "timm")
-    return sorted({f"timm/{model['backbone']}" for model in from_timm}) or None
+    starts = [training["init_from"] for training in runs if training.get("init_from")]
+    taggers = {start["name"] for start in starts if start["is_on_hub"]}
+    return sorted({f"timm/{model['backbone']}" for model in from_timm} | taggers) or None
 
 
 def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:

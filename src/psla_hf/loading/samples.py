@@ -18,6 +18,7 @@ from psla_hf.audio_files import SHORT_SECONDS
 from psla_hf.audio_parts import read_part
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
+from psla_hf.labels.scores import ScoreRows
 
 from .augmentation import Augmentation, Draws, mix_labels, mix_waveforms
 
@@ -32,6 +33,7 @@ __all__ = [
     "TaggingDataset",
     "collate",
     "redraw_generator",
+    "with_teacher",
 ]
 
 
@@ -67,6 +69,7 @@ class Sample:
         id: The clip's.
         waveform: Float32 `[T]`.
         labels: Float32 `[K]`: 0 and 1, or a clip's `label_values`, or those of a mixture.
+        teacher: A teacher's scores `[K]`, mixed likewise; NaN where it has none.
         short: Whether a file ended before its headers say.
         redrawn: Ids of clips that did not decode and were replaced.
         mixed_in: Ids of the partners.
@@ -78,6 +81,7 @@ class Sample:
     id: str
     waveform: np.ndarray
     labels: np.ndarray
+    teacher: np.ndarray | None = None
     short: bool = False
     redrawn: list[str] = field(default_factory=list)
     mixed_in: list[str] = field(default_factory=list)
@@ -142,6 +146,7 @@ class Batch(_Tensors):
         mixed_in: Ids of the clips mixed into these.
         mask_draws: Of training samples, float32 `[B, 4]`.
         style: Where the frequency response of some is to change.
+        teacher: A teacher's scores, float32 `[B, K]`, where clips come with them.
     """
 
     waveforms: Tensor
@@ -153,6 +158,7 @@ class Batch(_Tensors):
     mixed_in: list[str]
     mask_draws: Tensor | None = None
     style: StyleBatch | None = None
+    teacher: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,8 @@ class SampleMaker:
             partner = read(partners.mixup, of_mixup)
             sample.waveform = mix_waveforms(sample.waveform, partner.waveform, draws.mix_weight)
             sample.labels = mix_labels(sample.labels, partner.labels, draws.mix_weight)
+            if sample.teacher is not None and partner.teacher is not None:
+                sample.teacher = mix_labels(sample.teacher, partner.teacher, draws.mix_weight)
             sample.add_partner(partner)
         sample.waveform = self.augmentation.change_waveform(sample.waveform, draws)
         if partners.style is not None:
@@ -274,7 +282,7 @@ class SampleMaker:
 
     def _sample(self, clip: EncodedClip, sinc: SincFilter | None, first: int = 0, count: int | None = None) -> Sample:
         waveform, short = self._decode(clip, sinc, first, count)
-        return Sample(clip["id"], waveform, self._multi_hot(clip), short)
+        return Sample(clip["id"], waveform, self._multi_hot(clip), clip.get("teacher"), short)
 
     def _decode(
         self, clip: EncodedClip, sinc: SincFilter | None, first: int = 0, count: int | None = None
@@ -319,7 +327,7 @@ class TaggingDataset(torch.utils.data.Dataset):
         clips = as_clips(clips)
         if maker.num_classes != len(clips.vocabulary):
             raise ValueError(f"Expected a data set of {maker.num_classes} classes, got {len(clips.vocabulary)}.")
-        self.clips = clips.dataset()
+        self.clips, self._scores = clips.dataset(), clips.scores
         self.maker = maker
         self._law = None if weights is None else np.cumsum(weights) / np.sum(weights)
 
@@ -332,16 +340,24 @@ class TaggingDataset(torch.utils.data.Dataset):
         index, seed = key
         draws = self.maker.augmentation.draw(seed)
         partners = Partners(
-            mixup=self.clips[int(draws.partner * len(self))] if draws.mix else None,
-            style=self.clips[int(draws.style * len(self))] if draws.restyle else None,
+            mixup=self._clip(int(draws.partner * len(self))) if draws.mix else None,
+            style=self._clip(int(draws.style * len(self))) if draws.restyle else None,
         )
         another = partial(self._another, redraw_generator(seed))
-        return self.maker.training_sample(self.clips[index], draws, partners, another)
+        return self.maker.training_sample(self._clip(index), draws, partners, another)
+
+    def _clip(self, index: int) -> EncodedClip:
+        return with_teacher(self.clips[index], self._scores, index)
 
     def _another(self, rng: np.random.Generator) -> EncodedClip:
         place = rng.random()
         index = place * len(self) if self._law is None else np.searchsorted(self._law, place, side="right")
-        return self.clips[min(int(index), len(self) - 1)]
+        return self._clip(min(int(index), len(self) - 1))
+
+
+def with_teacher(clip: EncodedClip, scores: ScoreRows | None, number: int) -> EncodedClip:
+    """The clip of that number with its row of a teacher's scores, where there are any."""
+    return clip if scores is None else {**clip, "teacher": scores[number : number + 1][0].astype(np.float32)}
 
 
 def redraw_generator(seed: int) -> np.random.Generator:
@@ -353,6 +369,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Make samples of different length a batch."""
     waveforms, lengths = _pad([sample.waveform for sample in samples])
     masks = [sample.mask_draws for sample in samples if sample.mask_draws is not None]
+    taught = [sample.teacher for sample in samples if sample.teacher is not None]
     return Batch(
         waveforms,
         lengths,
@@ -361,6 +378,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         short=[sample.id for sample in samples if sample.short],
         redrawn=[name for sample in samples for name in sample.redrawn],
         mixed_in=[name for sample in samples for name in sample.mixed_in],
+        teacher=torch.from_numpy(np.stack(taught).astype(np.float32)) if taught else None,
         mask_draws=torch.from_numpy(np.stack(masks)) if masks else None,
         style=_styles(samples),
     )

@@ -14,7 +14,7 @@ from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .sampler import balanced_weights
-from .samples import EncodedClip, Partners, Sample, SampleMaker, redraw_generator
+from .samples import EncodedClip, Partners, Sample, SampleMaker, redraw_generator, with_teacher
 from .stream_plan import StreamPlanner
 
 __all__ = ["PlannedClips", "TaggingStream"]
@@ -112,12 +112,14 @@ class PlannedClips:
         is_hot = np.isin(missing, self.planner.hot)
         for row in missing[is_hot].tolist():
             assert self.hot is not None
-            kept[row] = self.hot[int(np.searchsorted(self.planner.hot, row))]
+            hot = self.hot[int(np.searchsorted(self.planner.hot, row))]
+            kept[row] = with_teacher(hot, self.index.scores, row)
         for group in np.unique(self.planner.group_of(missing[~is_hot])).tolist():
             begin, end = self.planner.group_starts[group : group + 2]
             wanted = later[(later >= begin) & (later < end)]
             wanted = wanted[~np.isin(wanted, self.planner.hot)]
-            kept.update(zip(wanted.tolist(), self.index.read(group, wanted - begin), strict=True))
+            for row, clip in zip(wanted.tolist(), self.index.read(group, wanted - begin), strict=True):
+                kept[row] = with_teacher(clip, self.index.scores, row)
 
 
 def _fetch(index: ShardIndex, rows: list[int]) -> Iterator[EncodedClip]:

@@ -2,11 +2,13 @@
 
 import ctypes
 import platform
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from timm.layers import convert_sync_batchnorm
+from timm.models import group_parameters
 from torch import nn
 from torch.optim import Optimizer
 
@@ -107,6 +109,8 @@ def arrange_model(model: PslaForAudioClassification, recipe: Recipe, accelerator
     Raises:
         ValueError: BatchNorm is to be synchronised on a CPU, which torch cannot.
     """
+    if recipe.model.freeze == "backbone":
+        model.psla.requires_grad_(False)
     _freeze_unused(model, recipe.input.max_length)
     if recipe.model.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it without types
@@ -138,10 +142,31 @@ def _freeze_unused(model: PslaForAudioClassification, num_frames: int) -> None:
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
-    """The recipe's optimizer over all parameters; for SGD, Adam's first decay is the momentum."""
+    """The recipe's optimizer over all parameters that learn; for SGD, Adam's first decay is the momentum.
+
+    Its groups have two entries of their own: `scale`, their share of the learning rate, and `is_backbone`.
+    """
     how = recipe.optimizer
+    groups = _parameter_groups(model, how.layer_decay)
     if how.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), how.learning_rate, how.adam_beta1, weight_decay=how.weight_decay)
+        return torch.optim.SGD(groups, how.learning_rate, how.adam_beta1, weight_decay=how.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[how.optimizer]
     betas = (how.adam_beta1, how.adam_beta2)
-    return kind(model.parameters(), how.learning_rate, betas, weight_decay=how.weight_decay)
+    return kind(groups, how.learning_rate, betas, weight_decay=how.weight_decay)
+
+
+def _parameter_groups(tagger: Any, layer_decay: float) -> list[dict[str, Any]]:
+    """The backbone's layers as timm counts them, the last one a step below the head, and the head."""
+    layers: dict[int, list[nn.Parameter]] = {}
+    backbone = tagger.psla.backbone
+    number_of = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+    for name, parameter in backbone.named_parameters():
+        if parameter.requires_grad:
+            layers.setdefault(0 if layer_decay == 1 else number_of[name], []).append(parameter)
+    steps = 1 + max(number_of.values())
+    groups = [
+        {"params": layer, "scale": layer_decay ** (steps - number), "is_backbone": True}
+        for number, layer in sorted(layers.items())
+    ]
+    head = [parameter for parameter in tagger.pooling.parameters() if parameter.requires_grad]
+    return [*groups, {"params": head, "scale": 1.0, "is_backbone": False}]

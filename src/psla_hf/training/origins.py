@@ -19,6 +19,14 @@ def trainings(origin: Origin) -> list[Mapping[str, Any]]:
     return found
 
 
+def behind(origin: Origin) -> list[Mapping[str, Any]]:
+    """The runs of training behind a model, and those behind the models that these began from."""
+    found = trainings(origin)
+    for training in list(found):
+        found += [before for before in behind((training.get("init_from") or {}).get("origin")) if before not in found]
+    return found
+
+
 def held_out_fold(dataset: str, origins: Iterable[Origin]) -> int | None:
     """The fold of a data set that all models trained on it held out; none if there is no such fold."""
     folds = {data.get("fold") for origin in origins for data in _data(origin, dataset)}
@@ -71,7 +79,7 @@ def check_held_out(tested: Mapping[str, Any], origins: Mapping[str, Origin]) -> 
 
 def _data(origin: Origin, dataset: str) -> list[Mapping[str, Any]]:
     """The facts of a data set in the runs behind a model."""
-    recorded = (training.get("data") or {} for training in trainings(origin))
+    recorded = (training.get("data") or {} for training in behind(origin))
     return [data for data in recorded if data.get("dataset") == dataset]
 
 

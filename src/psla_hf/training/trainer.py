@@ -34,6 +34,7 @@ from psla_hf.thresholds import choose_thresholds
 
 from .build import arrange_model, build_model, build_optimizer
 from .choices import with_workers
+from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .interruption import SIGNALS, Interruption
 from .lengthening import check_continues
@@ -52,6 +53,7 @@ from .run_folder import (
 )
 from .run_scores import PartScores, write_scores
 from .run_settings import RunSettings
+from .start import Start
 from .state import Place, RunState, Totals, keep_latest
 
 __all__ = ["RunInterruptedError", "Trainer"]
@@ -86,6 +88,7 @@ class Trainer:
         settings: How the run is carried out.
         validation_clips: Clips to choose the best epoch on, where the recipe reports that one.
         about_data: What the loads of the data found, for `results.json`.
+        start: The tagger that the run begins from, where it does not begin as the recipe says.
 
     Raises:
         ValueError: The sets' classes differ, or the recipe asks for something that is not there.
@@ -102,15 +105,21 @@ class Trainer:
         *,
         validation_clips: Clips | Dataset | None = None,
         about_data: dict[str, Any] | None = None,
+        start: Start | None = None,
     ):
         self.recipe, self.accelerator = recipe, accelerator
         self.settings = with_workers(settings or RunSettings(), accelerator.device.type, accelerator.num_processes)
         self.train_clips, self.test_clips = as_clips(train_clips), as_clips(test_clips)
         self.validation_clips = None if validation_clips is None else as_clips(validation_clips)
-        self.output_dir, self.about_data = Path(output_dir), about_data
+        self.output_dir, self.about_data, self.start = Path(output_dir), about_data, start
         self._check_data()
-        names = list(self.test_clips.vocabulary.names)
-        self.extractor = PslaFeatureExtractor(recipe.input.sampling_rate, max_length=recipe.input.max_length)
+        names, max_length = list(self.test_clips.vocabulary.names), recipe.input.max_length
+        if start is None:
+            model = build_model(recipe, names, self.settings.seed)
+            self.extractor = PslaFeatureExtractor(recipe.input.sampling_rate, max_length=max_length)
+        else:
+            model = start.build(recipe, self.test_clips.vocabulary, self.settings.seed)
+            self.extractor = start.extractor_of_length(max_length)
         self.maker = SampleMaker(
             len(names),
             self.extractor.sampling_rate,
@@ -119,8 +128,8 @@ class Trainer:
             window=self.extractor.max_samples,
             longest=self.extractor.longest_samples,
         )
-        model = arrange_model(build_model(recipe, names, self.settings.seed), recipe, accelerator)
-        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(recipe, model))
+        arranged = arrange_model(model, recipe, accelerator)
+        self.model, self.optimizer = accelerator.prepare(arranged, build_optimizer(recipe, arranged))
         self.test_part = self._evaluation_part(self.test_clips)
         self.validation_part = None
         if self.validation_clips is not None:
@@ -147,6 +156,12 @@ class Trainer:
                     f"Expected the same classes to {purpose} and to test on, got {list(clips.vocabulary.names)} and "
                     f"{list(names)}."
                 )
+        if bool(self.recipe.distillation.distillation_weight) != (self.train_clips.scores is not None):
+            raise ValueError(
+                "Expected a teacher's scores and a distillation_weight above 0, or neither, got distillation_weight="
+                f"{self.recipe.distillation.distillation_weight} and {'no ' if self.train_clips.scores is None else ''}"
+                "scores (teacher_scores=FOLDER)."
+            )
         if self.validation_clips is None:
             if self.recipe.aggregation.report == "best_on_validation":
                 raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
@@ -222,6 +237,8 @@ class Trainer:
         """The batches of the epoch that are left."""
         recipe, place = self.recipe, self.state.place
         self.model.train()
+        if recipe.model.freeze == "backbone":
+            self._unwrapped().psla.eval()
         batches = self.epochs.batches(place.epoch, place.batch)
         clips = recipe.input.batch_size // recipe.input.gradient_accumulation  # of all processes, in a batch
         bar = progress(
@@ -263,7 +280,7 @@ class Trainer:
         log_mel = augmented_log_mel(batch, self.extractor, recipe.augmentation)
         with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
-                loss = self.model(self.extractor.normalize(log_mel), labels=batch.labels).loss
+                loss = self._loss(self.extractor.normalize(log_mel), batch)
             self._check_loss(loss, batch, number)
             accelerator.backward(loss / recipe.input.gradient_accumulation)
         self.state.totals.loss += loss.item()
@@ -275,13 +292,20 @@ class Trainer:
             update = (
                 (self.state.place.epoch - 1) * self.updates_per_epoch + number // recipe.input.gradient_accumulation - 1
             )
+            rate = recipe.optimizer.learning_rate * recipe.learning_rate_factor(update, self.updates_per_epoch)
+            only_head = self.state.place.epoch <= recipe.optimizer.head_warmup_epochs
             for group in self.optimizer.param_groups:
-                group["lr"] = recipe.optimizer.learning_rate * recipe.learning_rate_factor(
-                    update, self.updates_per_epoch
-                )
+                group["lr"] = 0.0 if only_head and group["is_backbone"] else rate * group["scale"]
             self.optimizer.step()
             self.optimizer.zero_grad()
         return complete
+
+    def _loss(self, input_values: Tensor, batch: Batch) -> Tensor:
+        """On the labels, or on these and a teacher's scores."""
+        if batch.teacher is None:
+            return self.model(input_values, labels=batch.labels).loss
+        logits = self.model(input_values).logits.float()
+        return distillation_loss(logits, batch.labels, batch.teacher, self.recipe.distillation)
 
     def _check_loss(self, loss: Tensor, batch: Batch, number: int) -> None:
         """Stop all processes, with the state saved, when the loss of one is not finite."""
@@ -441,6 +465,7 @@ class Trainer:
             **provenance(),
             "recipe": recipe.groups(),
             "imagenet_weights": weights,
+            "init_from": None if self.start is None else self.start.facts(self.test_clips.vocabulary),
             "seed": self.settings.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
@@ -461,6 +486,7 @@ class Trainer:
         clips = (self.train_clips, self.test_clips, self.validation_clips)
         return {
             **{f"recipe.{name}": value for name, value in self.recipe.settings().items()},
+            "init_from": None if self.start is None else self.start.fingerprint,
             "seed": self.settings.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from psla_hf.enhancement.scores import IDENTITY, NpyRows, check_unscored, ids_fingerprint, open_scores, saved_teacher
 from psla_hf.files import write_json
+from psla_hf.teachers.scores import IDENTITY, NpyRows, check_unscored, ids_fingerprint, open_scores, saved_teacher
 
 IDS = [f"clip {i}" for i in range(10)]
 SCORES = np.random.default_rng(0).random((10, 3), np.float32).astype(np.float16)

@@ -10,14 +10,32 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from psla_hf.files import digest, read_json, read_npy, read_text, reading
-from psla_hf.labels.vocabulary import rows_of_ids
+from psla_hf.labels.scores import ScoreRows
+from psla_hf.labels.vocabulary import Vocabulary, rows_of_ids
 
-__all__ = ["IDENTITY", "NpyRows", "check_unscored", "chunk_files", "ids_fingerprint", "open_scores", "saved_teacher"]
+__all__ = [
+    "CLASSES",
+    "IDENTITY",
+    "UNKNOWN",
+    "MeanRows",
+    "NpyRows",
+    "check_unscored",
+    "chunk_files",
+    "highest",
+    "ids_fingerprint",
+    "open_scores",
+    "open_teachers",
+    "saved_teacher",
+]
 
 
 CHUNKS = "chunk-*.npy"
 
 IDENTITY = "scores.json"  # what the chunks beside it are the scores of
+
+UNKNOWN, CLASSES = "unknown classes", "number of classes"  # in it: indices, and K
+
+HIGHEST = np.dtype([("class", "<u2"), ("score", "<f2")])  # a clip's highest scores, not all
 
 CSV_ROWS = 4096  # that are parsed at a time
 
@@ -26,20 +44,23 @@ class NpyRows:
     """The rows of `.npy` files one after the other, `[N, K]`; in memory is only what is asked for.
 
     Args:
-        files: In order.
+        files: In order: floating-point numbers `[n, K]`, or the highest scores of each clip, as `highest` has them.
+        known: Boolean `[K]`: which classes the teacher knows, needed for the highest scores only; what a clip has no
+            score for is 0, or NaN if the class is not known.
 
     Raises:
-        ValueError: A file is no array of floating-point numbers `[n, K]`, or K differs.
+        ValueError: A file is neither, or K differs.
     """
 
-    def __init__(self, files: Sequence[Path]):
-        self.files = list(files)
+    def __init__(self, files: Sequence[Path], known: np.ndarray | None = None):
+        self.files, self._known = list(files), known
         shapes = []
         for file in self.files:
             rows = read_npy(file)
-            if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating):
+            is_sparse = rows.dtype == HIGHEST and known is not None
+            if rows.ndim != 2 or not (is_sparse or np.issubdtype(rows.dtype, np.floating)):
                 raise ValueError(f"Expected floating-point scores [N, K] in {file}, got {rows.dtype} {rows.shape}.")
-            shapes.append(rows.shape)
+            shapes.append((len(rows), len(known)) if is_sparse and known is not None else rows.shape)
         if len({columns for _, columns in shapes}) != 1:
             raise ValueError(f"Expected files of scores with as many columns each, got {sorted(set(shapes))[:5]}.")
         self._starts = np.concatenate([[0], np.cumsum([rows for rows, _ in shapes])])
@@ -58,8 +79,53 @@ class NpyRows:
             if begin >= stop:
                 break
             # Mapped anew for every read: what stays mapped counts as this process's memory.
-            parts.append(_finite_or_none(np.array(read_npy(file)[max(start - begin, 0) : stop - begin]), file))
+            part = np.array(read_npy(file)[max(start - begin, 0) : stop - begin])
+            if part.dtype == HIGHEST:
+                part = self._dense(part, file)
+            parts.append(_finite_or_none(part, file))
         return np.concatenate(parts) if parts else np.empty((0, self.shape[1]), np.float32)
+
+    def _dense(self, part: np.ndarray, file: Path) -> np.ndarray:
+        assert self._known is not None
+        if (part["class"] >= self.shape[1]).any():
+            raise ValueError(f"Expected class indices below {self.shape[1]} in {file}, got {part['class'].max()}.")
+        dense = np.zeros((len(part), self.shape[1]), np.float16)
+        np.put_along_axis(dense, part["class"].astype(np.int64), part["score"], axis=1)
+        dense[:, ~self._known] = np.nan
+        dense[np.isnan(part["score"]).all(axis=1)] = np.nan
+        return dense
+
+
+class MeanRows:
+    """The mean of several teachers' scores `[N, K]`: of a clip and a class, of those that have a score for it.
+
+    Args:
+        teachers: Their scores, of the same clips and classes.
+
+    Raises:
+        ValueError: Their shapes differ.
+    """
+
+    def __init__(self, teachers: Sequence[NpyRows]):
+        shapes = {teacher.shape for teacher in teachers}
+        if len(shapes) != 1:
+            raise ValueError(f"Expected teachers' scores of one shape, got {sorted(shapes)}.")
+        self.teachers, [self.shape] = list(teachers), shapes
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Some consecutive rows, float32."""
+        scores = np.stack([teacher[rows].astype(np.float32) for teacher in self.teachers])
+        there = ~np.isnan(scores)
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: nobody has a score
+            return (np.where(there, scores, 0).sum(axis=0) / there.sum(axis=0)).astype(np.float32)
+
+
+def highest(scores: np.ndarray, top_k: int) -> np.ndarray:
+    """The highest scores of each clip with their classes, `[n, top_k]`, from all `[n, K]`; NaN of a clip without."""
+    classes = np.argsort(-np.where(np.isnan(scores), -1, scores), axis=1, kind="stable")[:, :top_k]
+    kept = np.empty(classes.shape, HIGHEST)
+    kept["class"], kept["score"] = classes, np.take_along_axis(scores, classes, axis=1)
+    return kept
 
 
 def _finite_or_none(scores: np.ndarray, path: Path) -> np.ndarray:
@@ -119,7 +185,7 @@ def open_scores(
     - `.parquet`: the columns `id` and `scores` (K numbers each), in the order of the clips;
     - `.csv`: as the original writes them: no header, a line per clip in the order of the clips, K numbers separated by
       commas;
-    - a folder of `teacher.score_training_clips`, which knows its clips and classes.
+    - a folder of `scoring.score_training_clips`, which knows its clips and classes.
 
     Args:
         path: The file or folder.
@@ -153,9 +219,50 @@ def open_scores(
         files = [_as_npy(_csv_rows(path), shape, place, path)]
     else:
         raise ValueError(f"Expected scores as .npy, .parquet, .csv or a folder, got {path}.")
-    rows = NpyRows(files)
+    rows = NpyRows(files, _known(path) if path.is_dir() else None)
     _check_shape(rows.shape, shape, path)
     return rows
+
+
+def open_teachers(
+    paths: Sequence[str | Path], ids: Sequence[str], vocabulary: Vocabulary, place: Path
+) -> tuple[ScoreRows, dict[str, str | None]]:
+    """Scores that were saved earlier, of several teachers their mean, and who the teachers are.
+
+    Args:
+        paths: A file or a folder of each teacher, see `open_scores`.
+        ids: Of the N clips.
+        vocabulary: Their classes.
+        place: An existing folder, where CSV and parquet files become `.npy` files.
+
+    Returns:
+        The scores, and `teacher` and `teacher_fingerprint`, as far as these are known.
+    """
+    scores, names, fingerprints = [], [], []
+    for number, path in enumerate(paths):
+        own = place / str(number)
+        own.mkdir()
+        scores.append(open_scores(path, ids, len(vocabulary), own, vocabulary.fingerprint))
+        name, fingerprint = saved_teacher(path)
+        shown = Path(path).name if Path(path).is_absolute() else str(path)
+        names.append(name or f"whoever made the scores in {shown}")
+        fingerprints.append(fingerprint)
+    known = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
+    together = fingerprints[0] if len(fingerprints) == 1 else digest(*known) if len(known) == len(names) else None
+    about = {"teacher": " and ".join(names), "teacher_fingerprint": together}
+    return scores[0] if len(scores) == 1 else MeanRows(scores), about
+
+
+def _known(folder: Path) -> np.ndarray | None:
+    """Which classes the teacher knows, as far as a folder of scores says so."""
+    about = folder / IDENTITY
+    record = read_json(about) if about.is_file() else {}
+    if CLASSES not in record:
+        return None
+    known = np.ones(record[CLASSES], bool)
+    with reading(about, f"indices below {len(known)} as {UNKNOWN}"):
+        known[record.get(UNKNOWN, [])] = False
+    return known
 
 
 def _check_identity(folder: Path, ids: Sequence[str], vocabulary: str | None) -> None:
