@@ -16,6 +16,16 @@ __all__ = ["average_so_far", "check_continues"]
 # What may differ when the number of epochs grows: no rate of the schedule depends on it.
 LENGTH, AVERAGED = "recipe.epochs", "recipe.average_last"
 
+# Settings that runs did not have once, and what they did then.
+BEFORE_THEY_WERE = {
+    "recipe.freeze": "none",
+    "recipe.layer_decay": 1.0,
+    "recipe.head_warmup_epochs": 0,
+    "recipe.distillation_weight": 0.0,
+    "recipe.temperature": 1.0,
+    "init_from": None,
+}
+
 
 def check_continues(then: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> bool:
     """Whether a run goes on longer than it was begun for.
@@ -28,6 +38,7 @@ def check_continues(then: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
     Raises:
         ValueError: It is to go on otherwise, or to be shorter.
     """
+    then = BEFORE_THEY_WERE | dict(then)
     if now[LENGTH] < then.get(LENGTH, now[LENGTH]):
         raise ValueError(
             f"Expected at least the {then[LENGTH]} epochs for which the run in {folder} was begun, got {now[LENGTH]}: "

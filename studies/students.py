@@ -1,0 +1,165 @@
+"""What starts and teachers are worth on ESC-10, with seeds: python -m studies.students distil|fine-tune.
+
+    python -m studies.students distil --data-dir esc10 --work runs/distil --output RESULTS.json
+    python -m studies.students fine-tune --data-dir esc10 --work runs/fine_tune --output RESULTS.json
+
+`distil` trains ESC-10's recipe with several seeds, makes an ensemble of them, and lets students of the same recipe
+learn from its scores. `fine-tune` trains a tagger of the five classes whose names come first, and begins runs on the
+other five from it and from ImageNet's weights, with the same small budget. Runs that are finished in the work folder
+are not run again; one that was killed goes on.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from datasets import Dataset
+
+from psla_hf.commands.arguments import command_line
+from psla_hf.data.load import load_esc
+from psla_hf.data.schema import Clips, IndexedClips, class_names, tagging_features, targets_of
+from psla_hf.evaluation import score_clips, tagging_metrics
+from psla_hf.files import write_json
+from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.models.saved import load_saved
+from psla_hf.provenance import provenance
+from psla_hf.reports.tables import print_figures
+from psla_hf.teachers.scores import MeanRows
+from psla_hf.teachers.scoring import score_training_clips
+from psla_hf.teachers.teacher import open_teacher
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.recipes import Recipe, get_recipe
+from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.start import Start
+from psla_hf.training.trainer import Trainer
+
+__all__ = ["distil", "fine_tune", "summary"]
+
+
+SOURCE_CLASSES = 5  # of the ten, by name
+
+METRICS = ("mAP", "accuracy")
+
+# A budget that leaves the start a say: eight times ten updates.
+SHORT = {"epochs": 8, "warmup_steps": 20, "halve_from_epoch": 5, "average_last": 3}
+
+
+def train(
+    recipe: Recipe,
+    train_clips: Clips | Dataset,
+    test_clips: Dataset,
+    folder: Path,
+    accelerator: Accelerator,
+    seed: int,
+    start: Start | None = None,
+) -> dict[str, Any]:
+    """The averaged model's figures of a run that is begun, gone on with, or finished already, and the run's commit."""
+    settings = RunSettings(seed=seed, resume=True)
+    results = Trainer(recipe, train_clips, test_clips, folder, accelerator, settings, start=start).train(
+        report=lambda row: print(f"{folder} epoch {row['epoch']} mAP {row['mAP']:.4f}", flush=True)
+    )
+    return {metric: results["results"]["averaged"][metric] for metric in METRICS} | {"commit": results["commit"]}
+
+
+def distil(
+    data_dir: str, work: Path, folds: Iterable[int], seeds: Sequence[int], accelerator: Accelerator
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures of single models, of their ensemble, and of students of it: by row, and by fold and seed."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {"single": {}, "ensemble": {}, "student": {}}
+    for fold in folds:
+        parts = load_esc(data_dir, fold, quiet=True)
+        place = work / f"fold{fold}"
+        test_scores, train_scores = [], []
+        for seed in seeds:
+            folder = place / f"single{seed}"
+            figures = train(get_recipe("esc10"), parts["train"], parts["test"], folder, accelerator, seed)
+            rows["single"][f"fold {fold}, seed {seed}"] = figures
+            test_scores.append(score_clips(*load_saved(folder), parts["test"], accelerator))
+            teacher = open_teacher(str(folder))
+            scored = score_training_clips(teacher, parts["train"], place / f"scores{seed}", accelerator)
+            assert scored is not None
+            train_scores.append(scored)
+        together = tagging_metrics(np.mean(test_scores, axis=0), targets_of(parts["test"]))
+        rows["ensemble"][f"fold {fold}"] = {metric: together[metric] for metric in METRICS}
+        taught = IndexedClips(parts["train"], MeanRows(train_scores))
+        for seed in seeds:
+            recipe, folder = get_recipe("esc10/distilled"), place / f"student{seed}"
+            figures = train(recipe, taught, parts["test"], folder, accelerator, seed)
+            rows["student"][f"fold {fold}, seed {seed}"] = figures
+    return rows
+
+
+def fine_tune(
+    data_dir: str, work: Path, folds: Iterable[int], seeds: Sequence[int], accelerator: Accelerator
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures of runs on five classes that begin from ImageNet's weights and from a tagger of the five others."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {"ImageNet": {}, "tagger of five other classes": {}}
+    short = get_recipe("esc10").replace(**SHORT)
+    for fold in folds:
+        parts = load_esc(data_dir, fold, quiet=True)
+        names = sorted(class_names(parts["train"]))
+        (source_train, source_test), (train_clips, test_clips) = (
+            [of_classes(parts[part], chosen) for part in ("train", "test")]
+            for chosen in (names[:SOURCE_CLASSES], names[SOURCE_CLASSES:])
+        )
+        place = work / f"fold{fold}"
+        train(get_recipe("esc10"), source_train, source_test, place / "source", accelerator, 0)
+        start = Start.open(str(place / "source"))
+        for seed in seeds:
+            for row, recipe, begin in (
+                ("ImageNet", short, None),
+                ("tagger of five other classes", short.replace(**start.settings), start),
+            ):
+                folder = place / f"{row.split()[0]}{seed}"
+                figures = train(recipe, train_clips, test_clips, folder, accelerator, seed, begin)
+                rows[row][f"fold {fold}, seed {seed}"] = figures
+    return rows
+
+
+def of_classes(clips: Dataset, names: Sequence[str]) -> Dataset:
+    """The clips that have one of these classes, and no others."""
+    every = class_names(clips)
+    kept = [clip for clip in clips if {every[k] for k in clip["labels"]} <= set(names)]
+    for clip in kept:
+        clip["labels"] = clip["mids"] = [list(names).index(every[k]) for k in clip["labels"]]
+    return Dataset.from_list(kept, features=tagging_features(Vocabulary(tuple(names))))
+
+
+def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Mean and spread of each row's runs."""
+    table: dict[str, dict[str, Any]] = {}
+    for row, runs in rows.items():
+        table[row] = {"runs": len(runs)}
+        for metric in METRICS:
+            values = [run[metric] for run in runs.values()]
+            spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+            table[row][metric] = f"{fmean(values):.4f}{spread}"
+    return table
+
+
+def main() -> None:
+    """Run what is left of a study, and print and write its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["distil", "fine-tune"])
+    parser.add_argument("--data-dir", required=True, help="folder of ESC-10")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--folds", type=int, nargs="+", default=[1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
+    with command_line():
+        study = {"distil": distil, "fine-tune": fine_tune}[arguments.what]
+        rows = study(arguments.data_dir, arguments.work, arguments.folds, arguments.seeds, make_accelerator())
+        print_figures(summary(rows), "Averaged weights on the test clips; mean and standard deviation", "row")
+        if arguments.output:
+            write_json(
+                {**provenance(), "folds": arguments.folds, "seeds": arguments.seeds, "rows": rows}, arguments.output
+            )
+
+
+if __name__ == "__main__":
+    main()

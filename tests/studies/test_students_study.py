@@ -1,0 +1,40 @@
+"""The studies of starts and teachers run from beginning to end, and what is finished is not run again."""
+
+import pytest
+
+from psla_hf.training import recipes
+from studies import students
+from tests.conftest import TINY_BACKBONE
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    small = {"backbone": TINY_BACKBONE, "pretraining": "none", "max_length": 48, "batch_size": 8, "epochs": 1}
+    monkeypatch.setitem(recipes.RECIPES, "esc10", recipes.get_recipe("esc10").replace(**small))
+    monkeypatch.setattr(students, "SHORT", {"epochs": 1})
+
+
+def test_singles_their_ensemble_and_students_are_compared(tiny, esc_folder, tmp_path, accelerator, capsys):
+    rows = students.distil(str(esc_folder), tmp_path, [1], [0, 1], accelerator)
+    assert {row: list(runs) for row, runs in rows.items()} == {
+        "single": ["fold 1, seed 0", "fold 1, seed 1"],
+        "ensemble": ["fold 1"],
+        "student": ["fold 1, seed 0", "fold 1, seed 1"],
+    }
+    assert capsys.readouterr().out.count("epoch 1") == 4
+    assert students.distil(str(esc_folder), tmp_path, [1], [0, 1], accelerator) == rows
+    assert "epoch 1" not in capsys.readouterr().out
+    assert " ± " in students.summary(rows)["student"]["mAP"] and " ± " not in students.summary(rows)["ensemble"]["mAP"]
+
+
+def test_starts_are_compared_on_classes_that_the_tagger_does_not_know(tiny, tmp_path, accelerator):
+    from tests.docs.small_world import make_esc
+
+    make_esc(tmp_path / "esc10")
+    folder = tmp_path / "esc10"
+    table = (folder / "esc10.csv").read_text().replace("sneezing", "sea_waves")
+    (folder / "esc10.csv").write_text(table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(students, "SOURCE_CLASSES", 3)
+        rows = students.fine_tune(str(folder), tmp_path / "work", [1], [0], accelerator)
+    assert all(list(runs) == ["fold 1, seed 0"] for runs in rows.values()) and len(rows) == 2
