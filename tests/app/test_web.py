@@ -1,10 +1,7 @@
 """The page of plain files computes in the browser what Python computes, and sends nothing anywhere."""
 
 import shutil
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from psla_hf import AudioTagger
 from psla_hf.audio import read_audio
 from psla_hf.commands import run
 from tests.conftest import CATEGORIES, missing
+from tests.serving import serving
 
 from .conftest import save_tagger
 
@@ -34,22 +32,10 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and does not list what it served."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def address(place) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=place / "web"))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(place / "web") as address:
+        yield address
 
 
 def write_sound(path: Path, shared: Path, seconds: float) -> Path:

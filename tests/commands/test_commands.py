@@ -6,6 +6,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from benchmarks.fidelity import OriginalTagger
 from psla_hf.commands import run
+from psla_hf.files import digest
+from psla_hf.models.saved import load_saved
+from psla_hf.models.weights import convert_psla_checkpoint
 from tests.conftest import TINY_BACKBONE
+from tests.serving import serving
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--epochs", "2", "--max-length", "48", "--cpu"]
@@ -145,6 +150,58 @@ def test_a_checkpoint_of_fsd50ks_200_classes_takes_its_3000_frames(tmp_path, cap
     torch.save(OriginalTagger("efficientnet-b0", 0, 200).state_dict(), tmp_path / "fsd50k.pth")
     psla("convert", tmp_path / "fsd50k.pth", tmp_path / "out")
     assert "tf_efficientnet_b0, mean pooling, 200 classes, 3000 frames" in capsys.readouterr().out
+
+
+@pytest.fixture
+def originals(tmp_path):
+    """A folder of two checkpoints, and the same as an archive."""
+    folder = tmp_path / "originals"
+    folder.mkdir()
+    for number in range(2):
+        torch.manual_seed(number)
+        torch.save(OriginalTagger("efficientnet-b0", 1, 5).state_dict(), folder / f"mdl_{number}.pth")
+    with zipfile.ZipFile(tmp_path / "originals.zip", "w") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, f"deep/down/{file.name}")
+        archive.writestr("deep/read.me", "no checkpoint")
+    return folder
+
+
+def test_a_folder_or_an_archive_of_checkpoints_becomes_one_ensemble(originals, tmp_path, capsys):
+    x = torch.randn(1, 64, 128)
+    scores = []
+    for place in (originals, originals.with_suffix(".zip")):
+        psla("convert", place, tmp_path / f"out of {place.name}")
+        assert "an ensemble of 2, 5 classes, 1056 frames" in capsys.readouterr().out
+        scores.append(load_saved(tmp_path / f"out of {place.name}")[0](x).logits)
+    members = [convert_psla_checkpoint(file)(x).logits.sigmoid() for file in sorted(originals.iterdir())]
+    torch.testing.assert_close(scores[0], scores[1])
+    torch.testing.assert_close(scores[0].sigmoid(), torch.stack(members).mean(dim=0))
+
+
+def test_what_was_converted_has_a_card_without_figures_and_can_be_published(originals, tmp_path, capsys):
+    psla("convert", originals, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license: bsd-3-clause" in card and "An ensemble of 2 models that the authors of" in card
+    for file in originals.iterdir():
+        assert f"| `{file.name}` | {file.stat().st_size} | `{digest(file)}` |" in card
+    assert "mAP" not in card and "/tmp" not in card
+    capsys.readouterr()
+    psla("publish", "model", tmp_path / "out", "you/psla", "--dry-run")
+    sent = capsys.readouterr().out
+    assert "conversion.json" in sent and "README.md" in sent and "results.json" not in sent
+    assert 'AudioTagger.from_pretrained("you/psla")' in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_checkpoint_is_taken_from_an_address_and_size_and_digest_are_told(originals, tmp_path, capsys):
+    with serving(originals) as address:
+        psla("convert", f"{address}/mdl_0.pth", tmp_path / "out")
+        size, sha = (originals / "mdl_0.pth").stat().st_size, digest(originals / "mdl_0.pth")
+        assert f"mdl_0.pth: {size:,} bytes, SHA-256 {sha}" in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            psla("convert", f"{address}/nothing.pth", tmp_path / "nothing")
+        assert f"Could not fetch {address}/nothing.pth: HTTP Error 404" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_what_is_no_checkpoint_is_one_clear_line(tmp_path, capsys):

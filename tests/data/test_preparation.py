@@ -17,7 +17,7 @@ from datasets import Audio, Dataset, load_dataset
 
 from psla_hf.audio import read_audio
 from psla_hf.commands import run as psla
-from psla_hf.data.prepare import prepare, verify
+from psla_hf.data.prepare import MANIFEST, prepare, verify
 from psla_hf.data.schema import labels_of, stored_features, tagging_features, vocabulary_of
 from psla_hf.data.shards import ShardedClips, ShardIndex
 from psla_hf.hub.dataset_cards import write_card
@@ -114,6 +114,19 @@ def test_another_rate_is_that_of_the_flac_files(clips, tmp_path):
     prepared = load_dataset(str(tmp_path / "out"), split="train")
     assert manifest["sampling_rate"] == 8000
     assert [len(waveform) for waveform in waveforms(prepared, 8000)] == [int(8000 * SECONDS)] * NUM_CLIPS
+
+
+def test_parts_of_jobs_that_know_nothing_of_each_other_end_as_one_run(clips, tmp_path):
+    whole = prepare(clips, tmp_path / "whole", **SMALL)
+    assert prepare(clips, tmp_path / "parts", **SMALL, part=(2, 2)) is None
+    assert not (tmp_path / "parts" / MANIFEST).exists()
+    assert sorted(path.name[6:11] for path in (tmp_path / "parts" / "data").iterdir()) == ["00001", "00003"]
+    prepare(clips, tmp_path / "parts", **SMALL, part=(1, 2))
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts" / "data").iterdir()}
+    assert prepare(clips, tmp_path / "parts", **SMALL) == whole
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "parts" / "data").iterdir()} == made
+    with pytest.raises(ValueError, match="Expected a part from 1 to 2, got 3 of 2"):
+        prepare(clips, tmp_path / "parts", **SMALL, part=(3, 2))
 
 
 def test_row_groups_have_the_size_asked_for_and_flac_is_not_compressed_again(clips, tmp_path):

@@ -31,6 +31,7 @@ __all__ = [
     "BatchSize",
     "Messages",
     "Needs",
+    "Part",
     "Switch",
     "Whole",
     "check_needs",
@@ -115,7 +116,17 @@ def whole_number(kind: type, tokens: Sequence[Token]) -> int:
         raise ValueError(f"expected a whole number, got {token.value!r}{place}.") from error
 
 
+def part_of(kind: type, tokens: Sequence[Token]) -> tuple[int, int]:
+    """Two whole numbers as in 3/64."""
+    number, _, parts = tokens[-1].value.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise ValueError(f"expected a part such as 3/64, got {tokens[-1].value}.")
+    return int(number), int(parts)
+
+
 Whole = Annotated[int, Parameter(converter=whole_number)]
+
+Part = Annotated[tuple[int, int], Parameter(converter=part_of, n_tokens=1, metavar="PART", show_default="1/1")]
 
 Switch = Annotated[bool, Parameter(show_default=False)]
 

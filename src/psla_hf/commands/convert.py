@@ -1,4 +1,4 @@
-"""`psla convert`: a checkpoint of the original PSLA becomes a model of this package."""
+"""`psla convert`: checkpoints of the original PSLA become a model of this package."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,28 +19,46 @@ def convert(
     max_length: Annotated[Whole | None, Parameter(show_default=False)] = None,
     messages: Messages = MESSAGES,
 ) -> None:
-    r"""Convert an original PSLA checkpoint.
+    r"""Convert original PSLA checkpoints.
 
-    For example:
+    For example a file, and a folder or archive of some, which become one
+    ensemble:
         psla convert audioset.pth runs/audioset \
             --labels class_labels_indices.csv
+        psla convert checkpoints runs/ensemble
 
     Args:
-        checkpoint: The original's .pth file.
+        checkpoint: A .pth file, a folder or .zip of some, or their https address.
         output_dir: Folder for the converted model.
         labels: Table with index, mid and display_name; else LABEL_0, …
         max_length: Frames per clip; default: 3000 for FSD50K's 200 classes, else 1056.
     """
+    from psla_hf.files import digest, write_json
+    from psla_hf.hub.converted_card import converted_card
     from psla_hf.labels.vocabulary import Vocabulary
     from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-    from psla_hf.models.weights import convert_psla_checkpoint
+    from psla_hf.models.originals import convert_originals, original_files
+    from psla_hf.provenance import provenance
+    from psla_hf.training.run_folder import CARD_FILE, CONVERSION_FILE
 
     names = list(Vocabulary.from_csv(labels).names) if labels else None
-    model = convert_psla_checkpoint(checkpoint, names)
+    with original_files(checkpoint, quiet=messages.quiet) as files:
+        model = convert_originals(files, names)
+        about = [{"file": file.name, "bytes": file.stat().st_size, "sha256": digest(file)} for file in files]
     num_labels = len(model.config.label_names)
     frames = max_length or (FSD50K_FRAMES if num_labels == FSD50K_CLASSES else AUDIOSET_FRAMES)
     model.save_pretrained(output_dir)
     PslaFeatureExtractor(max_length=frames).save_pretrained(output_dir)
-    config = model.config
+    write_json({**provenance(), "checkpoints": about}, Path(output_dir) / CONVERSION_FILE)
+    converted_card(output_dir).save(Path(output_dir) / CARD_FILE)
+    print(f"{output_dir}: {in_words(model.config, len(files))}, {num_labels} classes, {frames} frames")
+
+
+def in_words(config: object, members: int) -> str:
+    """What kind of model it is."""
+    from psla_hf.models.configuration_psla import PslaConfig
+
+    if not isinstance(config, PslaConfig):
+        return f"an ensemble of {members}"
     heads = f", {config.num_attention_heads} heads" if config.pooling == "attention" else ""
-    print(f"{output_dir}: {config.backbone}, {config.pooling} pooling{heads}, {num_labels} classes, {frames} frames")
+    return f"{config.backbone}, {config.pooling} pooling{heads}"

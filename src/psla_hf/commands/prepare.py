@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from psla_hf.data.sources import SOURCES, EscSubset
 
-from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
+from .arguments import MESSAGES, Messages, Needs, Part, Switch, Whole, option, panel
 
 # AudioSet is prepared split by split, whatever is trained on.
 DATA_SETS = {"audioset": "audioset_full"} | {key: key for key in SOURCES if not key.startswith("audioset")}
@@ -47,6 +47,7 @@ class Shards:
     sampling_rate: Whole = option("Rate of the FLAC files in Hz: the highest that a model is to hear at.", 16000)
     clips_per_shard: Whole = option("Clips in each file.", 2048)
     num_processes: Whole = option("Processes that decode and encode.", 1)
+    shard_of: Part = option("Make this part of the shards only, such as 3/64; in the end once without.", (1, 1))
     drop_unreadable: Switch = option("Leave out and list missing and unreadable clips, instead of stopping.", False)
 
     @property
@@ -99,6 +100,8 @@ def prepared(
     from psla_hf.data.summary import LoadOptions
     from psla_hf.hub.dataset_cards import push
 
+    if publishing.push and shards.shard_of != (1, 1):
+        raise ValueError("expected --push with the last call, without --shard-of: a part is no data set.")
     key = DATA_SETS[source]
     title = data.title or (None if source == "own" else SOURCES[key].name)
     if title is None:
@@ -119,7 +122,12 @@ def prepared(
             on_error=shards.on_error,
             source=f"{title}, {split}",
             subset=loaded.subset,
+            part=shards.shard_of,
         )
+    if manifest is None:
+        number, parts = shards.shard_of
+        print(f"Part {number} of {parts} in {shards.output_dir}. When all are there, run it once without --shard-of.")
+        return
     show(shards.output_dir, manifest)
     if publishing.push:
         card: dict[str, Any] = {"pretty_name": title, "license": publishing.license}

@@ -42,17 +42,17 @@ HOW = How()
 
 @publish.command
 def model(
-    folder: str, repo: str, /, *, license: str = "apache-2.0", how: How = HOW, messages: Messages = MESSAGES
+    folder: str, repo: str, /, *, license: str | None = None, how: How = HOW, messages: Messages = MESSAGES
 ) -> None:
-    """Publish a trained or aggregated model with its card.
+    """Publish a trained, aggregated or converted model with its card.
 
     For example:
         psla publish model runs/esc10 you/esc10 --dry-run
 
     Args:
-        folder: Output folder of psla train or psla aggregate, or its last_epoch.
+        folder: Output folder of psla train, aggregate or convert, or a run's last_epoch.
         repo: OWNER/NAME, made if it does not exist.
-        license: Of weights and code, as the Hub names it.
+        license: Of weights and code, as the Hub names it; default: apache-2.0, of originals theirs.
     """
     from psla_hf.hub.publish import push_model
 

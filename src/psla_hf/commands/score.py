@@ -2,26 +2,14 @@
 
 from __future__ import annotations  # the types of what is imported when the command runs
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
-from .arguments import MESSAGES, Messages, Switch, Whole
+from .arguments import MESSAGES, Messages, Part, Switch, Whole
 from .data import Data
 from .teachers import Scoring, ask_teacher, open_chosen
-
-
-def part_of(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
-    """Two whole numbers as in 3/64."""
-    number, _, parts = tokens[-1].value.partition("/")
-    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
-        raise ValueError(f"expected a part such as 3/64, got {tokens[-1].value}.")
-    return int(number), int(parts)
-
-
-Part = Annotated[tuple[int, int], Parameter(converter=part_of, n_tokens=1, metavar="PART", show_default="1/1")]
 
 
 def score(

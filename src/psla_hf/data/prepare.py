@@ -47,7 +47,8 @@ def prepare(
     on_error: Literal["raise", "drop"] = "raise",
     source: str = "",
     subset: str | None = None,
-) -> dict:
+    part: tuple[int, int] = (1, 1),
+) -> dict | None:
     """Write clips as `data/<split>-00000-of-00012.parquet`, … and describe them in `manifest.json`.
 
     The shards have the schema of the clips; audio is 16-bit mono FLAC, `seconds` what was decoded. Resampling can carry
@@ -72,9 +73,11 @@ def prepare(
         on_error: What to do with a clip that cannot be decoded: `"raise"`, or `"drop"` and list it with the reason.
         source: Which data, in words, for the manifest.
         subset: The part of the data set that they are, where it has a name of its own (`Loaded.subset`).
+        part: Which part of how many: shards are dealt out to parts in turn, for as many jobs that know nothing of each
+            other. When all are through, a call without it makes what is missing, verifies all, and writes the manifest.
 
     Returns:
-        The manifest, with a section for each split that was prepared into the folder.
+        The manifest, with a section for each split that was prepared into the folder; of a part none.
 
     Raises:
         ValueError: The clips or an argument do not fit, a clip cannot be decoded, none can, or the folder holds shards
@@ -88,12 +91,16 @@ def prepare(
         raise ValueError(
             f'Expected num_processes of at least 1 and on_error "raise" or "drop", got {num_processes}, {on_error!r}.'
         )
+    if not 1 <= part[0] <= part[1]:
+        raise ValueError(f"Expected a part from 1 to {part[1]}, got {part[0]} of {part[1]}.")
     clips = as_clips(clips)
     vocabulary, ids = _checked(clips)
     inputs = _fingerprint(clips, ids, vocabulary, settings)
     _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
-    _make_folders(output_dir)
-    records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop")
+    _make_folders(output_dir, others_write=part[1] > 1)
+    records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop", part=part)
+    if part[1] > 1:
+        return None
     return _finish(output_dir, settings, records, inputs, vocabulary, ids, subset)
 
 
@@ -214,11 +221,12 @@ def _refuse_other_content(
         )
 
 
-def _make_folders(output_dir: Path) -> None:
-    """Make the folders, and delete what a run that was killed was about to write."""
+def _make_folders(output_dir: Path, others_write: bool) -> None:
+    """Make the folders, and delete what a run that was killed was about to write, unless it may be another's."""
     for folder in (DATA, PROGRESS):
         (output_dir / folder).mkdir(parents=True, exist_ok=True)
-    clear_unfinished(output_dir)
+    if not others_write:
+        clear_unfinished(output_dir)
 
 
 def _shards(output_dir: Path, pattern: str) -> list[str]:
@@ -227,10 +235,17 @@ def _shards(output_dir: Path, pattern: str) -> list[str]:
 
 
 def _make_shards(
-    clips: Clips, output_dir: Path, settings: _Settings, inputs: str, num_processes: int, drop: bool
+    clips: Clips,
+    output_dir: Path,
+    settings: _Settings,
+    inputs: str,
+    num_processes: int,
+    drop: bool,
+    part: tuple[int, int],
 ) -> list[dict]:
-    """Make the shards that are not there yet; returns the records of all."""
+    """Make those of a part's shards that are not there yet; returns the records of all of them."""
     files, numbers = settings.files(len(clips)), range(len(clips))
+    own = list(enumerate(files))[part[0] - 1 :: part[1]]
     jobs = (
         ShardJob(
             clips=clips.select(numbers[k * settings.clips_per_shard : (k + 1) * settings.clips_per_shard]),
@@ -243,11 +258,11 @@ def _make_shards(
             clips_per_row_group=settings.clips_per_row_group,
             drop=drop,
         )
-        for k, file in enumerate(files)
+        for k, file in own
     )
-    num_processes = min(num_processes, len(files))
+    num_processes = max(1, min(num_processes, len(own)))
     made = map(make_shard, jobs) if num_processes == 1 else _make_in_processes(jobs, num_processes)
-    return list(progress(made, f"preparing {settings.split}", total=len(files), unit="shard"))
+    return list(progress(made, f"preparing {settings.split}", total=len(own), unit="shard"))
 
 
 def _make_in_processes(jobs: Iterator[ShardJob], num_processes: int) -> Iterator[dict]:

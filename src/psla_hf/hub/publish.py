@@ -12,14 +12,17 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from psla_hf.enhancement.label_set import LABELS_FILE
 from psla_hf.files import atomic_file, read_json
 from psla_hf.models.configuration_psla import REMOTE_CODE
-from psla_hf.training.run_folder import CARD_FILE, CONFIG_FILE, EXTRACTOR_FILE, RESULTS_FILE
+from psla_hf.training.run_folder import CARD_FILE, CONFIG_FILE, CONVERSION_FILE, EXTRACTOR_FILE
 
+from .converted_card import converted_card
 from .dataset_cards import label_card, label_set_files
 from .model_card import model_card, results_file
 from .repository import Contents, Publication, Repository, check_repo_id
 
 __all__ = ["model_files", "push_labels", "push_model"]
 
+
+LICENSE = "apache-2.0"
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
@@ -56,21 +59,24 @@ def push_model(
     private: bool = True,
     revision: str | None = None,
     create_pr: bool = False,
-    license: str = "apache-2.0",
+    license: str | None = None,
     dry_run: bool = False,
     api: HfApi | None = None,
 ) -> Publication:
     """Publish a saved model with its card and its results: all of it in one commit, or nothing.
 
-    The card is written into the folder as `README.md`, from `results.json` and the templates, over one that is there.
+    The card is written into the folder as `README.md`, over one that is there, from the templates and `results.json`
+    (of what was converted `conversion.json`).
 
     Args:
-        folder: What a training run left (the averaged model, or its `last_epoch`) or `save_aggregate` wrote.
+        folder: What a training run left (the averaged model, or its `last_epoch`), `save_aggregate` or `psla convert`
+            wrote.
         repo_id: Such as `user/name`; made if it does not exist.
         private: Only you and your organisation can see it. A repository that is public already is then refused.
         revision: The branch; made if it does not exist. By default `main`.
         create_pr: Open a pull request instead.
-        license: Of the weights and the code, as the Hub names it.
+        license: Of the weights and the code, as the Hub names it; by default `apache-2.0`, of what was converted the
+            original's.
         dry_run: Only check, write the card, and tell what would be sent.
         api: How to reach the Hub, and as whom. By default as huggingface_hub finds out, with the token that
             `hf auth login` stored, or that of `HF_TOKEN`.
@@ -84,10 +90,13 @@ def push_model(
     check_repo_id(repo_id)
     folder = Path(folder)
     files = model_files(folder)
-    card = model_card(folder, repo_id, license)
+    if (folder / CONVERSION_FILE).is_file():
+        card, about = converted_card(folder, repo_id, license), folder / CONVERSION_FILE
+    else:
+        card, about = model_card(folder, repo_id, license or LICENSE), results_file(folder)
     with atomic_file(folder / CARD_FILE) as temporary:
         card.save(temporary)
-    files |= {CARD_FILE: folder / CARD_FILE, RESULTS_FILE: results_file(folder)}
+    files |= {CARD_FILE: folder / CARD_FILE, about.name: about}
     if dry_run:
         return Publication.of(repo_id, files)
     # Weights that were there are not this model's, and from_pretrained would look at both.

@@ -15,7 +15,7 @@ from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
-__all__ = ["Tagger", "load_extractor", "load_saved"]
+__all__ = ["Tagger", "load_extractor", "load_saved", "read_config"]
 
 
 Tagger = PslaForAudioClassification | PslaEnsembleForAudioClassification
@@ -36,7 +36,7 @@ def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
             if not (path / file).is_file():
                 raise FileNotFoundError(f"Expected {what} ({file}) in {path}, a folder of save_pretrained.")
     place = path or name_or_path
-    config = _read_config(place)
+    config = read_config(place)
     extractor = load_extractor(place)
     bins = {config.num_mel_bins} if isinstance(config, PslaConfig) else {m.num_mel_bins for m in config.member_configs}
     if bins != {extractor.num_mel_bins}:
@@ -47,7 +47,13 @@ def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
     return AutoModelForAudioClassification.from_pretrained(place, config=config), extractor
 
 
-def _read_config(place: str | Path) -> PslaConfig | PslaEnsembleConfig:
+def read_config(place: str | Path) -> PslaConfig | PslaEnsembleConfig:
+    """The configuration of a folder or of a Hub id.
+
+    Raises:
+        OSError: There is none.
+        ValueError: Its file is damaged, or of another kind of model.
+    """
     file, content = _read_object(place, CONFIG_NAME)
     kinds = (PslaConfig.model_type, PslaEnsembleConfig.model_type)
     if content.get("model_type") not in kinds:

@@ -16,6 +16,7 @@ __all__ = [
     "CARD_FILE",
     "CHECKPOINTS",
     "CONFIG_FILE",
+    "CONVERSION_FILE",
     "CURVE_FILE",
     "EPOCHS",
     "EXTRACTOR_FILE",
@@ -35,6 +36,8 @@ __all__ = [
 METRICS_FILE = "metrics.jsonl"
 
 RESULTS_FILE = "results.json"
+
+CONVERSION_FILE = "conversion.json"  # instead, of what others have trained
 
 CURVE_FILE = "averaging_curve.json"
 
