@@ -12,6 +12,7 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from scripts.demo import enhancement_sentence, letter_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
+from studies.students import summary
 
 ROOT = Path(__file__).parents[1]
 RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
@@ -221,6 +222,30 @@ def study() -> str:
     return "\n\n".join([parts[0], proposed, parts[1], made_up, origin])
 
 
+def fine_tuning() -> str:
+    content = result("study_fine_tuning")
+    return (
+        "Does a tagger of other classes begin better than ImageNet? On five classes of ESC-10, from ImageNet's weights "
+        f"and from a tagger of the five others, eight epochs of 160 clips each, {len(content['seeds'])} seeds, 40 clips "
+        f"of fold {content['folds'][0]} to test on:\n\n{students_table(content)}"
+    )
+
+
+def distillation() -> str:
+    content = result("study_distillation")
+    return (
+        f"Three models of ESC-10's recipe, their ensemble, and students that learn from its scores, fold "
+        f"{', '.join(map(str, content['folds']))} held out, {len(content['seeds'])} seeds:\n\n{students_table(content)}"
+    )
+
+
+def students_table(content: Mapping) -> str:
+    """Rows of a study of starts or teachers, and where they come from."""
+    commits = sorted({run["commit"] for runs in content["rows"].values() for run in runs.values() if "commit" in run})
+    origin = f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+    return f"{markdown_figures(summary(content['rows']), 'averaged weights of')}\n\nMean ± standard deviation. {origin}"
+
+
 def events() -> str:
     content = result("study_events")
     silence, noise = (content["events"][background] for background in ("silence", "noise"))
@@ -280,6 +305,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "docs/benchmarks.md": {"features": features},
     "docs/export.md": {"inference": inference},
     "docs/labels.md": {"benchmark": enhancement, "study": study},
+    "docs/teachers.md": {"fine-tuning": fine_tuning, "distillation": distillation},
 }
 
 

@@ -44,6 +44,8 @@ SOURCE_CLASSES = 5  # of the ten, by name
 
 METRICS = ("mAP", "accuracy")
 
+FIRST = "mAP after an epoch"  # of a run's own weights
+
 # A budget that leaves the start a say: eight times ten updates.
 SHORT = {"epochs": 8, "warmup_steps": 20, "halve_from_epoch": 5, "average_last": 3}
 
@@ -62,7 +64,8 @@ def train(
     results = Trainer(recipe, train_clips, test_clips, folder, accelerator, settings, start=start).train(
         report=lambda row: print(f"{folder} epoch {row['epoch']} mAP {row['mAP']:.4f}", flush=True)
     )
-    return {metric: results["results"]["averaged"][metric] for metric in METRICS} | {"commit": results["commit"]}
+    figures = {metric: results["results"]["averaged"][metric] for metric in METRICS}
+    return {**figures, FIRST: results["epochs"][0]["mAP"], "commit": results["commit"]}
 
 
 def distil(
@@ -134,10 +137,11 @@ def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, di
     table: dict[str, dict[str, Any]] = {}
     for row, runs in rows.items():
         table[row] = {"runs": len(runs)}
-        for metric in METRICS:
-            values = [run[metric] for run in runs.values()]
+        for metric in (*METRICS, FIRST):
+            values = [run[metric] for run in runs.values() if metric in run]
             spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
-            table[row][metric] = f"{fmean(values):.4f}{spread}"
+            if values:
+                table[row][metric] = f"{fmean(values):.4f}{spread}"
     return table
 
 

@@ -100,7 +100,7 @@ def tagging_metrics(
 
 def batch_probabilities(model: nn.Module, extractor: PslaFeatureExtractor, batch: Batch) -> Tensor:
     """A tagger's probabilities, float32 `[B, K]`, for a batch of `samples.collate`, as it is, on its device."""
-    features = extractor.normalize(extractor.log_mel(batch.waveforms, batch.lengths.tolist()))
+    features = extractor.normalize(extractor.log_mel(batch.waveforms, batch.lengths))
     return model(features).logits.float().sigmoid()
 
 

@@ -13,14 +13,11 @@ __all__ = ["augmented_log_mel", "mask_spectrograms", "mix_frequency_styles"]
 
 def augmented_log_mel(batch: Batch, extractor: PslaFeatureExtractor, augmentation: Augmentation) -> Tensor:
     """Unnormalized log-mel `[B, frames, F]` of a batch of training samples, restyled and masked."""
-    log_mel = extractor.log_mel(batch.waveforms, batch.lengths.tolist())
+    log_mel = extractor.log_mel(batch.waveforms, batch.lengths)
     if batch.style is not None:
         rows, lengths = batch.style.rows, batch.style.lengths
-        style = extractor.log_mel(batch.style.waveforms, lengths.tolist())
-        frames, style_frames = (
-            torch.tensor([extractor.num_frames(length) for length in samples.tolist()])
-            for samples in (batch.lengths[rows], lengths)
-        )
+        style = extractor.log_mel(batch.style.waveforms, lengths)
+        frames, style_frames = (extractor.frames_of(samples) for samples in (batch.lengths[rows], lengths))
         log_mel[rows] = mix_frequency_styles(log_mel[rows], frames, style, style_frames, batch.style.weights)
     assert batch.mask_draws is not None  # of training samples
     return mask_spectrograms(log_mel, batch.mask_draws, augmentation.frequency_mask, augmentation.time_mask)

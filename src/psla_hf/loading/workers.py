@@ -32,13 +32,16 @@ _started: "weakref.WeakSet[multiprocessing.process.BaseProcess]" = weakref.WeakS
 FEWER = "Use fewer workers (num_workers; 0 decodes in the training process)"
 
 
-def batch_loader(data: Dataset, num_workers: int = 0, collate_fn: Callable = collate, **options: Any) -> DataLoader:
+def batch_loader(
+    data: Dataset, num_workers: int = 0, collate_fn: Callable = collate, *, live_on: bool = False, **options: Any
+) -> DataLoader:
     """A loader of a data set's samples in batches, to be read by `batches_of`.
 
     Args:
         data: Samples, by index or as a stream.
         num_workers: Processes that decode; 0 for none.
         collate_fn: Makes a batch of a list of samples.
+        live_on: These processes serve the next iteration, too, instead of being started anew.
         options: Further ones of the loader.
     """
     guarded = _GuardedStream(data) if isinstance(data, IterableDataset) else _GuardedClips(data)
@@ -46,6 +49,7 @@ def batch_loader(data: Dataset, num_workers: int = 0, collate_fn: Callable = col
         guarded,
         collate_fn=_GuardedCollate(collate_fn),
         num_workers=num_workers,
+        persistent_workers=live_on and num_workers > 0,
         # One of its own: a loader without a generator draws from the global one, and an iteration more, as after a
         # resume, would shift what the model draws.
         generator=torch.Generator().manual_seed(0),

@@ -131,13 +131,20 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         """Whole frames in a clip of `num_samples`, at least one: 998 for ten seconds."""
         return 1 + max(0, num_samples - self.frame_size) // self.hop_size
 
+    def frames_of(self, lengths: Tensor) -> Tensor:
+        """`num_frames` of each of some clips, int64 `[B]`."""
+        return 1 + (lengths - self.frame_size).clamp(min=0) // self.hop_size
+
     @torch.no_grad()
-    def log_mel(self, waveforms: Tensor, lengths: Sequence[int] | None = None, frames: int | None = None) -> Tensor:
+    def log_mel(
+        self, waveforms: Tensor, lengths: Sequence[int] | Tensor | None = None, frames: int | None = None
+    ) -> Tensor:
         """Unnormalized log-mel spectrograms, where masks belong.
 
         Args:
             waveforms: Float waveforms `[B, T]` in [-1, 1] on any device, padded behind.
-            lengths: True number of samples of each clip; all `T` if omitted.
+            lengths: True number of samples of each clip, `[B]`; all `T` if omitted. On a GPU nothing waits for them,
+                if they are a tensor there and the number of frames is known.
             frames: To pad or cut to; by default `max_length`, or the longest clip's.
 
         Returns:
@@ -145,9 +152,10 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             counts as zero-padded to one.
         """
         batch, samples = waveforms.shape
-        lengths = [max(length, self.frame_size) for length in lengths or [samples] * batch]
+        lengths = torch.as_tensor([samples] * batch if lengths is None else lengths, device=waveforms.device)
+        lengths = lengths.clamp(min=self.frame_size)
         waveforms = torch.nn.functional.pad(waveforms, (0, max(0, self.frame_size - samples)))
-        frames = frames or self.max_length or self.num_frames(max(lengths))
+        frames = frames or self.max_length or self.num_frames(int(lengths.max()))
         features = waveforms.new_zeros(batch, frames, self.num_mel_bins, dtype=torch.float32)
         chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
@@ -156,21 +164,20 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             features[rows, : mel.shape[1]] = mel
         return features
 
-    def _log_mel_chunk(self, waveforms: Tensor, lengths: list[int], max_frames: int) -> Tensor:
+    def _log_mel_chunk(self, waveforms: Tensor, lengths: Tensor, max_frames: int) -> Tensor:
         """Log-mel `[B, frames, F]` of a few clips at once, zeroed behind each clip, at most `max_frames` long."""
-        # One mean per clip over its true samples, so that a clip's features do not depend on its batch; in float64, so
-        # that they do not depend on how many threads share the sum.
-        means = torch.stack(
-            [clip[:length].double().mean().float() for clip, length in zip(waveforms, lengths, strict=True)]
-        )
+        # One mean per clip over its true samples; in float64, so that what a clip's features are does not depend on
+        # its batch, nor on how many threads share the sum.
+        longest = int(lengths.max()) if waveforms.device.type == "cpu" else waveforms.shape[1]
+        behind = torch.arange(longest, device=waveforms.device) >= lengths[:, None]
+        means = (waveforms[:, :longest].double().masked_fill_(behind, 0.0).sum(dim=1) / lengths).float()
         # Nothing behind the last frame that is kept can reach the output, only the mean above.
-        needed = min(max(lengths), (max_frames - 1) * self.hop_size + self.frame_size)
+        needed = min(longest, (max_frames - 1) * self.hop_size + self.frame_size)
         waveforms = waveforms[:, :needed] - means[:, None]
 
         mel = self.log_mel_of_frames(waveforms.unfold(1, self.frame_size, self.hop_size))
-        for row, length in zip(mel, lengths, strict=True):
-            row[self.num_frames(length) :] = 0.0
-        return mel
+        steps = torch.arange(mel.shape[1], device=mel.device)
+        return mel.masked_fill_((steps >= self.frames_of(lengths)[:, None])[:, :, None], 0.0)
 
     def log_mel_of_frames(self, frames: Tensor) -> Tensor:
         """Unnormalized log-mel `[B, frames, F]` of float32 frames of samples `[B, frames, frame_size]`."""

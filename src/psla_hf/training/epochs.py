@@ -79,7 +79,7 @@ class IndexedEpochs:
         self.batches_per_epoch = len(sampler) // batch_size
         self._sampler, self._batch_size = sampler, batch_size
         batches = process_batches(sampler, batch_size, rank, num_processes)
-        self._loader = batch_loader(clips, num_workers, batch_sampler=batches)
+        self._loader = batch_loader(clips, num_workers, batch_sampler=batches, live_on=True)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
@@ -99,7 +99,7 @@ class StreamedEpochs:
         self.num_clips = len(stream.clips.index.labels)
         self.batches_per_epoch = len(stream) // stream.batch_size
         self._stream = stream
-        self._loader = batch_loader(stream, num_workers, batch_size=stream.batch_size)
+        self._loader = batch_loader(stream, num_workers, batch_size=stream.batch_size, live_on=True)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from the `start`-th on, on the CPU."""
