@@ -107,6 +107,34 @@ def test_what_cannot_be_meant_is_refused(birds, words, error, tmp_path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
+def test_teachers_are_cross_fitted_to_the_clips_that_they_did_not_hear(birds, tmp_path, capsys):
+    run = ("train", birds, "--output-dir", tmp_path / "fit", *SMALL, "--cross-fit", 2)
+    psla(*run, "--dry-run")
+    assert not (tmp_path / "fit").exists()
+    psla(*run)
+    psla(*run, "--resume")
+    printed = capsys.readouterr().out
+    train = [loaded(tmp_path / "fit" / f"part{number}")["clips"] for number in (1, 2)]
+    assert (train[0]["train"], train[0]["test"]) == (train[1]["test"], train[1]["train"])
+    scores = np.load(tmp_path / "fit" / "scores" / "chunk-000000000.npy")
+    assert len(scores) == train[0]["train"] + train[0]["test"] and np.isfinite(scores).all()
+    assert f"Scores of {len(scores)} clips, each by a teacher that did not hear it" in printed
+    parts = [np.load(tmp_path / "fit" / f"part{number}" / "scores" / "chunk-000000000.npy") for number in (1, 2)]
+    assert sorted(map(tuple, scores.tolist())) == sorted(map(tuple, np.concatenate(parts).tolist()))
+    assert loaded(tmp_path / "fit" / "part2")["data"]["cross_fit"] == {"part": 2, "of": 2}
+    student = ("train", birds, "--output-dir", tmp_path / "student", *SMALL, "--distillation-weight", 0.5)
+    psla(*student, "--teacher-scores", tmp_path / "fit" / "scores")
+    teacher = "2 models of the recipe own_small, each for the clips that it was not trained on"
+    assert loaded(tmp_path / "student")["data"]["distilled"]["teacher"] == teacher
+    with pytest.raises(SystemExit):
+        psla(*run, "--folds", 2)
+    assert "--folds and --push-to-hub would have no effect" in capsys.readouterr().err
+
+
+def loaded(folder) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
 def test_a_run_begins_from_a_tagger_and_takes_its_architecture(birds, tmp_path, capsys):
     psla("train", birds, "--output-dir", tmp_path / "first", *SMALL, "--num-attention-heads", 2)
     capsys.readouterr()

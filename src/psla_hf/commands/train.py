@@ -48,6 +48,10 @@ class Run:
     init_from: str | None = option("Begin from a tagger: a folder, a Hub id, or an original .pth file.", None)
     config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
     dry_run: Switch = option("Print the plan and stop.", False)
+    cross_fit: Whole | None = option(
+        "Train so many teachers, each on the other parts of the training clips, and keep what each says of its part.",
+        None,
+    )
     trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
 
 
@@ -121,6 +125,12 @@ def train(
     precision = machine.mixed_precision or default_precision(machine.cpu)
     accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
+    if run.cross_fit:
+        if own.folds or publishing.push_to_hub:
+            raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
+        on_data = read_data(place, data, own, data.fold, run, settings, accelerator, quiet=quiet)
+        cross_fit(on_data, run, carried_out, accelerator, messages.quiet)
+        return
     folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
     if len(folds) > 1 and publishing.push_to_hub:
         raise ValueError("expected one model for --push-to-hub, not one of each fold: pass --fold.")
@@ -136,6 +146,34 @@ def train(
         from psla_hf.reports.folds import report_folds
 
         report_folds(finished, run.output_dir)
+
+
+def cross_fit(on_data: "RunData", run: Run, settings: RunSettings, accelerator: "Accelerator", quiet: bool) -> None:
+    """Teachers of all parts of the training clips, and their scores of the part that each did not hear."""
+    from psla_hf.teachers.cross_fit import cross_fit_parts, of_numbers, save_cross_fitted
+    from psla_hf.teachers.scoring import score_training_clips
+    from psla_hf.teachers.teacher import open_teacher
+
+    count, output_dir = run.cross_fit or 0, Path(run.output_dir)
+    parts = cross_fit_parts(on_data.train, count, settings.seed)
+    if run.dry_run:
+        accelerator.print(on_data.of_part(parts, 0).plan(accelerator.num_processes, settings.keep_epochs))
+        return
+    scores, teachers = [], []
+    for number in range(count):
+        folder = output_dir / f"part{number + 1}"
+        carry_out(on_data.of_part(parts, number), folder, settings, PUBLISHING, accelerator, quiet)
+        teacher = open_teacher(str(folder))
+        held_out = of_numbers(on_data.train, parts == number)
+        rows = score_training_clips(teacher, held_out, folder / "scores", accelerator)
+        assert rows is not None  # of one part, which is the whole
+        scores.append(rows[0 : len(held_out)])
+        teachers.append(teacher.fingerprint)
+    if accelerator.is_main_process:
+        name = f"{count} models of the recipe {on_data.title}, each for the clips that it was not trained on"
+        save_cross_fitted(output_dir / "scores", on_data.train, parts, scores, teachers, name)
+        print(f"Scores of {len(parts):,} clips, each by a teacher that did not hear it: {output_dir / 'scores'}")
+        print(f"Learn from them: psla enhance … --scores {output_dir / 'scores'}, or psla train … --teacher-scores")
 
 
 def carry_out(
@@ -159,11 +197,11 @@ def carry_out(
     trainer = Trainer(
         on_data.recipe,
         on_data.train,
-        on_data.loaded.test,
+        on_data.test,
         output_dir,
         accelerator,
         settings,
-        validation_clips=on_data.loaded.validation,
+        validation_clips=on_data.validation,
         about_data=on_data.facts,
         start=on_data.start,
     )

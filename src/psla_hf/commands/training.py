@@ -12,6 +12,7 @@ from psla_hf.training.recipes import RECIPES, Recipe
 from .arguments import given_settings, recipe_with
 
 if TYPE_CHECKING:
+    import numpy as np
     from accelerate import Accelerator
 
     from psla_hf.data.schema import Clips
@@ -35,6 +36,8 @@ class RunData:
     Attributes:
         loaded: All parts.
         train: Clips to train on, with the labels that were asked for.
+        test: Clips to evaluate on.
+        validation: Clips to choose on, if there are any.
         facts: What results record of both.
         recipe: All settings.
         title: What the recipe is called, and on which data it is where these are not its own.
@@ -44,6 +47,8 @@ class RunData:
 
     loaded: Loaded
     train: Clips
+    test: Clips
+    validation: Clips | None
     facts: dict[str, Any]
     recipe: Recipe
     title: str
@@ -57,12 +62,27 @@ class RunData:
         return Plan(
             self.recipe,
             num_train=len(self.train),
-            num_test=len(self.loaded.test),
-            num_classes=len(self.loaded.test.vocabulary),
+            num_test=len(self.test),
+            num_classes=len(self.test.vocabulary),
             num_processes=num_processes,
             train_hours=self.train.hours,
             keep_epochs=keep_epochs,
             name=self.title,
+        )
+
+    def of_part(self, parts: np.ndarray, number: int) -> RunData:
+        """The run that is trained on all parts of the training clips but one, and tested on that one."""
+        from psla_hf.teachers.cross_fit import of_numbers
+
+        held_out = of_numbers(self.train, parts == number)
+        part = {"cross_fit": {"part": number + 1, "of": int(parts.max()) + 1}}
+        return replace(
+            self,
+            train=of_numbers(self.train, parts != number),
+            test=held_out,
+            validation=None if self.validation is None else held_out,
+            facts={**self.facts, **part},
+            recipe=self.recipe.replace(target=None),
         )
 
     def save_splits(self, folder: Path) -> None:
@@ -130,9 +150,8 @@ def read_data(
     # On other data than its own a recipe has no published figures to be measured against.
     is_own = dataset == recipe.dataset
     title = recipe_name if is_own or recipe.dataset is None else f"{recipe_name} on {dataset}"
-    return RunData(
-        loaded, clips, facts, shared if is_own else shared.replace(target=None), str(title), start, temporary
-    )
+    recipe = shared if is_own else shared.replace(target=None)
+    return RunData(loaded, clips, loaded.test, loaded.validation, facts, recipe, str(title), start, temporary)
 
 
 def opened_start(name: str, settings: Any) -> Start:
