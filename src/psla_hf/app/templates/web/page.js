@@ -5,6 +5,7 @@ import { Tagger } from "./tagger.js";
 const SHOWN_TAGS = 10;
 const SHOWN_ROWS = 8;
 const ROW_HEIGHT = 27.2; // 1.7rem
+const REDRAWN_MS = 250; // at most so often: of a long sound all of it is drawn anew each time
 
 const at = (id) => document.getElementById(id);
 let tagger;
@@ -21,11 +22,14 @@ async function show(blob, name) {
     seconds = samples.length / tagger.samplingRate;
     at("player").src = URL.createObjectURL(blob);
     at("result").hidden = at("player").hidden = false;
+    let drawn = -Infinity;
     for await (heard of tagger.hear(samples)) {
+      if (heard.share < 1 && performance.now() - drawn < REDRAWN_MS) continue;
       at("status").textContent = `Tagging ${name}: ${Math.round(100 * heard.share)} %`;
       showTags();
       showTimeLine();
       await new Promise((resolve) => setTimeout(resolve)); // lets the browser draw
+      drawn = performance.now();
     }
     at("status").textContent = `${name}, ${seconds.toFixed(1)} s`;
   } catch (error) {
@@ -51,7 +55,8 @@ function showTags() {
 }
 
 function showTimeLine() {
-  const peaks = tagger.labels.map((_, k) => Math.max(...heard.scores.map((step) => step[k])));
+  const peaks = new Float64Array(tagger.labels.length);
+  for (const step of heard.scores) step.forEach((score, k) => (peaks[k] = Math.max(peaks[k], score)));
   rows = strongest(peaks, SHOWN_ROWS);
   at("rows").replaceChildren(...rows.map((k) => element("span", tagger.labels[k])));
   at("axis").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((part) => element("span", clock(part * seconds))));

@@ -82,6 +82,7 @@ class Stitcher {
     this.classes = classes;
     this.sums = []; // of each step [K]
     this.weights = [];
+    this.means = []; // of each step [K], new arrays where a window changed them
   }
 
   push(first, scores, steps) {
@@ -90,11 +91,12 @@ class Stitcher {
       const sum = (this.sums[first + step] ??= new Float64Array(this.classes));
       this.weights[first + step] = (this.weights[first + step] ?? 0) + weight;
       for (let k = 0; k < this.classes; k++) sum[k] += weight * scores[step * this.classes + k];
+      this.means[first + step] = sum.map((value) => value / this.weights[first + step]);
     }
   }
 
   /** Of each step [K], without the padding behind the sound. */
   scores(steps) {
-    return this.sums.slice(0, steps).map((sum, step) => sum.map((value) => value / this.weights[step]));
+    return this.means.slice(0, steps);
   }
 }
