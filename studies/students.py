@@ -88,12 +88,19 @@ def distil(
             train_scores.append(scored)
         together = tagging_metrics(np.mean(test_scores, axis=0), targets_of(parts["test"]))
         rows["ensemble"][f"fold {fold}"] = {metric: together[metric] for metric in METRICS}
-        taught = IndexedClips(parts["train"], MeanRows(train_scores))
+        teachers = MeanRows(train_scores)
+        rows["ensemble"][f"fold {fold}"] |= on_own_clips(teachers[0 : teachers.shape[0]], targets_of(parts["train"]))
+        taught = IndexedClips(parts["train"], teachers)
         for seed in seeds:
             recipe, folder = get_recipe("esc10/distilled"), place / f"student{seed}"
             figures = train(recipe, taught, parts["test"], folder, accelerator, seed)
             rows["student"][f"fold {fold}, seed {seed}"] = figures
     return rows
+
+
+def on_own_clips(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """How well a teacher knows the clips that it was trained on: mean score of their labels, and of all others."""
+    return {"score of labels": float(scores[targets > 0].mean()), "score of others": float(scores[targets == 0].mean())}
 
 
 def fine_tune(
