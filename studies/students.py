@@ -140,15 +140,16 @@ def of_classes(clips: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Mean and spread of each row's runs."""
+    """Mean and spread of each row's runs, of the figures that all rows have."""
+    every = [run for runs in rows.values() for run in runs.values()]
+    shown = [metric for metric in (*METRICS, FIRST) if all(metric in run for run in every)]
     table: dict[str, dict[str, Any]] = {}
     for row, runs in rows.items():
         table[row] = {"runs": len(runs)}
-        for metric in (*METRICS, FIRST):
-            values = [run[metric] for run in runs.values() if metric in run]
+        for metric in shown:
+            values = [run[metric] for run in runs.values()]
             spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
-            if values:
-                table[row][metric] = f"{fmean(values):.4f}{spread}"
+            table[row][metric] = f"{fmean(values):.4f}{spread}"
     return table
 
 
