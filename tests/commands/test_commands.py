@@ -164,6 +164,7 @@ def originals(tmp_path):
         for file in sorted(folder.iterdir()):
             archive.write(file, f"deep/down/{file.name}")
         archive.writestr("deep/read.me", "no checkpoint")
+        archive.writestr("__MACOSX/deep/down/._mdl_0.pth", "what macOS packs beside it")
     return folder
 
 
@@ -177,6 +178,14 @@ def test_a_folder_or_an_archive_of_checkpoints_becomes_one_ensemble(originals, t
     members = [convert_psla_checkpoint(file)(x).logits.sigmoid() for file in sorted(originals.iterdir())]
     torch.testing.assert_close(scores[0], scores[1])
     torch.testing.assert_close(scores[0].sigmoid(), torch.stack(members).mean(dim=0))
+
+
+def test_checkpoints_of_one_name_in_several_folders_are_all_taken(originals, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as archive:
+        for number, file in enumerate(sorted(originals.iterdir())):
+            archive.write(file, f"run{number}/best.pth")
+    psla("convert", tmp_path / "runs.zip", tmp_path / "out")
+    assert "an ensemble of 2, 5 classes" in capsys.readouterr().out
 
 
 def test_what_was_converted_has_a_card_without_figures_and_can_be_published(originals, tmp_path, capsys):

@@ -98,6 +98,8 @@ def test_scores_belong_to_the_run_and_follow_their_clips(scenes, tmp_path, accel
             np.testing.assert_array_equal(own, rows[name])
             heard += 1
     assert heard == 24
+    with pytest.raises(ValueError, match="select some first"):
+        taught.select(range(3))
 
 
 def test_weight_and_scores_go_together(scenes, tmp_path, accelerator):  # noqa: F811

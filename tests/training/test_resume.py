@@ -2,11 +2,16 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import TINY_BACKBONE
 
 
 def kill_and_resume(*options: str) -> dict:
@@ -49,3 +54,37 @@ def test_two_processes_train_as_one_does():
     rows = kill_and_resume("--processes", "2", "--compare-processes", "--backbone", "test_convnext")
     for one, several in zip(rows["one"], rows["several"], strict=True):
         assert several == pytest.approx(one, rel=1e-4)
+
+
+def test_a_process_whose_peer_is_killed_ends_with_one_line(esc_folder, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["train", esc_folder, "--recipe", "esc10", "--output-dir", tmp_path / "run", "--cpu", "--epochs", 500]
+    words += ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--max-length", 48, "--batch-size", 8]
+    peers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "psla_hf.commands", *map(str, words)],
+            env={
+                **os.environ,
+                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"},
+                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "metrics.jsonl").is_file() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        peers[1].send_signal(signal.SIGKILL)
+        _, error = peers[0].communicate(timeout=60)
+    finally:
+        for peer in peers:
+            peer.kill()
+    last = error.strip().splitlines()[-1]
+    assert peers[0].returncode == 2 and "Traceback" not in error
+    assert last.startswith("error: Process 0 of 2 has lost another one") and "can be resumed" in last

@@ -142,8 +142,10 @@ def test_each_layer_learns_slower_than_the_one_above_it(accelerator):
     ]
     assert stem is groups[0]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
-    plain = build_optimizer(RECIPE, model).param_groups
-    assert [(group["scale"], group["is_backbone"]) for group in plain] == [(1.0, True), (1.0, False)]
+    warmed = build_optimizer(RECIPE.replace(head_warmup_epochs=1), model).param_groups
+    assert [(group["scale"], group["is_backbone"]) for group in warmed] == [(1.0, True), (1.0, False)]
+    [plain] = build_optimizer(RECIPE, model).param_groups
+    assert len(plain["params"]) == len(list(model.parameters()))
 
 
 def test_what_the_start_was_trained_on_counts_as_seen():

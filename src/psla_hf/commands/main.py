@@ -28,7 +28,7 @@ COMMANDS = {
     "plot": "Draw training runs, or how a data set is sampled.",
     "export": "Export a tagger as a graph, or as a page.",
     "app": "Try taggers in the browser.",
-    "convert": "Convert an original PSLA checkpoint.",
+    "convert": "Convert original PSLA checkpoints.",
     "report": "Print the results of runs, and write a page for each.",
 }
 

@@ -32,9 +32,6 @@ class TrainingData(Data):
     dataset: DataSet | None = option("Which data; default: the recipe's, or what lies there.", None)
     fold: Whole | None = option("Of data with folds, the one to hold out; default: 1, or with --folds all.", None)  # type: ignore[assignment]
     labels: str | None = option("Enhanced labels: a folder of psla enhance, or OWNER/NAME[:CONFIG].", None)
-    teacher_scores: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
-        "Scores to distil, of psla score or any file of them; of several the mean.", None
-    )
     streaming: Switch = option("Stream the training clips from parquet shards.", False)
 
 
@@ -45,14 +42,24 @@ class Run:
 
     output_dir: str = option("Folder for the model and the results.")
     recipe: str | None = option("Which, or a variant such as audioset_full/no_mixup; default: by the data.", None)
-    init_from: str | None = option("Begin from a tagger: a folder, a Hub id, or an original .pth file.", None)
     config: Path | None = option("YAML, JSON or TOML file with any of these settings; flags win.", None)
     dry_run: Switch = option("Print the plan and stop.", False)
+    trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
+
+
+@panel("Starts and teachers", 1)
+@dataclass(frozen=True, kw_only=True)
+class Others:
+    """Which other models there are."""
+
+    init_from: str | None = option("Begin from a tagger: a folder, a Hub id, or an original .pth file.", None)
+    teacher_scores: Annotated[list[str] | None, Parameter(consume_multiple=True)] = option(
+        "Scores to distil, of psla score or any file of them; of several the mean.", None
+    )
     cross_fit: Whole | None = option(
         "Train so many teachers, each on the other parts of the training clips, and keep what each says of its part.",
         None,
     )
-    trackers: str | None = option("Comma-separated, of those installed: tensorboard, wandb, trackio, …", None)
 
 
 @panel("Publishing", 8)
@@ -75,7 +82,7 @@ class Machine:
     )
 
 
-DATA, OWN, CONDUCT = TrainingData(), OwnData(), Conduct()
+DATA, OWN, OTHERS, CONDUCT = TrainingData(), OwnData(), Others(), Conduct()
 
 PUBLISHING, MACHINE, SETTINGS = Publishing(), Machine(), Settings()
 
@@ -87,6 +94,7 @@ def train(
     run: Run,
     data: TrainingData = DATA,
     own: OwnData = OWN,
+    others: Others = OTHERS,
     settings: Settings = SETTINGS,
     conduct: Conduct = CONDUCT,
     publishing: Publishing = PUBLISHING,
@@ -125,11 +133,11 @@ def train(
     precision = machine.mixed_precision or default_precision(machine.cpu)
     accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    if run.cross_fit:
+    if others.cross_fit:
         if own.folds or publishing.push_to_hub:
             raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
-        on_data = read_data(place, data, own, data.fold, run, settings, accelerator, quiet=quiet)
-        cross_fit(on_data, run, carried_out, accelerator, messages.quiet)
+        on_data = read_data(place, data, own, others, data.fold, run.recipe, settings, accelerator, quiet=quiet)
+        cross_fit(on_data, others.cross_fit, run, carried_out, accelerator, messages.quiet)
         return
     folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
     if len(folds) > 1 and publishing.push_to_hub:
@@ -137,7 +145,7 @@ def train(
     finished = {}
     for fold in folds:
         output_dir = Path(run.output_dir) / (f"fold{fold}" if len(folds) > 1 else "")
-        on_data = read_data(place, data, own, fold, run, settings, accelerator, quiet=quiet)
+        on_data = read_data(place, data, own, others, fold, run.recipe, settings, accelerator, quiet=quiet)
         if run.dry_run:
             accelerator.print(on_data.plan(accelerator.num_processes, carried_out.keep_epochs))
             return
@@ -148,13 +156,15 @@ def train(
         report_folds(finished, run.output_dir)
 
 
-def cross_fit(on_data: "RunData", run: Run, settings: RunSettings, accelerator: "Accelerator", quiet: bool) -> None:
+def cross_fit(
+    on_data: "RunData", count: int, run: Run, settings: RunSettings, accelerator: "Accelerator", quiet: bool
+) -> None:
     """Teachers of all parts of the training clips, and their scores of the part that each did not hear."""
     from psla_hf.teachers.cross_fit import cross_fit_parts, of_numbers, save_cross_fitted
     from psla_hf.teachers.scoring import score_training_clips
     from psla_hf.teachers.teacher import open_teacher
 
-    count, output_dir = run.cross_fit or 0, Path(run.output_dir)
+    output_dir = Path(run.output_dir)
     parts = cross_fit_parts(on_data.train, count, settings.seed)
     if run.dry_run:
         accelerator.print(on_data.of_part(parts, 0).plan(accelerator.num_processes, settings.keep_epochs))

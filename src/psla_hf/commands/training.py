@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from psla_hf.training.start import Start
 
     from .data import OwnData
-    from .train import Run, TrainingData
+    from .train import Others, TrainingData
 
 __all__ = ["RunData", "read_data"]
 
@@ -95,8 +95,9 @@ def read_data(
     place: str,
     data: TrainingData,
     own: OwnData,
+    others: Others,
     fold: int | None,
-    run: Run,
+    recipe_name: str | None,
     settings: Any,
     accelerator: Accelerator,
     *,
@@ -111,10 +112,9 @@ def read_data(
     from psla_hf.teachers.scores import open_teachers
     from psla_hf.training.choices import shareable
 
-    start = None if run.init_from is None else opened_start(run.init_from, settings)
+    start = None if others.init_from is None else opened_start(others.init_from, settings)
     if start is not None:
         settings = replace(settings, **start.settings)
-    recipe_name = run.recipe
     recipe = None if recipe_name is None else recipe_with(recipe_name, settings)
     dataset = data.dataset or (recipe and recipe.dataset) or source_at(place)
     options = LoadOptions("drop" if data.drop_incomplete else None, quiet=quiet, streaming=data.streaming)
@@ -125,9 +125,9 @@ def read_data(
         label_set = LabelSet.open(data.labels)
         clips, facts = label_set.apply(clips), {**facts, "label_set": label_set.in_figures()}
     temporary = None
-    if data.teacher_scores:
+    if others.teacher_scores:
         temporary = TemporaryDirectory(prefix="psla-scores-")  # of scores that are read from text, to the run's end
-        scores, about = open_teachers(data.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name))
+        scores, about = open_teachers(others.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name))
         clips, facts = clips.with_scores(scores), {**facts, "distilled": about}
     if recipe is None:
         recipe_name, recipe, reasons = chosen_recipe(loaded, clips, settings)

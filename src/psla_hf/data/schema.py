@@ -245,6 +245,11 @@ class Clips(ABC):
     def files(self) -> list[str | None]:
         """The file of each clip; none for a clip whose bytes a table holds."""
 
+    def _refuse_scores(self) -> None:
+        """Scores are of all clips, in their order: a part would be given those of others."""
+        if self.scores is not None:
+            raise ValueError("Expected clips without a teacher's scores: select some first, and then give them scores.")
+
     @property
     def vocabulary(self) -> Vocabulary:
         """The classes."""
@@ -329,8 +334,7 @@ class IndexedClips(Clips):
 
     @override
     def select(self, rows: range) -> "IndexedClips":
-        if self.scores is not None:
-            raise ValueError("Expected clips without a teacher's scores: select some first, and then give them scores.")
+        self._refuse_scores()
         return IndexedClips(self._dataset.select(rows))
 
     @override

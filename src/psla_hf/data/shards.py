@@ -257,6 +257,7 @@ class ShardedClips(Clips):
 
     @override
     def select(self, rows: range) -> "ShardedClips":
+        self._refuse_scores()
         return ShardedClips(self.index, self.start + rows.start, self.start + rows.stop)
 
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardedClips":

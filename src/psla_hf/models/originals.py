@@ -39,8 +39,8 @@ def original_files(place: str | Path, *, quiet: bool = False) -> Iterator[list[P
         path = Path(place)
         if str(place).startswith(("http://", "https://")):
             path = _fetched(str(place), Path(temporary), quiet)
-        in_folder = sorted(path.glob(f"*{CHECKPOINT}"))
-        files = in_folder if path.is_dir() else _unpacked(path, Path(temporary)) or [path]
+        in_folder = sorted(filter(_is_checkpoint, path.iterdir())) if path.is_dir() else None
+        files = (_unpacked(path, Path(temporary)) or [path]) if in_folder is None else in_folder
         if not files or not files[0].is_file():
             raise FileNotFoundError(
                 f"Expected a checkpoint, or files *{CHECKPOINT} in a folder, there are none: {place}."
@@ -83,10 +83,18 @@ def _unpacked(path: Path, folder: Path) -> list[Path]:
     if not zipfile.is_zipfile(path):
         return []
     with reading(path, "an archive of checkpoints"), zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(CHECKPOINT))
-        for name in names:
+        names = sorted(name for name in archive.namelist() if _is_checkpoint(Path(name)))
+        # Each in a folder of its own: the same name may come twice.
+        files = [folder / str(number) / Path(name).name for number, name in enumerate(names)]
+        for file, name in zip(files, names, strict=True):
             size = archive.getinfo(name)
             if size.file_size > 2 * max(size.compress_size, 1):
                 raise ValueError(f"{name} has {size.compress_size} bytes and would become {size.file_size}")
-            (folder / Path(name).name).write_bytes(archive.read(name))
-    return [folder / Path(name).name for name in names]
+            file.parent.mkdir()
+            file.write_bytes(archive.read(name))
+    return files
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """By its name; hidden files are none, such as those that macOS packs beside each."""
+    return path.suffix == CHECKPOINT and not path.name.startswith(".")

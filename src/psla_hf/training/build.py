@@ -142,12 +142,14 @@ def _freeze_unused(model: PslaForAudioClassification, num_frames: int) -> None:
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
-    """The recipe's optimizer over all parameters that learn; for SGD, Adam's first decay is the momentum.
+    """The recipe's optimizer over all parameters; for SGD, Adam's first decay is the momentum.
 
-    Its groups have two entries of their own: `scale`, their share of the learning rate, and `is_backbone`.
+    Where not all learn at one rate, its groups have two entries of their own: `scale`, their share of the rate, and
+    `is_backbone`.
     """
     how = recipe.optimizer
-    groups = _parameter_groups(model, how.layer_decay)
+    alike = how.layer_decay == 1 and not how.head_warmup_epochs
+    groups: Any = model.parameters() if alike else _parameter_groups(model, how.layer_decay)
     if how.optimizer == "sgd":
         return torch.optim.SGD(groups, how.learning_rate, how.adam_beta1, weight_decay=how.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[how.optimizer]

@@ -295,7 +295,7 @@ class Trainer:
             rate = recipe.optimizer.learning_rate * recipe.learning_rate_factor(update, self.updates_per_epoch)
             only_head = self.state.place.epoch <= recipe.optimizer.head_warmup_epochs
             for group in self.optimizer.param_groups:
-                group["lr"] = 0.0 if only_head and group["is_backbone"] else rate * group["scale"]
+                group["lr"] = 0.0 if only_head and group["is_backbone"] else rate * group.get("scale", 1.0)
             self.optimizer.step()
             self.optimizer.zero_grad()
         return complete
