@@ -6,10 +6,33 @@ import pyarrow.parquet as pq
 import pytest
 
 from psla_hf.files import write_json
-from psla_hf.teachers.scores import IDENTITY, NpyRows, check_unscored, ids_fingerprint, open_scores, saved_teacher
+from psla_hf.teachers.scores import (
+    IDENTITY,
+    NpyRows,
+    check_unscored,
+    highest,
+    ids_fingerprint,
+    open_scores,
+    saved_teacher,
+)
 
 IDS = [f"clip {i}" for i in range(10)]
 SCORES = np.random.default_rng(0).random((10, 3), np.float32).astype(np.float16)
+
+
+@pytest.mark.parametrize(
+    "record", ['{"number of classes": "three"}', '{"number of classes": 3, "unknown classes": [7]}']
+)
+def test_a_damaged_record_of_classes_is_one_line(record, tmp_path):
+    np.save(tmp_path / "chunk-000000000.npy", np.zeros((2, 3), np.float16))
+    (tmp_path / "scores.json").write_text(record[:-1] + f', "clips": "{ids_fingerprint(["a", "b"])}"}}')
+    with pytest.raises(ValueError, match=r"scores\.json"):
+        open_scores(tmp_path, ["a", "b"], 3, tmp_path)
+
+
+def test_indices_of_too_many_classes_are_refused():
+    with pytest.raises(ValueError, match="at most 65536 classes, got 70000"):
+        highest(np.zeros((1, 70000), np.float16), 1)
 
 
 def saved(kind, folder, scores=SCORES, ids=IDS):

@@ -37,6 +37,8 @@ UNKNOWN, CLASSES = "unknown classes", "number of classes"  # in it: indices, and
 
 HIGHEST = np.dtype([("class", "<u2"), ("score", "<f2")])  # a clip's highest scores, not all
 
+MOST_CLASSES = 2**16  # that a 16-bit index tells apart
+
 CSV_ROWS = 4096  # that are parsed at a time
 
 
@@ -122,6 +124,8 @@ class MeanRows:
 
 def highest(scores: np.ndarray, top_k: int) -> np.ndarray:
     """The highest scores of each clip with their classes, `[n, top_k]`, from all `[n, K]`; NaN of a clip without."""
+    if scores.shape[1] > MOST_CLASSES:
+        raise ValueError(f"Expected at most {MOST_CLASSES} classes, got {scores.shape[1]}: keep all scores (no top_k).")
     classes = np.argsort(-np.where(np.isnan(scores), -1, scores), axis=1, kind="stable")[:, :top_k]
     kept = np.empty(classes.shape, HIGHEST)
     kept["class"], kept["score"] = classes, np.take_along_axis(scores, classes, axis=1)
@@ -259,8 +263,8 @@ def _known(folder: Path) -> np.ndarray | None:
     record = read_json(about) if about.is_file() else {}
     if CLASSES not in record:
         return None
-    known = np.ones(record[CLASSES], bool)
-    with reading(about, f"indices below {len(known)} as {UNKNOWN}"):
+    with reading(about, f"{CLASSES}, and indices below it as {UNKNOWN}"):
+        known = np.ones(record[CLASSES], bool)
         known[record.get(UNKNOWN, [])] = False
     return known
 
