@@ -29,6 +29,7 @@ from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.weights import imagenet_weights
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_figures
+from psla_hf.training.build import tune_for_cpu
 from psla_hf.training.run_folder import read_results
 
 __all__ = ["compare", "make"]
@@ -133,6 +134,7 @@ def compare(run: Path, seed: int = 0) -> dict[str, dict[str, float]]:
     labels = torch.tensor([names.index(label) for label in table["label"]])
     is_train, is_test = (torch.tensor((table["split"] == part).to_list()) for part in ("train", "test"))
     images = inputs.transpose(1, 2)[:, None].expand(-1, 3, -1, -1)
+    tune_for_cpu()  # the others train with the memory kept and the channels last, as psla does
     parts = {"train": (images[is_train], labels[is_train]), "test": (images[is_test], labels[is_test])}
     epochs = results["recipe"]["schedule"]["epochs"]
     found = {"psla train": results["results"]["averaged"]}
@@ -149,7 +151,7 @@ def backbone(num_classes: int) -> torch.nn.Module:
     model = timm.create_model(BACKBONE, num_classes=num_classes)
     weights = {name: tensor for name, tensor in imagenet_weights(BACKBONE).items() if not name.startswith("classifier")}
     model.load_state_dict(weights, strict=False)
-    return model
+    return model.to(memory_format=torch.channels_last)
 
 
 Parts = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
@@ -164,7 +166,7 @@ def fine_tuned(parts: Parts, num_classes: int, epochs: int, seed: int) -> np.nda
     for _ in range(epochs):
         model.train()
         for rows in torch.randperm(len(images)).split(16):
-            torch.nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
+            torch.nn.functional.cross_entropy(classify(model, images[rows]), labels[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()
         schedule.step()
@@ -183,7 +185,13 @@ def on_features(parts: Parts) -> np.ndarray:
 def applied(model: torch.nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     """The model's outputs in batches."""
     model.eval()
-    return [model(batch) for batch in images.split(16)]
+    return [classify(model, batch) for batch in images.split(16)]
+
+
+def classify(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The model's outputs, the images' channels last in memory."""
+    outputs: torch.Tensor = model(images.contiguous(memory_format=torch.channels_last))
+    return outputs
 
 
 def figures(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,241 @@
+"""The tagger that comes with the package: how it was trained, and how often it raises a false alarm.
+
+    python -m studies.shipped_tagger train --data-dir esc10 --work runs/shipped
+    python -m studies.shipped_tagger measure --data-dir esc10 --work runs/shipped --foreign FOLDER --output RESULTS.json
+    python -m studies.shipped_tagger release --data-dir esc10 --work runs/shipped --results RESULTS.json --output FOLDER
+
+`train` makes three models: on folds 1 to 3 of ESC-10 alone; on the same with made sounds of which none is one of the
+ten, and with mixtures of both; and, in the same way, on all folds. `measure` chooses a threshold of each of the first
+two on fold 4, counts on fold 5 what it still finds, and in FOLDER, real recordings of other things, how often it finds
+one of the ten. `release` writes the third with the second's threshold in half precision, and its card. Finished runs
+are not run again.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from datasets import Dataset, concatenate_datasets
+
+from psla_hf.audio import read_audio
+from psla_hf.commands.arguments import command_line
+from psla_hf.data.load import load_esc
+from psla_hf.data.schema import targets_of
+from psla_hf.data.toy import dataset_of_waveforms
+from psla_hf.evaluation import score_clips, tagging_metrics
+from psla_hf.files import write_json
+from psla_hf.folder import FolderContents
+from psla_hf.inference.tagger import AudioTagger
+from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.models.saved import load_saved
+from psla_hf.provenance import provenance
+from psla_hf.reports.tables import print_epoch, print_figures
+from psla_hf.training.build import make_accelerator
+from psla_hf.training.recipes import ESC10
+from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.trainer import Trainer
+from studies.foreign_sounds import foreign_sound, room_tone
+
+__all__ = ["false_alarms", "highest_threshold", "made_clips"]
+
+RATE = 16000
+
+SHARE = 0.4  # of made sounds, and again of mixtures, for each clip of ESC-10
+
+WITH_PAUSES = ("dog", "rooster", "crying_baby", "sneezing")  # between whose sounds a recording is heard by itself
+
+SNR = (0.0, 25.0)  # of a clip over the made sound in a mixture, in decibels
+
+# Clips of any loudness that begin anywhere.
+RECIPE = ESC10.replace(gain_db=12.0, time_roll=True, target=None)
+
+ONLY_CC_BY = "CC-Sampling+"  # the licence of two clips, which forbids what CC BY allows
+
+KEPT = 0.95  # share of the labels that the threshold is to keep
+
+# Words in the names of recordings that may hold one of the ten: they are no foreign sounds.
+OF_THE_TEN = (
+    *("rain", "thunder", "storm", "waves", "seagulls", "boat", "fire", "dog", "clock", "chicken", "hens", "village"),
+    *("wipers", "chainsaw", "helicopter", "rooster", "baby", "sneez"),
+)
+
+RUNS = ("ESC-10 alone", "with made sounds", "all folds")
+
+
+def usable_clips(data_dir: str) -> Dataset:
+    """ESC-10 without the two clips whose licence is not CC0 or CC BY."""
+    parts = load_esc(data_dir, 1, "esc10", quiet=True)
+    clips = concatenate_datasets([parts["train"], parts["test"]])
+    licences = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
+    left_out = {Path(name).stem for name in licences["filename"][licences["license"] == ONLY_CC_BY]}
+    kept = [row for row, name in enumerate(clips["id"]) if Path(name).stem not in left_out]
+    return clips.select(kept)
+
+
+def of_folds(clips: Dataset, folds: Iterable[int]) -> Dataset:
+    """The clips of some folds, which their names begin with."""
+    wanted = {str(fold) for fold in folds}
+    return clips.select([row for row, name in enumerate(clips["id"]) if Path(name).name.split("-")[0] in wanted])
+
+
+def made_clips(clips: Dataset, seed: int, share: float = SHARE) -> Dataset:
+    """Clips without labels, and clips of ESC-10 over them with their labels.
+
+    Without labels are made sounds, and what the recordings of short sounds have between these.
+
+    Args:
+        clips: Of ESC-10.
+        seed: Everything drawn is a function of it.
+        share: So many of either kind for each clip.
+    """
+    number, rng = round(share * len(clips)), np.random.default_rng(seed)
+    names = clips.features["labels"].feature.names
+    sounds = [read_audio(clip["audio"]["bytes"] or clip["audio"]["path"], RATE) for clip in clips]
+    pauses = [k for k, labels in enumerate(clips["labels"]) if names[labels[0]] in WITH_PAUSES]
+    tones = [tone for k in rng.permutation(pauses) if (tone := room_tone(sounds[k], RATE, rng)) is not None]
+    tones = tones[: number // 5]
+    waveforms = tones + [foreign_sound((seed, k), RATE) for k in range(number - len(tones))]
+    labels: list[list[int]] = [[] for _ in waveforms]
+    for k in rng.permutation(len(clips))[:number]:
+        waveforms.append(over(sounds[k], foreign_sound((seed, number, int(k)), RATE), rng))
+        labels.append(clips["labels"][int(k)])
+    made = dataset_of_waveforms(waveforms, labels, Vocabulary(tuple(names)), f"made-{seed}", f"seed {seed}")
+    return made.cast(clips.features)
+
+
+def over(sound: np.ndarray, under: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A clip over another sound, at a random ratio of their energies."""
+    size = min(len(sound), len(under))
+    levels = [float(np.sqrt((one[:size].astype(float) ** 2).mean())) for one in (sound, under)]
+    mixture = sound[:size] + levels[0] / max(levels[1], 1e-6) * 10 ** (-rng.uniform(*SNR) / 20) * under[:size]
+    return mixture / max(1.0, float(np.abs(mixture).max()))
+
+
+def train(data_dir: str, work: Path, seed: int, accelerator: Accelerator) -> None:
+    """Run what is left of the three runs."""
+    clips = usable_clips(data_dir)
+    three, every = of_folds(clips, (1, 2, 3)), clips
+    for name, chosen, is_made in zip(RUNS, (three, three, every), (False, True, True), strict=True):
+        print(f"\n{name}", flush=True)
+        training = concatenate_datasets([chosen, made_clips(chosen, seed)]) if is_made else chosen
+        # The last one has no clips left to be tested on: its figures on fold 4 are nobody's.
+        run = Trainer(
+            RECIPE, training, of_folds(clips, (4,)), work / name, accelerator, RunSettings(seed=seed, resume=True)
+        )
+        run.train(report=print_epoch)
+
+
+def highest_threshold(scores: np.ndarray, targets: np.ndarray, kept: float = KEPT) -> float:
+    """The highest threshold, rounded down to a hundredth, that keeps this share of the labels.
+
+    Args:
+        scores: `[N, K]` in [0, 1].
+        targets: 0/1 labels `[N, K]`.
+        kept: Share of the labels whose scores are to reach it.
+    """
+    of_labels = np.sort(scores[targets > 0])
+    return float(np.floor(100 * of_labels[int((1 - kept) * len(of_labels))]) / 100)
+
+
+def false_alarms(tagger: AudioTagger, files: Iterable[Path], threshold: float) -> dict[str, Any]:
+    """What a tagger hears in recordings without any of its classes, window by window.
+
+    Args:
+        tagger: Whose windows are laid side by side.
+        files: The recordings.
+        threshold: From which score on a class counts as heard.
+
+    Returns:
+        `files`, `hours`, `windows`; `percent`, the share of windows with a class at the threshold; `per hour`, how many
+        classes in all windows were; `of`, the same by class, and `in`, the windows by file, from most to least.
+    """
+    seconds, heard, where = 0.0, [], {}
+    for recording in tagger.recordings(files):
+        seconds += recording.seconds
+        at = recording.scores >= threshold
+        heard.append(at)
+        where[Path(str(recording.source)).stem] = f"{at.any(axis=1).sum()} of {len(at)}"
+    every = np.concatenate(heard)
+    by_class = {name: int(count) for name, count in zip(tagger.labels, every.sum(axis=0), strict=True)}
+    return {
+        "files": len(where),
+        "hours": seconds / 3600,
+        "windows": len(every),
+        "percent": 100 * float(every.any(axis=1).mean()),
+        "per hour": float(every.sum() / (seconds / 3600)),
+        "of": dict(sorted(by_class.items(), key=lambda item: -item[1])),
+        "in": dict(sorted(where.items(), key=lambda item: -int(item[1].split()[0]))),
+    }
+
+
+def measure(data_dir: str, work: Path, foreign: Path, accelerator: Accelerator) -> dict[str, dict[str, Any]]:
+    """Thresholds, what they keep of clips that were not trained on, and their false alarms; by run."""
+    clips = usable_clips(data_dir)
+    validation, test = of_folds(clips, (4,)), of_folds(clips, (5,))
+    files = [file for file in FolderContents.of(foreign).audio if not any(word in file.stem for word in OF_THE_TEN)]
+    made = made_clips(test, seed=1000)  # as in training, but none of these
+    unlabelled = made.filter(lambda labels: not labels, input_columns="labels")
+    rows: dict[str, dict[str, Any]] = {}
+    for name in RUNS[:2]:
+        model, extractor = load_saved(work / name)
+        threshold = highest_threshold(score_clips(model, extractor, validation, accelerator), targets_of(validation))
+        scores, targets = score_clips(model, extractor, test, accelerator), targets_of(test)
+        metrics = tagging_metrics(scores, targets)
+        silent = score_clips(model, extractor, unlabelled, accelerator)
+        tagger = AudioTagger.from_pretrained(work / name)
+        rows[name] = {"threshold": threshold, "accuracy": metrics["accuracy"], "mAP": metrics["mAP"]}
+        for level in (threshold, 0.5):
+            rows[name][f"at {level}"] = {
+                "recall": float((scores[targets > 0] >= level).mean()),
+                "precision": float(targets[scores >= level].mean()),
+                "made sounds, percent": 100 * float((silent >= level).any(axis=1).mean()),
+                "foreign": false_alarms(tagger, files, level),
+            }
+    tagger = AudioTagger.from_pretrained(work / RUNS[2])
+    threshold = rows[RUNS[1]]["threshold"]
+    rows[RUNS[2]] = {"threshold": threshold, f"at {threshold}": {"foreign": false_alarms(tagger, files, threshold)}}
+    return rows
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """What is shown of the figures: a line for each model and threshold."""
+    shown = {}
+    for name, row in rows.items():
+        for level, figures in row.items():
+            if level.startswith("at "):
+                alarms = figures["foreign"]
+                shown[f"{name} {level}"] = {
+                    **{key: value for key, value in figures.items() if key != "foreign"},
+                    "foreign, percent": alarms["percent"],
+                    "foreign, per hour": alarms["per hour"],
+                }
+    return shown
+
+
+def main() -> None:
+    """Run a part of the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["train", "measure", "release"])
+    parser.add_argument("--data-dir", required=True, help="folder of ESC-10 with ATTRIBUTION.csv")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--foreign", type=Path, help="folder of recordings without any of the ten")
+    parser.add_argument("--output", type=Path, help="JSON file to write, or the folder of the released model")
+    arguments = parser.parse_args()
+    with command_line():
+        if arguments.what == "train":
+            train(arguments.data_dir, arguments.work, arguments.seed, make_accelerator())
+            return
+        rows = measure(arguments.data_dir, arguments.work, arguments.foreign, make_accelerator())
+        print_figures(table(rows), "What is found at a threshold, and what is heard in other recordings", "model")
+        if arguments.output:
+            write_json({**provenance(), "seed": arguments.seed, "results": rows}, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
