@@ -148,13 +148,13 @@ def engine(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A motor that hums: many harmonics of a pitch that drifts, and its noise."""
     pitch = rng.uniform(60, 400) * (1 + rng.uniform(0, 0.4) * slow(time, rng, rng.uniform(0.2, 1)))
     noise = rng.uniform(0, 1) * band(coloured(len(time), 0.5, rng), rng, 100, 4000)
-    return glide(time, pitch, rng.integers(4, 20), rng) + noise
+    return glide(time, pitch, int(rng.integers(4, 20)), rng) + noise
 
 
 def melody(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Notes of one made instrument, one after the other or together."""
     scale = 110 * 2 ** (rng.integers(0, 24) / 12) * 2 ** (np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) / 12)
-    harmonics, decay, attack = rng.integers(1, 12), rng.uniform(0, 6), rng.uniform(0.003, 0.1)
+    harmonics, decay, attack = int(rng.integers(1, 12)), rng.uniform(0, 6), rng.uniform(0.003, 0.1)
 
     def note(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shape = np.exp(-decay * part) * np.minimum(part / attack, 1) * np.minimum((part[-1] - part) / 0.03, 1)
@@ -169,7 +169,7 @@ def birds(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     def chirp(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         bend = np.sin(2 * np.pi * rng.uniform(0.3, 3) * part / part[-1] + rng.uniform(0, 6.28))
-        return np.hanning(len(part)) * glide(part, middle * (1 + span * bend), rng.integers(1, 4), rng)
+        return np.hanning(len(part)) * glide(part, middle * (1 + span * bend), int(rng.integers(1, 4)), rng)
 
     return placed(time, rng, chirp, rng.uniform(1, 8), rng.uniform(0.04, 0.3))
 
@@ -200,7 +200,7 @@ def alarms(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kind = rng.integers(3)
     if kind == 0:
         beeps = np.sin(2 * np.pi * rng.uniform(1, 6) * time) > rng.uniform(-0.3, 0.5)
-        return glide(time, np.full(len(time), pitch), rng.integers(1, 5), rng) * beeps
+        return glide(time, np.full(len(time), pitch), int(rng.integers(1, 5)), rng) * beeps
     if kind == 1:
         return glide(time, pitch * (1 + 0.35 * np.sin(2 * np.pi * rng.uniform(0.2, 3) * time)), 4, rng)
     partials = pitch * np.sort(rng.uniform(0.3, 4, rng.integers(3, 8)))
@@ -242,7 +242,7 @@ def nothing(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(len(time))
     if kind == 1:
         return np.full(len(time), rng.uniform(-1, 1))
-    return glide(time, np.full(len(time), rng.choice([50.0, 60.0])), rng.integers(1, 12), rng)
+    return glide(time, np.full(len(time), rng.choice([50.0, 60.0])), int(rng.integers(1, 12)), rng)
 
 
 KINDS: dict[str, Sound] = {

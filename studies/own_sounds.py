@@ -151,7 +151,7 @@ def backbone(num_classes: int) -> torch.nn.Module:
     model = timm.create_model(BACKBONE, num_classes=num_classes)
     weights = {name: tensor for name, tensor in imagenet_weights(BACKBONE).items() if not name.startswith("classifier")}
     model.load_state_dict(weights, strict=False)
-    return model.to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs miss it
 
 
 Parts = Mapping[str, tuple[torch.Tensor, torch.Tensor]]

@@ -1,11 +1,14 @@
-"""What starts and teachers are worth on ESC-10, with seeds: python -m studies.students distil|fine-tune.
+"""What starts and teachers are worth on ESC-10, with seeds: python -m studies.students distil|fine-tune|mixtures.
 
     python -m studies.students distil --data-dir esc10 --work runs/distil --output RESULTS.json
     python -m studies.students fine-tune --data-dir esc10 --work runs/fine_tune --output RESULTS.json
+    python -m studies.students mixtures --folds 5 --data-dir esc10 --work runs/mixtures --output RESULTS.json
 
 `distil` trains ESC-10's recipe with several seeds, makes an ensemble of them, and lets students of the same recipe
 learn from its scores. `fine-tune` trains a tagger of the five classes whose names come first, and begins runs on the
-other five from it and from ImageNet's weights, with the same small budget. Runs that are finished in the work folder
+other five from it and from ImageNet's weights, with the same small budget. `mixtures` does two things with what
+cross-fitted teachers say of mixtures that have lost 30 % of their labels, alone and together: it enhances the labels,
+and lets students learn from the scores. Runs that are finished in the work folder
 are not run again; one that was killed goes on.
 """
 
@@ -21,14 +24,16 @@ from datasets import Dataset
 
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_esc
-from psla_hf.data.schema import Clips, IndexedClips, class_names, tagging_features, targets_of
+from psla_hf.data.schema import Clips, IndexedClips, class_names, tagging_features, targets_of, with_targets
+from psla_hf.enhancement.algorithm import enhance_labels
 from psla_hf.evaluation import score_clips, tagging_metrics
-from psla_hf.files import write_json
+from psla_hf.files import digest, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_figures
-from psla_hf.teachers.scores import MeanRows
+from psla_hf.teachers.cross_fit import cross_fit_parts, of_numbers, save_cross_fitted
+from psla_hf.teachers.scores import MeanRows, NpyRows
 from psla_hf.teachers.scoring import score_training_clips
 from psla_hf.teachers.teacher import open_teacher
 from psla_hf.training.build import make_accelerator
@@ -36,8 +41,10 @@ from psla_hf.training.recipes import Recipe, get_recipe
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.start import Start
 from psla_hf.training.trainer import Trainer
+from studies.label_enhancement import STUDY_RECIPE
+from studies.mixtures import MIXTURE_CLASSES, make_mixtures, mixture_ontology
 
-__all__ = ["distil", "fine_tune", "summary"]
+__all__ = ["distil", "fine_tune", "mixtures", "summary"]
 
 
 SOURCE_CLASSES = 5  # of the ten, by name
@@ -45,6 +52,12 @@ SOURCE_CLASSES = 5  # of the ten, by name
 METRICS = ("mAP", "accuracy")
 
 FIRST = "mAP after an epoch"  # of a run's own weights
+
+CROSS_FIT = 2  # teachers, each trained on half of the mixtures
+
+MIXTURES = (480, 320)  # to train and to test on
+
+SHARE_OF_SCORES = 0.5  # of the loss; the rest is on the labels
 
 # A budget that leaves the start a say: eight times ten updates.
 SHORT = {"epochs": 8, "warmup_steps": 20, "halve_from_epoch": 5, "average_last": 3}
@@ -64,7 +77,8 @@ def train(
     results = Trainer(recipe, train_clips, test_clips, folder, accelerator, settings, start=start).train(
         report=lambda row: print(f"{folder} epoch {row['epoch']} mAP {row['mAP']:.4f}", flush=True)
     )
-    figures = {metric: results["results"]["averaged"][metric] for metric in METRICS}
+    averaged = results["results"]["averaged"]  # without an accuracy where clips have several classes
+    figures = {metric: averaged[metric] for metric in METRICS if metric in averaged}
     return {**figures, FIRST: results["epochs"][0]["mAP"], "commit": results["commit"]}
 
 
@@ -130,6 +144,49 @@ def fine_tune(
     return rows
 
 
+def mixtures(
+    data_dir: str, work: Path, folds: Iterable[int], seeds: Sequence[int], accelerator: Accelerator
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures of models trained on mixtures whose labels are as given, enhanced, distilled, both, or all there."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    taught = STUDY_RECIPE.replace(distillation_weight=SHARE_OF_SCORES)
+    for fold in folds:
+        pools = load_esc(data_dir, fold, quiet=True)
+        for seed in seeds:
+            train_clips, truth = make_mixtures(pools["train"], MIXTURES[0], seed, missing_labels=0.3)
+            test_clips, _ = make_mixtures(pools["test"], MIXTURES[1], 1000 + seed)
+            place, given = work / f"fold{fold}" / f"seed{seed}", targets_of(train_clips)
+            scores = cross_fitted(train_clips, place, accelerator, seed)
+            enhanced = enhance_labels(
+                given, scores[0 : len(given)], mixture_ontology(), "mean", ("I", "II"), ids=MIXTURE_CLASSES
+            )
+            for row, targets, recipe, of_teachers in (
+                ("original", given, STUDY_RECIPE, None),
+                ("enhanced", enhanced, STUDY_RECIPE, None),
+                ("distilled", given, taught, scores),
+                ("enhanced and distilled", enhanced, taught, scores),
+                ("full", truth, STUDY_RECIPE, None),
+            ):
+                clips = IndexedClips(with_targets(train_clips, targets), of_teachers)
+                figures = train(recipe, clips, test_clips, place / row, accelerator, seed)
+                rows.setdefault(row, {})[f"fold {fold}, seed {seed}"] = figures
+    return rows
+
+
+def cross_fitted(clips: Dataset, place: Path, accelerator: Accelerator, seed: int) -> NpyRows:
+    """Scores of clips, each by a teacher that was trained on the other part of them."""
+    every = IndexedClips(clips)
+    parts = cross_fit_parts(every, CROSS_FIT, seed)
+    scores, folders = [], [place / f"teacher{number}" for number in range(CROSS_FIT)]
+    for number, folder in enumerate(folders):
+        part = of_numbers(every, parts == number).dataset()
+        train(STUDY_RECIPE, of_numbers(every, parts != number), part, folder, accelerator, seed)
+        scores.append(score_clips(*load_saved(folder), part, accelerator))
+    (place / "scores").mkdir(exist_ok=True)
+    teachers = [digest(folder / "model.safetensors") for folder in folders]
+    return save_cross_fitted(place / "scores", every, parts, scores, teachers, "cross-fitted")
+
+
 def of_classes(clips: Dataset, names: Sequence[str]) -> Dataset:
     """The clips that have one of these classes, and no others."""
     every = class_names(clips)
@@ -153,10 +210,13 @@ def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, di
     return table
 
 
+STUDIES = {"distil": distil, "fine-tune": fine_tune, "mixtures": mixtures}
+
+
 def main() -> None:
     """Run what is left of a study, and print and write its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["distil", "fine-tune"])
+    parser.add_argument("what", choices=list(STUDIES))
     parser.add_argument("--data-dir", required=True, help="folder of ESC-10")
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--folds", type=int, nargs="+", default=[1])
@@ -164,8 +224,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     with command_line():
-        study = {"distil": distil, "fine-tune": fine_tune}[arguments.what]
-        rows = study(arguments.data_dir, arguments.work, arguments.folds, arguments.seeds, make_accelerator())
+        rows = STUDIES[arguments.what](
+            arguments.data_dir, arguments.work, arguments.folds, arguments.seeds, make_accelerator()
+        )
         print_figures(summary(rows), "Averaged weights on the test clips; mean and standard deviation", "row")
         if arguments.output:
             write_json(
