@@ -1,8 +1,8 @@
 """Made sounds of which none is one of ESC-10's: what a tagger of ten classes has to be silent about. Knows no models.
 
-Ten kinds, each drawn anew: winds and roads, engines, melodies, birds, insects, blows, alarms, voices, bubbles, and
-next to nothing. They stay away from what the ten classes sound like: no regular ticking, no sparse crackling, no noise
-that beats as a rotor does.
+Thirteen kinds, each drawn anew: winds and roads, rumble, rustling, engines, melodies, birds, insects, blows, alarms,
+voices, crowds, bubbles, and next to nothing. They stay away from what the ten classes sound like: no regular ticking,
+no sparse crackling, no noise that beats as a rotor does.
 """
 
 import io
@@ -144,6 +144,24 @@ def wind(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return noise * slow(time, rng, rng.uniform(0.2, 1.5), rng.uniform(0.1, 1))
 
 
+def rumble(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A storm around a house, the inside of a cabin: gusts of low noise, with a little of everything above."""
+    low = sosfilt(butter(2, rng.uniform(60, 600), "low", fs=RATE, output="sos"), rng.standard_normal(len(time)))
+    gusts = slow(time, rng, rng.uniform(0.2, 3), rng.uniform(0.1, 1))
+    return low / np.abs(low).max() * gusts + 10 ** rng.uniform(-3, -1) * coloured(len(time), 0.5, rng)
+
+
+def rustle(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Steps in snow or gravel, leaves, paper: strokes of filtered noise that swell and fade."""
+    low = rng.uniform(300, 3000)
+
+    def stroke(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        grains = rng.standard_normal(len(part)) * (rng.random(len(part)) < rng.uniform(0.02, 1))
+        return np.hanning(len(part)) * band(grains, rng, low, 9000)
+
+    return placed(time, rng, stroke, rng.uniform(1, 6), rng.uniform(0.1, 0.6))
+
+
 def engine(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A motor that hums: many harmonics of a pitch that drifts, and its noise."""
     pitch = rng.uniform(60, 400) * (1 + rng.uniform(0, 0.4) * slow(time, rng, rng.uniform(0.2, 1)))
@@ -225,6 +243,12 @@ def voices(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sum([voice(rng) for _ in range(rng.choice([1, 1, 2, 5]))], axis=0)
 
 
+def crowd(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Many voices that nobody can tell apart: noise in their band that flickers as syllables do."""
+    layers = [band(rng.standard_normal(len(time)), rng, 150, 3500) * slow(time, rng, 5, 0.1) for _ in range(6)]
+    return np.sum([layer / np.abs(layer).max() for layer in layers], axis=0) + rng.uniform(0, 1) * voices(time, rng)
+
+
 def bubbles(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Drops, a brook, a kettle: short tones that rise as they die."""
 
@@ -232,7 +256,7 @@ def bubbles(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         base = np.exp(rng.uniform(np.log(300), np.log(3000)))
         return np.exp(-rng.uniform(15, 60) * part) * np.sin(2 * np.pi * base * (1 + rng.uniform(0, 4) * part) * part)
 
-    return placed(time, rng, bubble, np.exp(rng.uniform(np.log(2), np.log(80))), 0.15)
+    return placed(time, rng, bubble, np.exp(rng.uniform(np.log(2), np.log(300))), 0.15)
 
 
 def nothing(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -246,5 +270,20 @@ def nothing(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 KINDS: dict[str, Sound] = {
-    sound.__name__: sound for sound in (wind, engine, melody, birds, insects, blows, alarms, voices, bubbles, nothing)
+    sound.__name__: sound
+    for sound in (
+        wind,
+        rumble,
+        rustle,
+        engine,
+        melody,
+        birds,
+        insects,
+        blows,
+        alarms,
+        voices,
+        crowd,
+        bubbles,
+        nothing,
+    )
 }
