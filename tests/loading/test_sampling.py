@@ -75,3 +75,11 @@ def test_processes_share_every_batch():
     shares = [list(process_batches(sampler, 8, rank, 2)) for rank in range(2)]
     assert [first + second for first, second in zip(*shares, strict=True)] == alone
     assert len(process_batches(sampler, 8, 1, 2)) == len(alone) == 5
+
+
+def test_clips_that_the_law_never_draws_are_counted(caplog):
+    balanced_weights(ClipLabels.from_lists([[0], [], [1], []], 2))
+    assert "2 of 4 clips have no labels" in caplog.text
+    caplog.clear()
+    balanced_weights(ClipLabels.from_lists([[0], [1]], 2))
+    assert not caplog.text

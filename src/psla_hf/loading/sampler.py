@@ -1,5 +1,6 @@
 """Which clip comes next: balanced weights and an exact, resumable order. Knows no audio and no models."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,12 +12,14 @@ from psla_hf.labels.vocabulary import ClipLabels
 
 __all__ = ["EpochSampler", "balanced_weights", "epoch_seeds", "process_batches"]
 
+logger = logging.getLogger(__name__)
+
 
 def balanced_weights(labels: ClipLabels) -> np.ndarray:
     """PSLA's sampling weight of each clip: the sum over its classes of 1 / (clips with that class).
 
     For example with three clips labelled {a}, {a} and {a, b}, class a has 3 clips and b has 1, so the weights are
-    1/3, 1/3 and 4/3. A clip without labels has weight 0: the law never draws it.
+    1/3, 1/3 and 4/3. A clip without labels has weight 0: the law never draws it, and a warning says of how many.
 
     Args:
         labels: Of N clips.
@@ -29,6 +32,13 @@ def balanced_weights(labels: ClipLabels) -> np.ndarray:
     """
     if len(labels.values) == 0:
         raise ValueError("Expected at least one labelled clip: balanced sampling has nothing to draw from.")
+    unlabelled = int((np.diff(labels.offsets) == 0).sum())
+    if unlabelled:
+        logger.warning(
+            "%d of %d clips have no labels, and balanced sampling never draws them. Turn it off to train on them.",
+            unlabelled,
+            len(labels),
+        )
     return labels.sum_over_classes(1.0 / np.maximum(labels.class_counts(), 1))
 
 
