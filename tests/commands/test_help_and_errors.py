@@ -90,7 +90,7 @@ def test_help_is_quick_and_imports_nothing_that_is_slow(words, seconds):
     ("words", "message"),
     [
         (["tagg", "model", "file"], 'Unknown command "tagg". Did you mean "tag"?'),
-        (["tag", "model"], "FILES requires"),
+        (["tag", "model"], "Expected audio files to tag"),
         (["tag", "model", "file", "--topk", "3"], "Unknown option: --topk. Did you mean --top-k?"),
         (["tag", "model", "file", "--top-k", "many"], "--top-k: expected a whole number, got 'many'"),
         (["tag", "nowhere/at/all", "file"], "Expected a saved model"),
