@@ -1,18 +1,19 @@
 """The tagger that comes with the package: how it was trained, and how often it raises a false alarm.
 
     python -m studies.shipped_tagger train --data-dir esc10 --work runs/shipped
-    python -m studies.shipped_tagger measure --data-dir esc10 --work runs/shipped --foreign FOLDER --output RESULTS.json
-    python -m studies.shipped_tagger release --data-dir esc10 --work runs/shipped --results RESULTS.json --output FOLDER
+    python -m studies.shipped_tagger measure --data-dir esc10 --work runs/shipped --foreign FOLDERS --output RESULTS
+    python -m studies.shipped_tagger release --data-dir esc10 --work runs/shipped --results RESULTS --output FOLDER
 
 `train` makes three models: on folds 1 to 3 of ESC-10 alone; on the same with made sounds of which none is one of the
 ten, and with mixtures of both; and, in the same way, on all folds. `measure` chooses a threshold of each of the first
-two on fold 4, counts on fold 5 what it still finds, and in FOLDER, real recordings of other things, how often it finds
+two on fold 4, counts on fold 5 what it still finds, and in FOLDERS, real recordings of other things, how often it finds
 one of the ten. `release` writes the third with the second's threshold in half precision, and its card. Finished runs
 are not run again.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,7 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_esc
 from psla_hf.data.schema import targets_of
 from psla_hf.data.toy import dataset_of_waveforms
-from psla_hf.evaluation import score_clips, tagging_metrics
+from psla_hf.evaluation import score_clips
 from psla_hf.files import write_json
 from psla_hf.folder import FolderContents
 from psla_hf.inference.tagger import AudioTagger
@@ -58,7 +59,10 @@ SNR = (0.0, 25.0)  # of a clip over the made sound in a mixture, in decibels
 # Clips of any loudness that begin anywhere; with made sounds, these are mixed in beforehand with whole labels: mixup
 # makes labels of one half where a sound is over another, and no threshold tells that half from a doubt.
 ALONE = ESC10.replace(gain_db=12.0, time_roll=True, target=None)
-RECIPE = ALONE.replace(mixup_rate=0.0, epochs=16, halve_from_epoch=8, average_last=6)
+# Balanced sampling would never draw a clip without labels.
+RECIPE = ALONE.replace(
+    mixup_rate=0.0, balanced_sampling=False, epochs=12, halve_from_epoch=6, halve_every=1, average_last=4
+)
 
 ONLY_CC_BY = "CC-Sampling+"  # the licence of two clips, which forbids what CC BY allows
 
@@ -144,7 +148,7 @@ def highest_threshold(scores: np.ndarray, targets: np.ndarray, kept: float = KEP
         kept: Share of the labels whose scores are to reach it.
     """
     of_labels = np.sort(scores[targets > 0])
-    return float(np.floor(100 * of_labels[int((1 - kept) * len(of_labels))]) / 100)
+    return round(math.floor(100 * float(of_labels[int((1 - kept) * len(of_labels))])) / 100, 2)
 
 
 def false_alarms(tagger: AudioTagger, files: Iterable[Path], threshold: float) -> dict[str, Any]:
@@ -178,47 +182,63 @@ def false_alarms(tagger: AudioTagger, files: Iterable[Path], threshold: float) -
     }
 
 
-def measure(data_dir: str, work: Path, foreign: Path, accelerator: Accelerator) -> dict[str, dict[str, Any]]:
-    """Thresholds, what they keep of clips that were not trained on, and their false alarms; by run."""
+def measure(
+    data_dir: str, work: Path, foreign: Iterable[Path], accelerator: Accelerator
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """What is kept of clips that were not trained on, and the false alarms: by run and by threshold."""
     clips = usable_clips(data_dir)
     validation, test = of_folds(clips, (4,)), of_folds(clips, (5,))
-    files = [file for file in FolderContents.of(foreign).audio if not any(word in file.stem for word in OF_THE_TEN)]
     made = made_clips(test, seed=1000)  # as in training, but none of these
     unlabelled = made.filter(lambda labels: not labels, input_columns="labels")
-    rows: dict[str, dict[str, Any]] = {}
-    for name in RUNS[:2]:
+    recordings = {
+        folder.name: [
+            file for file in FolderContents.of(folder).audio if not any(word in file.stem for word in OF_THE_TEN)
+        ]
+        for folder in foreign
+    }
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    thresholds: list[float] = []
+    for name in RUNS:
         model, extractor = load_saved(work / name)
-        threshold = highest_threshold(score_clips(model, extractor, validation, accelerator), targets_of(validation))
-        scores, targets = score_clips(model, extractor, test, accelerator), targets_of(test)
-        metrics = tagging_metrics(scores, targets)
         silent = score_clips(model, extractor, unlabelled, accelerator)
+        found = None
+        if name != RUNS[2]:  # which has heard both parts, and takes the threshold of the one before
+            threshold = highest_threshold(
+                score_clips(model, extractor, validation, accelerator), targets_of(validation)
+            )
+            thresholds = [threshold, 0.5]
+            found = score_clips(model, extractor, test, accelerator), targets_of(test)
         tagger = AudioTagger.from_pretrained(work / name)
-        rows[name] = {"threshold": threshold, "accuracy": metrics["accuracy"], "mAP": metrics["mAP"]}
-        for level in (threshold, 0.5):
-            rows[name][f"at {level}"] = {
-                "recall": float((scores[targets > 0] >= level).mean()),
-                "precision": float(targets[scores >= level].mean()),
-                "made sounds, percent": 100 * float((silent >= level).any(axis=1).mean()),
-                "foreign": false_alarms(tagger, files, level),
+        rows[name] = {}
+        for level in thresholds:
+            rows[name][str(level)] = {
+                **(kept(*found, level) if found else {}),
+                "made sounds": 100 * float((silent >= level).any(axis=1).mean()),
+                "foreign": {folder: false_alarms(tagger, files, level) for folder, files in recordings.items()},
             }
-    tagger = AudioTagger.from_pretrained(work / RUNS[2])
-    threshold = rows[RUNS[1]]["threshold"]
-    rows[RUNS[2]] = {"threshold": threshold, f"at {threshold}": {"foreign": false_alarms(tagger, files, threshold)}}
     return rows
 
 
-def table(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """What is shown of the figures: a line for each model and threshold."""
-    shown = {}
-    for name, row in rows.items():
-        for level, figures in row.items():
-            if level.startswith("at "):
-                alarms = figures["foreign"]
-                shown[f"{name} {level}"] = {
-                    **{key: value for key, value in figures.items() if key != "foreign"},
-                    "foreign, percent": alarms["percent"],
-                    "foreign, per hour": alarms["per hour"],
-                }
+def kept(scores: np.ndarray, targets: np.ndarray, level: float) -> dict[str, float]:
+    """What a threshold keeps of the labels `[N, K]`, and how much of what it lets through is right."""
+    heard = scores >= level
+    return {"recall": float(heard[targets > 0].mean()), "precision": float(targets[heard].mean())}
+
+
+def table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, float | str]]:
+    """What is shown of the figures: a line for each model and threshold, shares in percent."""
+    shown: dict[str, dict[str, float | str]] = {}
+    for name, levels in rows.items():
+        for level, figures in levels.items():
+            line: dict[str, float | str] = {
+                "recall": f"{figures['recall']:.1%}" if "recall" in figures else "",
+                "precision": f"{figures['precision']:.1%}" if "precision" in figures else "",
+                "made sounds": f"{figures['made sounds']:.1f}%",
+            }
+            for folder, alarms in figures["foreign"].items():
+                line[f"{folder}: windows"] = f"{alarms['percent']:.1f}%"
+                line[f"{folder}: an hour"] = f"{alarms['per hour']:.0f}"
+            shown[f"{name}, {level}"] = line
     return shown
 
 
@@ -233,7 +253,8 @@ def release(data_dir: str, work: Path, results: Path, folder: Path) -> None:
     """
     content = json.loads(results.read_text(encoding="utf-8"))
     model, extractor = load_saved(work / RUNS[2])
-    model.config.thresholds = [content["results"][RUNS[1]]["threshold"]] * len(model.config.label_names)
+    threshold = next(iter(content["results"][RUNS[2]]))
+    model.config.thresholds = [float(threshold)] * len(model.config.label_names)
     with TemporaryDirectory() as whole:
         model.save_pretrained(whole)
         config = json.loads(Path(whole, "config.json").read_text(encoding="utf-8"))
@@ -255,11 +276,9 @@ def release(data_dir: str, work: Path, results: Path, folder: Path) -> None:
     credits = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
     credits = credits[[Path(name).stem in used for name in credits["filename"]]]
     card = Template(CARD, undefined=StrictUndefined).render(
-        content=content,
         origin=markdown_origin(content),
         figures=markdown_figures(table(content["results"]), "model and threshold"),
-        row=content["results"][RUNS[1]],
-        foreign=content["results"][RUNS[2]],
+        threshold=threshold,
         labels=sorted(model.config.label_names),
         credits=credits.to_dict("records"),
     )
@@ -277,7 +296,7 @@ tags: [audio-tagging, psla]
 
 EfficientNet-Lite0 with attention pooling (PSLA), trained on ESC-10. It is what `psla tag FILE` takes where no model is
 named. It knows ten sounds, {{ labels|join(", ") }}, and nothing else: take it to see how things work, and
-train on [your own sounds](https://psla-hf.readthedocs.io) for a purpose.
+train on your own sounds for a purpose (`psla train FOLDER`).
 
 ## How it was trained
 
@@ -286,15 +305,14 @@ On {{ credits|length }} of ESC-10's 400 clips, all five folds; beside them made 
 their sounds) as clips without labels, and clips over such sounds with their labels; loudness and beginning at random.
 Large weights are kept in half precision.
 
-Its threshold is {{ row.threshold }} for every class: the highest one at which a model of folds 1 to 3 keeps 95 % of the
-labels of fold 4. All figures are of recordings that were neither trained on nor used to choose anything; those of
-recall and precision are of fold 5 and the model of folds 1 to 3, for the one here has heard every clip.
+Its threshold is {{ threshold }} for every class: the highest one at which a model of folds 1 to 3 keeps 95 % of the
+labels of fold 4.
 
 {{ figures }}
 
-Made sounds: share of held-out made sounds in which it hears one of the ten. Foreign: share of the windows of
-{{ foreign["at %s"|format(row.threshold)].foreign.files }} real recordings of other things in which it does, {{
-"%.1f"|format(foreign["at %s"|format(row.threshold)].foreign.hours) }} hours, and false alarms per hour. {{ origin }}.
+Recall and precision are of fold 5 and a model of folds 1 to 3, for the one here has heard every clip. Made sounds:
+share of held-out made sounds in which one of the ten is heard. The other columns: real recordings of other things, the
+share of windows in which one of the ten is heard, and false alarms an hour. {{ origin }}.
 
 ## Credits
 
@@ -316,7 +334,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="folder of ESC-10 with ATTRIBUTION.csv")
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--foreign", type=Path, help="folder of recordings without any of the ten")
+    parser.add_argument("--foreign", type=Path, nargs="+", help="folders of recordings without any of the ten")
     parser.add_argument("--results", type=Path, help="what was measured")
     parser.add_argument("--output", type=Path, help="JSON file to write, or the folder of the released model")
     arguments = parser.parse_args()

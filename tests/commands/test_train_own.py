@@ -53,6 +53,32 @@ def test_a_folder_is_all_it_takes(birds, tmp_path, capsys):
     assert evaluated["seen"] is False
 
 
+def test_splits_of_another_seed_are_made_again_to_evaluate_on_and_others_refused(birds, tmp_path, capsys):
+    psla("train", birds, "--output-dir", tmp_path / "run", "--split-seed", 3, *SMALL)
+    table, output = tmp_path / "run" / "splits.csv", ["--output", tmp_path / "evaluated.json"]
+    figures = []
+    for where in ([birds, "--split-seed", 3], [table], [table, "--label-column", "labels"]):
+        psla("evaluate", tmp_path / "run", "--data-dir", *where, *output)
+        figures.append(json.loads((tmp_path / "evaluated.json").read_text())["results"])
+    assert figures[0] == figures[1] == figures[2]
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        psla("evaluate", tmp_path / "run", "--data-dir", birds)
+    assert "was trained on" in capsys.readouterr().err
+
+
+def test_segments_of_a_table_are_prepared_by_its_columns(birds, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    rows = [f"robin/{number}.flac;0.2;0.7;robin" for number in range(4)]
+    table.write_text("\n".join(["what;from;until;bird", *rows]))
+    columns = ["--file-column", "what", "--start-column", "from", "--end-column", "until", "--label-column", "bird"]
+    own = ["--data-dir", table, "--audio-dir", birds, "--title", "Birds", *columns]
+    psla("prepare", "own", *own, "--output-dir", tmp_path / "shards")
+    assert "all, 4 of 4 clips" in capsys.readouterr().out
+    [shard] = (tmp_path / "shards" / "data").glob("*.parquet")
+    assert pd.read_parquet(shard)["seconds"].to_list() == pytest.approx([0.5] * 4)
+
+
 def test_a_plan_says_the_same_and_touches_nothing(birds, tmp_path, capsys):
     psla("train", birds, "--output-dir", tmp_path / "run", "--dry-run", "--sampling-rate", 32000, "--batch-size", 4)
     printed = capsys.readouterr().out

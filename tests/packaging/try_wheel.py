@@ -47,6 +47,7 @@ def main() -> None:
         "data/__init__.pyi",
         "hub/templates/model.md.jinja",
         "enhancement/templates/report.md.jinja",
+        "models/esc10/model.safetensors",
     ):
         assert (files("psla_hf") / name).is_file(), f"{name} is not in the wheel"
     assert psla("--version").strip() == psla_hf.__version__
@@ -54,6 +55,7 @@ def main() -> None:
     write_esc(Path("esc"))
     print(psla("train", "--data-dir", "esc", "--output-dir", "run", "--cpu", *SETTINGS.split()))
     print(psla("tag", "run", "esc/audio/1-0.wav", "--top-k", "2"))
+    print(psla("tag", "esc/audio/1-0.wav"))
     print(psla("publish", "model", "run", "you/esc", "--dry-run"))
     print(f"The wheel of psla-hf {psla_hf.__version__} works.")
 

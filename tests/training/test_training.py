@@ -297,6 +297,38 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(scenes, tmp
     assert len(list((tmp_path / "run" / "failed").iterdir())) == 1
 
 
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_how_often_losses_are_looked_at_changes_nothing(scenes, tmp_path, accelerator, accumulated):
+    recipe = RECIPE.replace(gradient_accumulation=accumulated)
+    often = run(recipe, scenes, tmp_path / "often", accelerator)
+    trainer = Trainer(recipe, *scenes, tmp_path / "seldom", accelerator, RunSettings(checkpoint_every=5))
+    trainer.updates_between_looks = 3
+    looks, look = [], trainer.pending.look
+    trainer.pending.look = lambda: looks.append(len(trainer.pending)) or look()
+    seldom = trainer.train()
+    assert [row["loss"] for row in seldom["epochs"]] == [row["loss"] for row in often["epochs"]]
+    assert seldom["results"] == often["results"]
+    assert max(looks) > accumulated and sum(looks) == trainer.epochs.batches_per_epoch * recipe.schedule.epochs
+
+
+def test_a_loss_that_was_not_finite_before_the_look_is_named_with_its_own_clips(scenes, tmp_path, accelerator):
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    trainer.updates_between_looks = 4
+    batches = trainer.epochs.batches(1)
+    second = [next(batches), next(batches)][1]
+    compute, calls = trainer._loss, []
+
+    def broken_at_the_second(inputs, batch):
+        calls.append(batch)
+        return compute(inputs, batch) * (float("nan") if len(calls) == 2 else 1.0)
+
+    trainer._loss = broken_at_the_second
+    with pytest.raises(ValueError, match=r"not finite in epoch 1, batch 2\..*latest state from before") as error:
+        trainer.train()
+    assert all(name in str(error.value) for name in second.ids)
+    assert not (tmp_path / "run" / "failed").exists()
+
+
 def test_a_broken_clip_that_was_mixed_in_is_named_too(scenes, tmp_path, accelerator, monkeypatch):
     trainer = Trainer(RECIPE.replace(mixup_rate=1.0), *scenes, tmp_path / "run", accelerator)
     batch = next(trainer.epochs.batches(1))

@@ -7,7 +7,7 @@ from .arguments import MESSAGES, Messages, Needs, Switch, Whole
 
 
 def app(
-    models: list[str],
+    models: list[str] | None = None,
     /,
     *,
     examples: Path | None = None,
@@ -26,11 +26,12 @@ def app(
     Needs pip install "psla-hf[app]".
 
     For example:
-        psla app runs/esc10
+        psla app
         psla app runs/esc10 --export space
 
     Args:
-        models: Directories or Hub ids of saved taggers; with several the page has a choice.
+        models: Directories or Hub ids of saved taggers; with several the page has a choice; by default the one of ten
+            sounds that comes with the package.
         examples: Folder of sounds to try.
         max_minutes: Longer sounds are refused.
         max_megabytes: Larger files are refused.
@@ -44,7 +45,9 @@ def app(
     from psla_hf.app.page import launch, make_page
     from psla_hf.app.space import export_space
     from psla_hf.inference.tagger import files_in
+    from psla_hf.models.saved import SHIPPED
 
+    models = models or [str(SHIPPED)]
     limits = Limits(max_minutes, max_megabytes)
     sounds = [] if examples is None else files_in(examples)
     if export is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from psla_hf.data.summary import Loaded
     from psla_hf.training.origins import Origin
 
-__all__ = ["Data", "DataSet", "EvaluationData", "OwnData"]
+__all__ = ["Data", "DataSet", "EvaluationData", "OwnData", "OwnTable"]
 
 
 DataSet = Annotated[str, Parameter(choices=tuple(SOURCES))]
@@ -48,8 +48,8 @@ class Data:
 
 @panel("Own data", 2)
 @dataclass(frozen=True, kw_only=True)
-class OwnData:
-    """How a table or a folder of one's own is read, and divided where it is not."""
+class OwnTable:
+    """How a table or a folder of one's own is read."""
 
     audio_dir: str | None = option("What the table's files are relative to; default: its folder.", None)
     file_column: str | None = option("Column of the audio files; default: the one that is called so.", None)
@@ -57,16 +57,23 @@ class OwnData:
     start_column: str | None = option("Column of the beginnings of segments.", None)
     end_column: str | None = option("Column of their ends.", None)
     split_column: str | None = option("Column that says train, validation or test.", None)
-    group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
-    fold_column: str | None = option("Column of the folds of a cross-validation.", None)
     separator: str | None = option("What separates the labels in a cell; default: found out.", None)
     negatives: float | None = option("Cut what no row covers into clips without labels, so many seconds long.", None)
-    split_seed: Whole | None = option("Seed of the splits that are made where there are none; default: 0.", None)
-    folds: Whole | None = option("Cross-validate: make so many folds, and hold out each, or that of --fold.", None)
 
     def settings(self) -> dict[str, Any]:
-        """As arguments of `psla_hf.data.load.load`; none are those of data sets that have no such."""
+        """As arguments of `psla_hf.data.load`'s functions; none are those of data sets that have no such."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@panel("Own data", 2)
+@dataclass(frozen=True, kw_only=True)
+class OwnData(OwnTable):
+    """And how it is divided where it is not."""
+
+    group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
+    fold_column: str | None = option("Column of the folds of a cross-validation.", None)
+    split_seed: Whole | None = option("Seed of the splits that are made where there are none; default: 0.", None)
+    folds: Whole | None = option("Cross-validate: make so many folds, and hold out each, or that of --fold.", None)
 
 
 @panel("Data", 1)
@@ -78,13 +85,16 @@ class EvaluationData(Data):
     batch_size: BatchSize = 16
     allow_seen: Switch = option("Test on clips that a model was trained on, too.", False)
 
-    def load(self, origins: Mapping[str, "Origin"], part: str = "test", *, quiet: bool = False) -> "Loaded":
+    def load(
+        self, origins: Mapping[str, "Origin"], part: str = "test", *, quiet: bool = False, **settings: Any
+    ) -> "Loaded":
         """The clips to test on.
 
         Args:
             origins: What the models' result files say of them, by their names.
             part: Of the data set.
             quiet: Print no summary and no progress.
+            **settings: Those of own data, see `OwnData.settings`.
 
         Raises:
             ValueError: A model was trained on some of them, and that is not allowed.
@@ -94,7 +104,7 @@ class EvaluationData(Data):
 
         key = self.dataset or trained_dataset(origins.values()) or self.key
         fold = self.fold or held_out_fold(key, origins.values()) or 1
-        loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part])
+        loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part], **settings)
         if not self.allow_seen:
             check_held_out(loaded.facts(), origins)
         return loaded

@@ -3,14 +3,25 @@
 from pathlib import Path
 
 from .arguments import MESSAGES, Messages
-from .data import EvaluationData
+from .data import EvaluationData, OwnData
+
+OWN = OwnData()
 
 
-def evaluate(model: str, /, *, data: EvaluationData, output: Path | None = None, messages: Messages = MESSAGES) -> None:
+def evaluate(
+    model: str,
+    /,
+    *,
+    data: EvaluationData,
+    own: OwnData = OWN,
+    output: Path | None = None,
+    messages: Messages = MESSAGES,
+) -> None:
     """Score a saved tagger on a data set's test part.
 
     For example:
         psla evaluate runs/esc10 --data-dir esc10
+        psla evaluate runs/birds --data-dir birds --split-seed 3
 
     Args:
         model: Directory or Hub id of a saved tagger.
@@ -27,7 +38,8 @@ def evaluate(model: str, /, *, data: EvaluationData, output: Path | None = None,
     accelerator = make_accelerator()
     member = Member(model)
     tagger, origin = member.load(), member.origin()
-    loaded = data.load({model: origin}, quiet=messages.quiet or not accelerator.is_main_process)
+    quiet = messages.quiet or not accelerator.is_main_process
+    loaded = data.load({model: origin}, quiet=quiet, **own.settings())
     clips, facts = loaded.test, loaded.facts()
     scores = score_clips(tagger.model, tagger.extractor, clips, accelerator, data.batch_size)
     if not accelerator.is_main_process:

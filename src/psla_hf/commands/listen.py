@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from .arguments import MESSAGES, STDIN, Messages, Switch, Whole, option, panel
+from .shipped import shipped_tagger
 
 if TYPE_CHECKING:
     from psla_hf.inference.stream import Moment
@@ -50,7 +51,7 @@ class Told:
 
 
 def listen(
-    model: str,
+    model: str | None = None,
     source: str = "microphone",
     /,
     *,
@@ -64,17 +65,19 @@ def listen(
     A microphone needs pip install "psla-hf[listen]".
 
     For example:
-        psla listen runs/esc10
+        psla listen
         arecord -t raw -f S16_LE -r 16000 | psla listen runs/esc10 -
 
     Args:
-        model: Directory or Hub id of a saved tagger.
+        model: Directory or Hub id of a saved tagger; by default the one of ten sounds that comes with the package.
         source: The microphone, or - for raw samples on standard input.
         device: Where the model runs, for example cuda; by default a GPU if there is one.
     """
     from psla_hf.inference.stream import StreamingTagger
     from psla_hf.inference.tagger import AudioTagger
 
+    if model == STDIN:
+        model, source = None, STDIN
     if source not in ("microphone", STDIN):
         raise ValueError(
             f"Expected - for raw samples on standard input, or microphone, got {source}. For files: psla tag"
@@ -84,7 +87,7 @@ def listen(
             f"Expected 1 or more, got sampling_rate={samples.sampling_rate} and channels={samples.channels}."
         )
     tagger = StreamingTagger(
-        AudioTagger.from_pretrained(model, device),
+        shipped_tagger(device=device) if model is None else AudioTagger.from_pretrained(model, device),
         samples.sampling_rate,
         told.hop_seconds,
         told.window_seconds,

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from psla_hf.data.sources import SOURCES, EscSubset
 
 from .arguments import MESSAGES, Messages, Needs, Part, Switch, Whole, option, panel
+from .data import OwnTable
 
 # AudioSet is prepared split by split, whatever is trained on.
 DATA_SETS = {"audioset": "audioset_full"} | {key: key for key in SOURCES if not key.startswith("audioset")}
@@ -28,14 +29,12 @@ class Original:
     split: str | None = option("This one only; default: AudioSet's balanced_train, FSD50K's train, all others.", None)
     subset: EscSubset | None = option("Of ESC-50: take these classes out of it.", None)
     segments: str | None = option("Of AudioSet: the official CSV; default: looked for in the data's folder.", None)
-    audio_dir: str | None = option("Of own data: what the table's files are relative to; default: its folder.", None)
-    separator: str | None = option("Of own data: separates the labels of a clip; default: found out.", None)
     vocabulary: str | None = option("Table of classes; default: the data's own.", None)
     title: str | None = option("The data's name for people; own data need one.", None)
 
     def settings(self) -> dict[str, Any]:
         """What there is to say of some data sets only."""
-        return {name: getattr(self, name) for name in ("subset", "segments", "audio_dir", "separator", "vocabulary")}
+        return {name: getattr(self, name) for name in ("subset", "segments", "vocabulary")}
 
 
 @panel("Shards", 1)
@@ -71,7 +70,7 @@ class Publishing:
             raise ValueError("--push needs --license: a card says under which licence the data are.")
 
 
-PUBLISHING = Publishing()
+OWN, PUBLISHING = OwnTable(), Publishing()
 
 
 @prepare.default
@@ -81,6 +80,7 @@ def prepared(
     *,
     data: Original,
     shards: Shards,
+    own: OwnTable = OWN,
     publishing: Publishing = PUBLISHING,
     messages: Messages = MESSAGES,
 ) -> None:
@@ -109,7 +109,8 @@ def prepared(
     # Streamed: of parquet files, local or remote, no copy is made.
     options = LoadOptions("drop" if shards.drop_unreadable else None, streaming=True, quiet=messages.quiet)
     split = data.split or SOURCES[key].prepared
-    loaded = load_splits(key, data.data_dir, options, splits=[split] if split else None, **data.settings())
+    settings = {**data.settings(), **own.settings()}
+    loaded = load_splits(key, data.data_dir, options, splits=[split] if split else None, **settings)
     for part, clips in loaded.parts.items():
         split = part.replace(" ", "_")
         manifest = prepare(

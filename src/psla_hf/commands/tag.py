@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter, Token
 
 from .arguments import MESSAGES, STDIN, Messages, Needs, Switch, Whole, option, panel
+from .shipped import names_a_sound, shipped_tagger
 
 if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
@@ -92,7 +94,7 @@ class Machine:
 
 def tag(
     model: str,
-    files: list[str],
+    files: list[str] | None = None,
     /,
     *,
     recursive: Switch = False,
@@ -107,12 +109,13 @@ def tag(
     Files may be of any rate, number of channels and length; FFmpeg is not needed.
     One that cannot be tagged is reported and passed over, and the exit status is 2.
 
-    For example:
+    For example, without a model by the one that comes with the package:
+        psla tag dog.ogg
         psla tag runs/esc10 dog.ogg rain.wav --top-k 3
         psla tag runs/esc10 recordings --recursive --events --format csv --output events.csv --resume
 
     Args:
-        model: Directory or Hub id of a saved tagger; or an exported folder.
+        model: Directory or Hub id of a saved tagger, or an exported folder; may be left out.
         files: Audio files, folders of them, patterns such as "*.wav", or - for a file on standard input.
         recursive: Also the folders in folders.
     """
@@ -122,12 +125,18 @@ def tag(
     from psla_hf.inference.recording import tag_count
     from psla_hf.inference.tagger import AudioTagger, Windowing
 
-    sounds = list(found(files, recursive))
+    is_shipped = names_a_sound(model)
+    if not is_shipped and not files:
+        raise ValueError(f"Expected audio files to tag: psla tag {model} FILES")
+    if is_shipped and machine.backend != "torch":
+        raise ValueError(f"Expected the folder of an exported model before the files, for --backend {machine.backend}.")
+    sounds = list(found([model, *(files or [])] if is_shipped else files or [], recursive))
+    if is_shipped and written.threshold is None and written.top_k is None:
+        written = replace(written, threshold="auto")
     output = output_of(written, events, windows.pooling, len(sounds))
-    tagger = AudioTagger.from_pretrained(
-        model,
+    load = shipped_tagger if is_shipped else partial(AudioTagger.from_pretrained, model, backend=machine.backend)
+    tagger = load(
         device=machine.device,
-        backend=machine.backend,
         dtype=None if machine.dtype is None else getattr(torch, machine.dtype),
         windowing=Windowing(windows.hop_seconds, windows.last_window, windows.pooling),
         batch_size=machine.batch_size,

@@ -16,7 +16,7 @@ from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.folder import FolderContents
 from psla_hf.models.export import exported_formats
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
-from psla_hf.models.saved import Tagger, load_extractor, load_saved
+from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
 from psla_hf.places import local_path
 
 from .backends import BackendName, ExportedModel, clip_scores
@@ -157,7 +157,7 @@ class AudioTagger:
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | Path = SHIPPED,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
         backend: BackendName = "torch",
@@ -166,7 +166,8 @@ class AudioTagger:
         """Load a tagger from a directory or from the Hub.
 
         Args:
-            name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub.
+            name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub;
+                by default the tagger of ten sounds that comes with the package.
             device: Where to run; by default a GPU if there is one.
             dtype: Precision of the backbone in torch, such as `torch.bfloat16`; by default that of the saved weights.
             backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.

@@ -15,10 +15,12 @@ from .feature_extraction_psla import PslaFeatureExtractor
 from .modeling_psla import PslaForAudioClassification
 from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
-__all__ = ["Tagger", "load_extractor", "load_saved", "read_config"]
+__all__ = ["SHIPPED", "Tagger", "load_extractor", "load_saved", "read_config"]
 
 
 Tagger = PslaForAudioClassification | PslaEnsembleForAudioClassification
+
+SHIPPED = Path(__file__).with_name("esc10")  # the tagger of ten sounds that comes with the package; see its README.md
 
 
 def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:

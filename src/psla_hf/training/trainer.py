@@ -1,5 +1,6 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .interruption import SIGNALS, Interruption
 from .lengthening import check_continues
+from .losses import PendingLosses, updates_between_looks
 from .processes import memory_in_use, on_main, others_explained
 from .recipes import LAST_EPOCHS, Recipe
 from .run_folder import (
@@ -136,6 +138,7 @@ class Trainer:
             self.validation_part = self._evaluation_part(self.validation_clips)
         self.state = RunState(accelerator, self._identity())
         self.interruption = Interruption()
+        self.pending, self.updates_between_looks = PendingLosses(), updates_between_looks(accelerator.device)
 
     @cached_property
     def epochs(self) -> IndexedEpochs | StreamedEpochs:
@@ -260,7 +263,7 @@ class Trainer:
                 bar.update(clips)
                 totals = self.state.totals
                 bar.set_postfix(
-                    loss=totals.loss / number,
+                    loss=totals.loss / max(1, number - len(self.pending)),
                     waiting=f"{totals.waiting / totals.seconds:.0%}",
                     run_left=tqdm.format_interval(self._seconds_left(number)),
                     memory=memory_in_use(self.accelerator.device),
@@ -281,9 +284,10 @@ class Trainer:
         with nullcontext() if complete else accelerator.no_sync(self.model):
             with accelerator.autocast():
                 loss = self._loss(self.extractor.normalize(log_mel), batch)
-            self._check_loss(loss, batch, number)
+            self.pending.add(number, loss, batch)
+            if self._looks_after(number):
+                self._look_at_losses(number)
             accelerator.backward(loss / recipe.input.gradient_accumulation)
-        self.state.totals.loss += loss.item()
         self.state.totals.redrawn += len(batch.redrawn)
         self.state.totals.short += len(batch.short)
         if complete:
@@ -307,27 +311,48 @@ class Trainer:
         logits = self.model(input_values).logits.float()
         return distillation_loss(logits, batch.labels, batch.teacher, self.recipe.distillation)
 
-    def _check_loss(self, loss: Tensor, batch: Batch, number: int) -> None:
-        """Stop all processes, with the state saved, when the loss of one is not finite."""
-        finite = bool(torch.isfinite(loss))
-        if not self._sums(not finite)[0]:
+    def _looks_after(self, number: int) -> bool:
+        """Whether losses, signals and lost clips are looked at with this batch; for all processes alike."""
+        if self.updates_between_looks == 1 or number == self.epochs.batches_per_epoch:
+            return True
+        updates, rest = divmod(number, self.recipe.input.gradient_accumulation)
+        return rest == 0 and (updates % self.updates_between_looks == 0 or self._is_due(updates))
+
+    def _is_due(self, updates: int) -> bool:
+        """Whether the state is saved after so many updates of the epoch."""
+        return updates % self.settings.checkpoint_every == 0
+
+    def _look_at_losses(self, number: int) -> None:
+        """Count the losses since the last look; stop all processes, with the state saved, when one is not finite."""
+        looked = self.pending.look()
+        for loss in looked:  # one by one: the sum is the same however often one looks
+            self.state.totals.loss += loss.value
+        own = [loss for loss in looked if not math.isfinite(loss.value)]
+        if not self._sums(len(own))[0]:
             return
-        own = [] if finite else [*batch.ids, *batch.mixed_in]
-        ids = [clip for of_process in gather_object([own]) for clip in of_process]
+        every = [loss for of_process in gather_object([own]) for loss in of_process]
+        first = min(loss.number for loss in every)
+        ids = [clip for loss in every if loss.number == first for clip in loss.clips]
+        told = (
+            f"The loss is not finite in epoch {self.state.place.epoch}, batch {first}. Lower the learning rate, or "
+            f"look at the clips {ids}, mixed ones among them."
+        )
+        if first < number:  # the weights have learned from it
+            raise ValueError(f"{told} The latest state from before it, if there is one, is in {CHECKPOINTS}/.")
         folder = self.output_dir / FAILED
         on_main(self.accelerator, lambda: remove_folder(folder))
         self._save_state(FAILED)
         raise ValueError(
-            f"The loss is not finite in epoch {self.state.place.epoch}, batch {number}. Lower the learning rate, or "
-            f"look at the clips {ids}, mixed ones among them. The state is saved in {folder}: the weights as before "
-            "this batch, but BatchNorm has seen it."
+            f"{told} The state is saved in {folder}: the weights as before this batch, but BatchNorm has seen it."
         )
 
     def _after_update(self, batches: int) -> None:
         """Stop all processes alike where too many clips did not decode or a signal came; save the state where due."""
+        if not self._looks_after(batches):
+            return
         *signals, redrawn = self._sums(*self._signals(), self.state.totals.redrawn)
         self._check_redrawn(redrawn, batches)
-        due = batches // self.recipe.input.gradient_accumulation % self.settings.checkpoint_every == 0
+        due = self._is_due(batches // self.recipe.input.gradient_accumulation)
         if any(signals):
             self.interruption.answer()
         if any(signals) or due:
