@@ -325,9 +325,10 @@ class Trainer:
     def _look_at_losses(self, number: int) -> None:
         """Count the losses since the last look; stop all processes, with the state saved, when one is not finite."""
         looked = self.pending.look()
-        for loss in looked:  # one by one: the sum is the same however often one looks
-            self.state.totals.loss += loss.value
         own = [loss for loss in looked if not math.isfinite(loss.value)]
+        for loss in looked:  # one by one: the sum is the same however often one looks
+            if math.isfinite(loss.value):
+                self.state.totals.loss += loss.value
         if not self._sums(len(own))[0]:
             return
         every = [loss for of_process in gather_object([own]) for loss in of_process]
