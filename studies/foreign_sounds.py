@@ -129,7 +129,7 @@ def band(sound: np.ndarray, rng: np.random.Generator, low: float, high: float) -
     return sosfilt(butter(2, edges, "band", fs=RATE, output="sos"), sound)
 
 
-def glide(time: np.ndarray, pitch: np.ndarray, harmonics: int, rng: np.random.Generator) -> np.ndarray:
+def glide(pitch: np.ndarray, harmonics: int, rng: np.random.Generator) -> np.ndarray:
     """Harmonics on a moving pitch, with random strengths."""
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     tilt = rng.uniform(0.5, 2)
@@ -166,7 +166,7 @@ def engine(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A motor that hums: many harmonics of a pitch that drifts, and its noise."""
     pitch = rng.uniform(60, 400) * (1 + rng.uniform(0, 0.4) * slow(time, rng, rng.uniform(0.2, 1)))
     noise = rng.uniform(0, 1) * band(coloured(len(time), 0.5, rng), rng, 100, 4000)
-    return glide(time, pitch, int(rng.integers(4, 20)), rng) + noise
+    return glide(pitch, int(rng.integers(4, 20)), rng) + noise
 
 
 def melody(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +176,7 @@ def melody(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     def note(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shape = np.exp(-decay * part) * np.minimum(part / attack, 1) * np.minimum((part[-1] - part) / 0.03, 1)
-        return shape * glide(part, np.full(len(part), rng.choice(scale)), harmonics, rng)
+        return shape * glide(np.full(len(part), rng.choice(scale)), harmonics, rng)
 
     return placed(time, rng, note, rng.uniform(2, 8), rng.uniform(0.2, 1.2))
 
@@ -187,7 +187,7 @@ def birds(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     def chirp(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         bend = np.sin(2 * np.pi * rng.uniform(0.3, 3) * part / part[-1] + rng.uniform(0, 6.28))
-        return np.hanning(len(part)) * glide(part, middle * (1 + span * bend), int(rng.integers(1, 4)), rng)
+        return np.hanning(len(part)) * glide(middle * (1 + span * bend), int(rng.integers(1, 4)), rng)
 
     return placed(time, rng, chirp, rng.uniform(1, 8), rng.uniform(0.04, 0.3))
 
@@ -195,7 +195,7 @@ def birds(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def insects(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A high tone that is switched on and off fast, or a buzz."""
     if rng.random() < 0.4:
-        return glide(time, rng.uniform(120, 350) * (1 + 0.1 * slow(time, rng, 4)), 25, rng) * slow(time, rng, 2, 0.2)
+        return glide(rng.uniform(120, 350) * (1 + 0.1 * slow(time, rng, 4)), 25, rng) * slow(time, rng, 2, 0.2)
     pulses = np.sin(2 * np.pi * rng.uniform(30, 80) * time) > rng.uniform(-0.5, 0.7)
     return np.sin(2 * np.pi * rng.uniform(2500, 7000) * time) * pulses * slow(time, rng, rng.uniform(0.5, 4))
 
@@ -218,9 +218,9 @@ def alarms(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kind = rng.integers(3)
     if kind == 0:
         beeps = np.sin(2 * np.pi * rng.uniform(1, 6) * time) > rng.uniform(-0.3, 0.5)
-        return glide(time, np.full(len(time), pitch), int(rng.integers(1, 5)), rng) * beeps
+        return glide(np.full(len(time), pitch), int(rng.integers(1, 5)), rng) * beeps
     if kind == 1:
-        return glide(time, pitch * (1 + 0.35 * np.sin(2 * np.pi * rng.uniform(0.2, 3) * time)), 4, rng)
+        return glide(pitch * (1 + 0.35 * np.sin(2 * np.pi * rng.uniform(0.2, 3) * time)), 4, rng)
     partials = pitch * np.sort(rng.uniform(0.3, 4, rng.integers(3, 8)))
 
     def strike(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -234,7 +234,7 @@ def voices(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     def voice(rng: np.random.Generator) -> np.ndarray:
         pitch = rng.uniform(80, 230) * (1 + 0.25 * (slow(time, rng, 3) - 0.5))
-        buzz = glide(time, pitch, 30, rng) + 0.1 * rng.standard_normal(len(time))
+        buzz = glide(pitch, 30, rng) + 0.1 * rng.standard_normal(len(time))
         out = np.zeros(len(time))
         for middle in (rng.uniform(300, 800), rng.uniform(900, 2300), rng.uniform(2400, 3400)):
             out += band(buzz, rng, middle / 1.3, middle * 1.3) * slow(time, rng, rng.uniform(3, 7))
@@ -266,7 +266,7 @@ def nothing(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(len(time))
     if kind == 1:
         return np.full(len(time), rng.uniform(-1, 1))
-    return glide(time, np.full(len(time), rng.choice([50.0, 60.0])), int(rng.integers(1, 12)), rng)
+    return glide(np.full(len(time), rng.choice([50.0, 60.0])), int(rng.integers(1, 12)), rng)
 
 
 KINDS: dict[str, Sound] = {

@@ -44,7 +44,7 @@ from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
-from studies.foreign_sounds import foreign_sound, room_tone
+from studies.foreign_sounds import KINDS, foreign_sound, room_tone
 
 __all__ = ["false_alarms", "highest_threshold", "made_clips"]
 
@@ -56,15 +56,14 @@ WITH_PAUSES = ("dog", "rooster", "crying_baby", "sneezing")  # between whose sou
 
 SNR = (0.0, 25.0)  # of a clip over the made sound in a mixture, in decibels
 
-# Clips of any loudness that begin anywhere; with made sounds, these are mixed in beforehand with whole labels: mixup
-# makes labels of one half where a sound is over another, and no threshold tells that half from a doubt.
+# Clips of any loudness that begin anywhere; made sounds are mixed in beforehand, with whole labels, and not by mixup.
 ALONE = ESC10.replace(gain_db=12.0, time_roll=True, target=None)
 # Balanced sampling would never draw a clip without labels.
 RECIPE = ALONE.replace(
     mixup_rate=0.0, balanced_sampling=False, epochs=12, halve_from_epoch=6, halve_every=1, average_last=4
 )
 
-ONLY_CC_BY = "CC-Sampling+"  # the licence of two clips, which forbids what CC BY allows
+LEFT_OUT = "CC-Sampling+"  # the licence of two clips, which forbids what CC BY allows
 
 KEPT = 0.95  # share of the labels that the threshold is to keep
 
@@ -82,7 +81,7 @@ def usable_clips(data_dir: str) -> Dataset:
     parts = load_esc(data_dir, 1, "esc10", quiet=True)
     clips = concatenate_datasets([parts["train"], parts["test"]])
     licences = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
-    left_out = {Path(name).stem for name in licences["filename"][licences["license"] == ONLY_CC_BY]}
+    left_out = {Path(name).stem for name in licences["filename"][licences["license"] == LEFT_OUT]}
     kept = [row for row, name in enumerate(clips["id"]) if Path(name).stem not in left_out]
     return clips.select(kept)
 
@@ -279,6 +278,7 @@ def release(data_dir: str, work: Path, results: Path, folder: Path) -> None:
         origin=markdown_origin(content),
         figures=markdown_figures(table(content["results"]), "model and threshold"),
         threshold=threshold,
+        kinds=list(KINDS),
         labels=sorted(model.config.label_names),
         credits=credits.to_dict("records"),
     )
@@ -301,7 +301,7 @@ train on your own sounds for a purpose (`psla train FOLDER`).
 ## How it was trained
 
 On {{ credits|length }} of ESC-10's 400 clips, all five folds; beside them made sounds of which none is one of the ten
-(noise, engines, melodies, birds, insects, blows, alarms, voices, bubbles, silence, and what the recordings have between
+({{ kinds|join(", ") }}, and what the recordings have between
 their sounds) as clips without labels, and clips over such sounds with their labels; loudness and beginning at random.
 Large weights are kept in half precision.
 

@@ -8,8 +8,8 @@
 learn from its scores. `fine-tune` trains a tagger of the five classes whose names come first, and begins runs on the
 other five from it and from ImageNet's weights, with the same small budget. `mixtures` does two things with what
 cross-fitted teachers say of mixtures that have lost 30 % of their labels, alone and together: it enhances the labels,
-and lets students learn from the scores. Runs that are finished in the work folder
-are not run again; one that was killed goes on.
+and lets students learn from the scores. Runs that are finished in the work folder are not run again; one that was
+killed goes on.
 """
 
 import argparse

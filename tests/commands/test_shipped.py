@@ -57,6 +57,7 @@ def test_words_that_are_sounds_and_words_that_are_models(tmp_path, monkeypatch, 
     Path("exported/config.json").write_text("{}")
     soundfile.write("exported/example.wav", np.zeros(RATE), RATE)
     Path("notes.dat").write_bytes(b"")
+    Path("model.pth").write_bytes(b"")
     expected = {
         STDIN: True,
         "sounds": True,
@@ -64,6 +65,7 @@ def test_words_that_are_sounds_and_words_that_are_models(tmp_path, monkeypatch, 
         "sounds/*.wav": True,
         "missing.MP3": True,  # that is what its error is to be about
         "notes.dat": True,
+        "model.pth": False,
         "empty": False,
         "exported": False,
         str(saved_model): False,

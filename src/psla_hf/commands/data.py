@@ -68,7 +68,7 @@ class OwnTable:
 @panel("Own data", 2)
 @dataclass(frozen=True, kw_only=True)
 class OwnData(OwnTable):
-    """And how it is divided where it is not."""
+    """How a table or a folder of one's own is read, and divided where it is not."""
 
     group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
     fold_column: str | None = option("Column of the folds of a cross-validation.", None)
