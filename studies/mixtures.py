@@ -38,7 +38,9 @@ def mixture_ontology() -> Ontology:
     return tree_ontology(MIXTURE_TREE, MIXTURE_CLASSES)
 
 
-def make_mixtures(clips: Dataset, number: int, seed: int, missing_labels: float = 0.0) -> tuple[Dataset, np.ndarray]:
+def make_mixtures(
+    clips: Dataset, number: int, seed: int, missing_labels: float = 0.0, long_tail: float = 1.0
+) -> tuple[Dataset, np.ndarray]:
     """Add one to three clips of different classes at random levels; a mixture has their classes and all above these.
 
     Of each clip the loudest 2.5 s are taken, of which there is something to be heard, and scaled to the same energy,
@@ -49,6 +51,8 @@ def make_mixtures(clips: Dataset, number: int, seed: int, missing_labels: float 
         number: Of mixtures.
         seed: The same seed gives the same mixtures.
         missing_labels: Probability with which each true label is left out; every mixture keeps at least one.
+        long_tail: How many times as likely the most frequent class is drawn as the rarest; those between them lie
+            evenly on a logarithmic scale, in an order that the seed draws. 1 draws all alike.
 
     Returns:
         The data set (schema of `schema.tagging_features`) and its true 0/1 labels `[N, K]`.
@@ -67,9 +71,13 @@ def make_mixtures(clips: Dataset, number: int, seed: int, missing_labels: float 
         sounds[names[clip["labels"][0]]].append(_loudest(waveform))
 
     rng = np.random.default_rng(seed)
+    chances = None  # alike
+    if long_tail != 1:
+        weights = rng.permutation(np.geomspace(long_tail, 1, len(names)))
+        chances = weights / weights.sum()
     waveforms, given, truth = [], [], np.zeros((number, len(MIXTURE_CLASSES)), dtype=np.float32)
     for i in range(number):
-        sounding = rng.choice(names, size=rng.integers(1, MOST_SOUNDS + 1), replace=False)
+        sounding = rng.choice(names, size=rng.integers(1, MOST_SOUNDS + 1), replace=False, p=chances)
         chosen = [sounds[name][rng.integers(len(sounds[name]))] for name in sounding]
         mixture = np.sum([10 ** (rng.uniform(QUIETEST_DB, 0) / 20) * sound for sound in chosen], axis=0)
         waveforms.append(mixture / max(1.0, np.abs(mixture).max()))

@@ -45,6 +45,16 @@ def test_mixtures_are_the_same_again_and_lose_labels_as_asked(pool):
     assert 1 - given.sum() / truth.sum() == pytest.approx(0.3, abs=0.04)
 
 
+def test_a_long_tail_makes_some_classes_rare_and_every_seed_others(pool):
+    leaves = [MIXTURE_CLASSES.index(name) for name in SOUNDS]
+    orders = []
+    for seed in range(3):
+        counts = make_mixtures(pool, 640, seed, long_tail=200.0)[1].sum(axis=0)[leaves]
+        assert counts.max() / counts.min() > 50 and counts.min() >= 2
+        orders.append(tuple(counts.argsort()))
+    assert len(set(orders)) == 3
+
+
 def test_other_classes_are_refused(esc_folder):
     with pytest.raises(ValueError, match="clips of ESC-10's classes"):
         make_mixtures(load_esc(esc_folder, 1, quiet=True)["train"], 2, seed=0)
