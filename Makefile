@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz test-transformers test-newest test-oldest lint format docs dist clean
+.PHONY: help install demo test benchmarks-quick fuzz test-transformers test-newest test-oldest lint format docs dist clean
 
 # transformers' common tests come with its sdist, its example of audio classification from its repository.
 TRANSFORMERS := $(shell sed -n 's/^transformers==//p' constraints.txt)
@@ -26,6 +26,9 @@ demo: $(VENV)/.installed ## PSLA's letters on built-in sound scenes, three seeds
 
 test: $(VENV)/.installed ## all tests: offline, on the CPU, in two processes
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+benchmarks-quick: $(VENV)/.installed ## the benchmarks in small, those that need no data: about ten minutes on an idle machine
+	$(BIN)/python -m benchmarks.run quick --output-dir build/benchmarks
 
 fuzz: $(VENV)/.installed ## damaged files of every kind for MINUTES=10, as SEED=0 draws them
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest tests/test_fuzz.py --hypothesis-seed=$(or $(SEED),0)

@@ -1,21 +1,21 @@
-"""Tagging on a CPU, from files to probabilities: the original, AST, and every backend. Knows no command line."""
+"""Tagging on a CPU, from files to probabilities: the original, peers, and every backend. Knows no command line."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 import torchaudio
-from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+from transformers import ASTConfig
 
 from benchmarks.fidelity import OriginalTagger
-from benchmarks.timing import seconds_per_clip
+from benchmarks.peers import Way, peers
+from benchmarks.timing import rates, seconds_per_clip
 from psla_hf.audio import read_audio
 from psla_hf.inference.backends import ExportedModel, clip_scores
 from psla_hf.models.configuration_psla import PslaConfig
@@ -57,7 +57,9 @@ def benchmark_inference(
     seconds: float = 10.0,
     rounds: int = 9,
 ) -> dict[str, dict[str, float]]:
-    """Clips per second from FLAC files at 16 kHz to probabilities, in one batch; weights are random.
+    """Clips per second from FLAC files to probabilities, in one batch; weights are random.
+
+    The files are of the rate that a model takes, so that nobody has to resample.
 
     Args:
         architectures: Ours, by name.
@@ -67,39 +69,31 @@ def benchmark_inference(
         rounds: How often each way is timed, in turn, after one round that does not count.
 
     Returns:
-        By way: the median of `clips_per_second`, its `slowest` and `fastest` round, and `ratio`, how many times as long
-        the first way takes (median over the rounds of that round's ratio).
+        See `timing.rates`.
     """
     with tempfile.TemporaryDirectory() as place:
-        files = list(write_clips(Path(place), num_clips, seconds))
-        ways: dict[str, Callable[[Sequence[np.ndarray]], object]] = {}
+        ways: dict[str, Way] = {}
         for name, architecture in architectures.items():
-            ways |= {f"{name}: {way}": run for way, run in ways_of(architecture, Path(place) / name).items()}
-        ways["AST"] = ast_way(ast or ASTConfig(id2label=LABELS))
+            ours = ways_of(architecture, Path(place) / name)
+            ways |= {f"{name}: {way}": Way(RATE, run) for way, run in ours.items()}
+        ways |= peers(NUM_CLASSES, ast or ASTConfig(id2label=LABELS))
+        heard = {way.rate for way in ways.values()}
+        files = {rate: list(write_clips(Path(place), num_clips, seconds, rate)) for rate in heard}
 
         @torch.inference_mode()
-        def from_files(run: Callable[[Sequence[np.ndarray]], object]) -> int:
-            run([read_audio(file, RATE) for file in files])
-            return len(files)
+        def from_files(way: Way) -> int:
+            way.run([read_audio(file, way.rate) for file in files[way.rate]])
+            return num_clips
 
-        times = seconds_per_clip({name: partial(from_files, run) for name, run in ways.items()}, rounds)
-    first = next(iter(times.values()))
-    return {
-        name: {
-            "clips_per_second": 1 / median(taken),
-            "slowest": 1 / max(taken),
-            "fastest": 1 / min(taken),
-            "ratio": median(theirs / ours for theirs, ours in zip(first, taken, strict=True)),
-        }
-        for name, taken in times.items()
-    }
+        times = seconds_per_clip({name: partial(from_files, way) for name, way in ways.items()}, rounds)
+    return rates(times)
 
 
-def write_clips(folder: Path, num_clips: int, seconds: float) -> Iterator[Path]:
+def write_clips(folder: Path, num_clips: int, seconds: float, rate: int) -> Iterator[Path]:
     """Files of noise."""
     for k in range(num_clips):
-        path = folder / f"{k}.flac"
-        soundfile.write(path, 0.1 * np.random.default_rng(k).standard_normal(int(seconds * RATE)), RATE)
+        path = folder / f"{rate}-{k}.flac"
+        soundfile.write(path, 0.1 * np.random.default_rng(k).standard_normal(int(seconds * rate)), rate)
         yield path
 
 
@@ -137,13 +131,3 @@ def original_scores(model: OriginalTagger, clips: Sequence[np.ndarray], frames: 
         )[:frames]
         spectrograms.append((torch.nn.functional.pad(log_mel, (0, 0, 0, frames - len(log_mel))) + 4.6476) / 4.5699)
     return model(torch.stack(spectrograms))
-
-
-def ast_way(config: ASTConfig) -> Callable[[Sequence[np.ndarray]], torch.Tensor]:
-    """An Audio Spectrogram Transformer as transformers has it."""
-    model, extractor = ASTForAudioClassification(config).eval(), ASTFeatureExtractor(max_length=config.max_length)
-
-    def run(clips: Sequence[np.ndarray]) -> torch.Tensor:
-        return model(**extractor(list(clips), sampling_rate=RATE, return_tensors="pt")).logits.sigmoid()
-
-    return run

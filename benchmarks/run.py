@@ -1,7 +1,8 @@
 """Measure speed against baselines in the same run, and samplers against their law: python -m benchmarks.run WHAT."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import concatenate_datasets
@@ -12,7 +13,10 @@ from benchmarks.features import benchmark_features
 from benchmarks.inference import benchmark_inference
 from benchmarks.labels import benchmark_labels
 from benchmarks.length import benchmark_length
+from benchmarks.load import watched_load
 from benchmarks.sampling import benchmark_sampling
+from benchmarks.streaming import benchmark_streaming
+from benchmarks.training import benchmark_training
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_esc
 from psla_hf.files import write_json
@@ -62,6 +66,12 @@ def labels(arguments: argparse.Namespace) -> dict:
 
 def inference(arguments: argparse.Namespace) -> dict:
     results = benchmark_inference(rounds=arguments.rounds)
+    print_rates(results, "Tagging 4 clips of 10 s from their files")
+    return results
+
+
+def print_rates(results: Mapping[str, Mapping], title: str) -> None:
+    """What `timing.rates` found."""
     rows = {
         name: {
             "clips/s": f"{result['clips_per_second']:.1f}",
@@ -70,13 +80,32 @@ def inference(arguments: argparse.Namespace) -> dict:
         }
         for name, result in results.items()
     }
-    print_figures(rows, "Tagging 4 clips of 10 s from their files", "way")
-    return results
+    print_figures(rows, title, "way")
 
 
 def length(arguments: argparse.Namespace) -> dict:
     results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours)
     print_figures({name.replace("_", " "): {"recording": figure} for name, figure in results.items()}, "One long file")
+    return results
+
+
+def training(arguments: argparse.Namespace) -> dict:
+    results = benchmark_training(rounds=arguments.rounds)
+    print_rates(results, "Training steps of B2 with 4 heads, 8 clips of 10 s, from their spectrograms")
+    return results
+
+
+def streaming(arguments: argparse.Namespace) -> dict:
+    results = benchmark_streaming(seconds=arguments.seconds)
+    rows = {
+        name: {
+            "median": f"{result['median']:.3f} s",
+            "slowest": f"{result['slowest']:.3f} s",
+            "of the hop": f"{result['share']:.0%}",
+        }
+        for name, result in results.items()
+    }
+    print_figures(rows, "From a hop's last sample to its tags; a hop is a second", "model")
     return results
 
 
@@ -100,50 +129,131 @@ def print_speed(results: Mapping[str, Mapping], title: str) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """One of the runner's words.
+
+    Args:
+        measure: Takes the arguments, prints a table, returns the figures.
+        help: What is measured, against what.
+        options: Adds its own to a parser.
+        quick: Arguments for `make benchmarks-quick`; none where it needs data or a model.
+    """
+
+    measure: Callable[[argparse.Namespace], dict]
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    quick: tuple[str, ...] | None = None
+
+
+def with_rounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=9, help="how often each way is timed, in turn")
+
+
+def with_device(parser: argparse.ArgumentParser) -> None:
+    with_rounds(parser)
+    parser.add_argument("--device", default="cpu", help="where PslaFeatureExtractor computes, for example cuda")
+
+
+def with_sounds(parser: argparse.ArgumentParser) -> None:
+    with_rounds(parser)
+    parser.add_argument("--data-dir", required=True, help="folder of ESC-50 or ESC-10")
+    parser.add_argument("--minutes", type=float, default=0.0, help="also stream for so long, watching the memory")
+
+
+def with_clips(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clips", type=int, default=2_063_949, help="size of the label list")
+
+
+def with_labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clips", type=int, default=2_000_000, help="size of the label list")
+    parser.add_argument("--slice", type=int, default=20_000, help="clips that the plain loop does too")
+    parser.add_argument("--ontology", help="AudioSet's ontology.json; default: a random forest")
+    parser.add_argument("--vocabulary", help="with --ontology: the table of classes, of the same ids")
+
+
+def with_recording(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="folder of a saved tagger of 16 kHz")
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
+
+
+def with_seconds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=30.0, help="of sound, after the first window")
+
+
+BENCHMARKS = {
+    "features": Benchmark(
+        features,
+        "log-mel spectrograms, against Kaldi and ASTFeatureExtractor",
+        with_device,
+        ("--rounds", "5"),
+    ),
+    "inference": Benchmark(
+        inference,
+        "tagging on a CPU, against the original, AST, PANNs and EfficientAT",
+        with_rounds,
+        ("--rounds", "2"),
+    ),
+    "streaming": Benchmark(streaming, "how soon a sound that goes on is tagged", with_seconds, ("--seconds", "8")),
+    "training": Benchmark(
+        training, "a training step on a CPU, against the original's loop", with_rounds, ("--rounds", "1")
+    ),
+    "contention": Benchmark(
+        contention,
+        "a training step beside a busy process, by how OpenMP's threads wait",
+        with_rounds,
+        ("--rounds", "1"),
+    ),
+    "sampling": Benchmark(
+        sampling,
+        "an epoch of the samplers, against their law and against independent draws",
+        with_clips,
+        ("--clips", "100000"),
+    ),
+    "labels": Benchmark(
+        labels,
+        "label enhancement from a file of scores, against a plain loop over clips",
+        with_labels,
+        ("--clips", "100000", "--slice", "5000"),
+    ),
+    "data": Benchmark(data, "from encoded clips to batches, against a plain loader", with_sounds),
+    "length": Benchmark(length, "tagging a recording of hours: time, memory, and windows cut by hand", with_recording),
+}
+
+
+def measure(name: str, arguments: argparse.Namespace, output: str | Path | None) -> None:
+    """Run a benchmark, look how busy the machine is before and after, and write what was found."""
+    with watched_load() as load:
+        results = BENCHMARKS[name].measure(arguments)
+    if output:
+        write_json({**provenance(), "load": load, "results": results}, output)
+
+
+def quick(folder: Path) -> None:
+    """All that need nothing, in small."""
+    for name, benchmark in BENCHMARKS.items():
+        if benchmark.quick is not None:
+            parser = argparse.ArgumentParser()
+            benchmark.options(parser)
+            measure(name, parser.parse_args(benchmark.quick), folder / f"benchmark_{name}.json")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(metavar="WHAT", required=True)
-    for what, help in (
-        (features, "log-mel spectrograms, against Kaldi and ASTFeatureExtractor"),
-        (sampling, "an epoch of the samplers, against their law and against independent draws"),
-        (data, "from encoded clips to batches, against a plain loader"),
-        (inference, "tagging on a CPU, against the original and AST"),
-        (length, "tagging a recording of hours: time, memory, and windows cut by hand"),
-        (contention, "a training step beside a busy process, by how OpenMP's threads wait"),
-        (labels, "label enhancement from a file of scores, against a plain loop over clips"),
-    ):
-        command = commands.add_parser(what.__name__, help=help, description=help)
-        command.set_defaults(measure=what)
+    commands = parser.add_subparsers(metavar="WHAT", required=True, dest="what")
+    for name, benchmark in BENCHMARKS.items():
+        command = commands.add_parser(name, help=benchmark.help, description=benchmark.help)
         command.add_argument("--output", help="also write the figures to this JSON file")
-        if what is features:
-            command.add_argument(
-                "--device", default="cpu", help="where PslaFeatureExtractor computes, for example cuda"
-            )
-        if what is sampling:
-            command.add_argument("--clips", type=int, default=2_063_949, help="size of the label list")
-        elif what is labels:
-            command.add_argument("--clips", type=int, default=2_000_000, help="size of the label list")
-            command.add_argument("--slice", type=int, default=20_000, help="clips that the plain loop does too")
-            command.add_argument("--ontology", help="AudioSet's ontology.json; default: a random forest")
-            command.add_argument("--vocabulary", help="with --ontology: the table of classes, of the same ids")
-        elif what is length:
-            command.add_argument("model", help="folder of a saved tagger of 16 kHz")
-            command.add_argument("--hours", type=float, default=3.0)
-            command.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
-        else:
-            command.add_argument("--rounds", type=int, default=9, help="how often each way is timed, in turn")
-        if what is data:
-            command.add_argument("--data-dir", required=True, help="folder of ESC-50 or ESC-10")
-            command.add_argument(
-                "--minutes", type=float, default=0.0, help="also stream for so long, watching the memory"
-            )
+        benchmark.options(command)
+    small = commands.add_parser("quick", help="all that need no data, in small: about ten minutes")
+    small.add_argument("--output-dir", type=Path, required=True, help="folder for the JSON files")
     arguments = parser.parse_args()
-    if arguments.measure is labels and bool(arguments.ontology) != bool(arguments.vocabulary):
+    if arguments.what == "quick":
+        return quick(arguments.output_dir)
+    if arguments.what == "labels" and bool(arguments.ontology) != bool(arguments.vocabulary):
         parser.error("expected --ontology and --vocabulary together")
-
-    results = arguments.measure(arguments)
-    if arguments.output:
-        write_json({**provenance(), "results": results}, arguments.output)
+    return measure(arguments.what, arguments, arguments.output)
 
 
 if __name__ == "__main__":

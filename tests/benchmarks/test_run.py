@@ -1,22 +1,27 @@
 """Each benchmark of the runner runs in small and compares what it says."""
 
 import json
-import runpy
 import sys
 
 import pytest
 
-from benchmarks.contention import median_step
+from benchmarks import run as runner
+from benchmarks.load import watched_load
+from benchmarks.peers import Cnn14, MobileNetTagger
+from benchmarks.steps import median_step
+from benchmarks.streaming import benchmark_streaming
+from benchmarks.training import benchmark_training
 from tests.conftest import TINY_BACKBONE
 
 
 @pytest.fixture
 def run_benchmark(monkeypatch):
-    """Run `python -m benchmarks.run` in this process."""
+    """Run `python -m benchmarks.run` in this process, as on an idle machine."""
+    monkeypatch.setattr("benchmarks.load.psutil.cpu_percent", lambda interval: 0.0)
 
     def run(*arguments) -> None:
         monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
-        runpy.run_module("benchmarks.run", run_name="__main__")
+        runner.main()
 
     return run
 
@@ -25,6 +30,7 @@ def test_the_feature_benchmark_compares_three_ways(run_benchmark, tmp_path, caps
     run_benchmark("features", "--rounds", 1, "--output", tmp_path / "speed.json")
     results = json.loads((tmp_path / "speed.json").read_text())["results"]
     assert len(results) == 3 and results["PslaFeatureExtractor"]["ratio"] == 1
+    assert json.loads((tmp_path / "speed.json").read_text())["load"] == {"before": 0, "after": 0, "busy": False}
     assert "time goes" in capsys.readouterr().out
 
 
@@ -62,10 +68,52 @@ def test_the_inference_benchmark_compares_every_backend_with_the_first_way():
     ast = ASTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16)
     results = benchmark_inference({"tiny": Architecture({"backbone": TINY_BACKBONE})}, ast, 1, 0.5, rounds=1)
     assert next(iter(results)) == "tiny: torch" and results["tiny: torch"]["ratio"] == 1
-    assert {"AST", "tiny: ONNX Runtime", "tiny: OpenVINO"} < set(results)
+    assert {"AST", "PANNs CNN14", "EfficientAT mn10", "tiny: ONNX Runtime", "tiny: OpenVINO"} < set(results)
     for figures in results.values():
         assert figures["slowest"] <= figures["clips_per_second"] <= figures["fastest"]
 
 
-def test_a_training_step_takes_time():
-    assert 0 < median_step(TINY_BACKBONE, batch_size=2, frames=32, steps=2) < 60
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [(Cnn14, 80_753_615), (MobileNetTagger, 4_880_000)],  # Kong et al., 2020; Schmid et al., 2023: "4.88M"
+)
+def test_peers_have_the_published_numbers_of_parameters(model, parameters):
+    built = sum(parameter.numel() for parameter in model(527).parameters())
+    assert built == pytest.approx(parameters, rel=1e-3 if parameters < 1e7 else 0)
+
+
+def test_training_steps_of_ours_and_of_the_original_take_time():
+    for options in ({"backbone": TINY_BACKBONE}, {"backbone": "efficientnet-b0", "original": True, "heads": 1}):
+        assert 0 < median_step(**options, batch_size=2, frames=32, steps=2) < 60
+
+
+def test_the_training_benchmark_compares_with_its_first_way():
+    ways = {"bf16": {"backbone": TINY_BACKBONE, "mixed_precision": "bf16"}}
+    results = benchmark_training(ways, batch_size=2, frames=32, classes=3, rounds=1, steps=1)
+    assert results["bf16"]["ratio"] == 1 and results["bf16"]["clips_per_second"] > 0
+
+
+def test_streaming_is_timed_by_model_and_window():
+    results = benchmark_streaming({"tiny": {"backbone": TINY_BACKBONE}}, seconds=2.0, classes=3)
+    assert list(results) == ["tiny, windows of 10 s", "tiny, windows of 2.5 s"]
+    for figures in results.values():
+        assert 0 < figures["median"] <= figures["slowest"] and figures["share"] == figures["median"]
+
+
+def test_a_busy_machine_is_warned_about_and_marked(monkeypatch):
+    monkeypatch.setattr("benchmarks.load.psutil.cpu_percent", lambda interval: 60.0)
+    with pytest.warns(UserWarning, match="Expected an idle machine, but 60% of its cores"), watched_load() as load:
+        pass
+    assert load == {"before": 0.6, "after": 0.6, "busy": True}
+
+
+def test_quick_measures_all_that_need_no_data_in_small(monkeypatch, tmp_path):
+    asked = {}
+
+    def measure(name, arguments, output):
+        asked[name] = (vars(arguments), output)
+
+    monkeypatch.setattr(runner, "measure", measure)
+    runner.quick(tmp_path)
+    assert set(asked) == set(runner.BENCHMARKS) - {"data", "length"}
+    assert asked["labels"][0]["clips"] == 100_000 and asked["labels"][1] == tmp_path / "benchmark_labels.json"

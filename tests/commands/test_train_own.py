@@ -1,11 +1,14 @@
 """`psla train` on people's own folders and tables: what it chooses, says, writes and refuses."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from psla_hf.commands import run
 from psla_hf.hub.model_card import model_card
@@ -97,6 +100,21 @@ def test_folds_are_runs_with_a_table_over_all(birds, tmp_path, capsys):
     assert folds["mean"]["averaged"]["mAP"]["mean"] == pytest.approx(np.mean(values))
     for fold in (1, 2):
         assert set(pd.read_csv(output / f"fold{fold}" / "splits.csv")["split"]) == {"train", "test"}
+
+
+def test_folds_of_two_processes_are_tracked_each_by_itself(birds, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    words = ["train", birds, "--output-dir", tmp_path / "run", "--folds", 2, "--trackers", "tensorboard", "--cpu"]
+    command = [*launcher, "-m", "psla_hf.commands", *words, *SMALL, "--epochs", 1]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for fold in (1, 2):
+        folder = tmp_path / "run" / f"fold{fold}"
+        assert json.loads((folder / "results.json").read_text())["processes"] == 2
+        [row] = json.loads((folder / "results.json").read_text())["epochs"]
+        [logged] = EventAccumulator(str(folder / "psla-hf")).Reload().Scalars("mAP")
+        assert logged.value == pytest.approx(row["mAP"], rel=1e-6)
+    assert (tmp_path / "run" / "folds.json").is_file()
 
 
 def test_a_table_of_times_is_trained_on_by_its_segments(birds, tmp_path, capsys):

@@ -12,7 +12,11 @@ from psla_hf.provenance import __version__
 
 from .arguments import MESSAGES, WORDS, Messages, check_needs, command_line, spelled, use_config, with_flags
 
-__all__ = ["COMMANDS", "run"]
+__all__ = ["COMMANDS", "WAITING", "run"]
+
+# How OpenMP's threads wait for each other, read when torch is loaded: by default they spin for so long that a training
+# step beside a busy process takes three times as long. A thousand turns are enough for a short wait (libgomp).
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 # A command is a module of this package with a function or an `App` of its name, and a line here.
 COMMANDS = {
@@ -65,8 +69,8 @@ def run(words: Iterable[str | Path] | None = None) -> None:
     Raises:
         SystemExit: The command did not succeed.
     """
-    # Read when torch is loaded: threads that wait by spinning slow a step threefold where another process works.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not WAITING.keys() & os.environ.keys():
+        os.environ.update(WAITING)
     words = spelled(sys.argv[1:] if words is None else map(str, words))
     WORDS.set(words)
     app = make_app(listing=not words or words[0].startswith("-"))

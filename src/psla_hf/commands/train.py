@@ -138,6 +138,7 @@ def train(
             raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
         on_data = read_data(place, data, own, others, data.fold, run.recipe, settings, accelerator, quiet=quiet)
         cross_fit(on_data, others.cross_fit, run, carried_out, accelerator, messages.quiet)
+        accelerator.end_training()
         return
     folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
     if len(folds) > 1 and publishing.push_to_hub:
@@ -154,6 +155,7 @@ def train(
         from psla_hf.reports.folds import report_folds
 
         report_folds(finished, run.output_dir)
+    accelerator.end_training()
 
 
 def cross_fit(
@@ -220,7 +222,6 @@ def carry_out(
     except RunInterruptedError as interrupted:
         accelerator.print(f"{interrupted} Go on with --resume.")
         sys.exit(128 + interrupted.signal)  # as a process has that the signal ends
-    accelerator.end_training()
     if accelerator.is_main_process:
         on_data.save_splits(output_dir)
         print_results(results["results"], on_data.title, on_data.recipe.target)

@@ -180,7 +180,7 @@ class Trainer:
         return self.accelerator.prepare(loader), windows.owners
 
     def train(self, report: Callable[[dict], None] = lambda row: None) -> dict:
-        """Open the output folder, run the epochs that are left, and save the models; trackers begin with the run.
+        """Open the output folder, run the epochs that are left, and save the models; trackers begin and end with it.
 
         Args:
             report: Called on the main process with each epoch's metrics.
@@ -224,12 +224,29 @@ class Trainer:
         settings, state = self.settings, self.state
         if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log(state.rows)
-        self.accelerator.init_trackers("psla-hf", config={**self.recipe.settings(), "seed": settings.seed})
+        self._begin_trackers()
         with self.interruption.watched():
             while state.place.epoch <= self.recipe.schedule.epochs and not self._stops_early():
                 self._train_epoch()
                 self._end_epoch(report)
-            return self._finish()
+            results = self._finish()
+        self._end_trackers()
+        return results
+
+    def _begin_trackers(self) -> None:
+        """Let them know a run of its own, whatever runs the same accelerator had or will have."""
+        self.accelerator.project_configuration.logging_dir = str(self.output_dir)
+        self.accelerator.init_trackers(
+            "psla-hf",
+            config={**self.recipe.settings(), "seed": self.settings.seed},
+            init_kwargs={tracker: {"name": self.output_dir.name} for tracker in ("wandb", "trackio")},
+        )
+
+    def _end_trackers(self) -> None:
+        """The run's end, in its process group, which may have more runs to do: `end_training` would end that too."""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+        self.accelerator.trackers = []
 
     def _stops_early(self) -> bool:
         """Whether the validation part has not become better for as many epochs as the recipe waits."""
