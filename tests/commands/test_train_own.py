@@ -64,6 +64,10 @@ def test_splits_of_another_seed_are_made_again_to_evaluate_on_and_others_refused
         psla("evaluate", tmp_path / "run", "--data-dir", *where, *output)
         figures.append(json.loads((tmp_path / "evaluated.json").read_text())["results"])
     assert figures[0] == figures[1] == figures[2]
+    joined = ["aggregate", "ensemble", tmp_path / "run", tmp_path / "run" / "last_epoch"]
+    psla(*joined, "--data-dir", birds, "--split-seed", 3, "--output-dir", tmp_path / "joined")
+    [member, _] = json.loads((tmp_path / "joined" / "results.json").read_text())["members"]
+    assert member["results"] == pytest.approx(figures[0])
     capsys.readouterr()
     with pytest.raises(SystemExit):
         psla("evaluate", tmp_path / "run", "--data-dir", birds)

@@ -15,7 +15,8 @@ VOCABULARY = Vocabulary(("cat", "dog"))
 
 def clips(number: int, seconds: float | None = 5.0, cats: float = 0.5, **longer: float) -> IndexedClips:
     is_cat = np.arange(number) < cats * number
-    labels = [[0] if cat else [1] for cat in is_cat]
+    labels: list[list[int]] = [[0] if cat else [1] for cat in is_cat]
+    labels[: int(longer.get("unlabelled", 0))] = [[]] * int(longer.get("unlabelled", 0))
     lengths = [seconds] * number
     lengths[: int(longer.get("share", 0) * number)] = [longer.get("length", 0.0)] * int(longer.get("share", 0) * number)
     columns = {
@@ -46,6 +47,7 @@ def test_for_esc10s_clips_it_is_esc10s_recipe():
         (clips(320, 1.0), "time_mask", 24),
         (clips(320), "balanced_sampling", False),
         (clips(320, cats=0.1), "balanced_sampling", True),
+        (clips(320, cats=0.1, unlabelled=4), "balanced_sampling", False),
         (clips(20), "epochs", 40),
         (clips(20), "batch_size", 8),
         (clips(20), "learning_rate", 5e-4),
@@ -101,3 +103,8 @@ def test_workers_by_the_cores(monkeypatch):
     ]:
         monkeypatch.setattr(choices, "cpu_count", lambda cores=cores: cores)
         assert default_workers(device, processes) == wanted
+
+
+def test_clips_without_labels_are_not_balanced_away():
+    reasons = "\n".join(choose_recipe(clips(100, cats=0.1, unlabelled=4), {}).reasons)
+    assert "balanced_sampling off: " in reasons and "would never draw the 4 clips without labels" in reasons

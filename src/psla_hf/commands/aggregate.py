@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from .arguments import MESSAGES, Messages, Needs, Switch, option, panel
-from .data import EvaluationData
+from .data import EvaluationData, OwnData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from psla_hf.training.origins import Origin
 
     Work: TypeAlias = Callable[[], Aggregate]
+
+OWN = OwnData()
 
 aggregate = App(
     name="aggregate",
@@ -54,6 +56,7 @@ def average(
     output: Output,
     greedy: Literal["validation", "test"] | None = None,
     data: EvaluationData | None = None,
+    own: OwnData = OWN,
     messages: Messages = MESSAGES,
 ) -> None:
     r"""Average the weights of models of one architecture.
@@ -77,12 +80,12 @@ def average(
         if data is None or scorer is None:
             raise ValueError("Expected --data-dir with --greedy: members are chosen by their mAP.")
         try:
-            chooser = scorer_of(data, accelerator, messages, origins_of(members), greedy)
+            chooser = scorer_of(data, own, accelerator, messages, origins_of(members), greedy)
         except ValueError as error:
             raise ValueError(f"{error} --greedy test chooses on the test part.") from error
         return partial(aggregation.greedy_average, members, chooser, scorer)
 
-    write("average", members, plan, output, data, messages)
+    write("average", members, plan, output, data, own, messages)
 
 
 @aggregate.command
@@ -95,6 +98,7 @@ def ensemble(
     targets: Annotated[Path | None, Needs("--scores")] = None,
     no_model: Annotated[Switch, Needs("MEMBERS")] = False,
     data: EvaluationData | None = None,
+    own: OwnData = OWN,
     messages: Messages = MESSAGES,
 ) -> None:
     r"""Join models to one, which gives the mean of their probabilities.
@@ -134,11 +138,11 @@ def ensemble(
 
         return joined
 
-    write("ensemble", members, plan, output, data, messages)
+    write("ensemble", members, plan, output, data, own, messages)
 
 
 @aggregate.command
-def curve(runs: list[str], /, *, data: EvaluationData, messages: Messages = MESSAGES) -> None:
+def curve(runs: list[str], /, *, data: EvaluationData, own: OwnData = OWN, messages: Messages = MESSAGES) -> None:
     """Score averages by the first epoch averaged, of psla train --keep-epochs.
 
     For example:
@@ -159,7 +163,7 @@ def curve(runs: list[str], /, *, data: EvaluationData, messages: Messages = MESS
     accelerator = make_accelerator()
     epochs = {run: kept_epochs(run) for run in runs}
     scorer = scorer_of(
-        data, accelerator, messages, {run: members[max(members)].origin() for run, members in epochs.items()}
+        data, own, accelerator, messages, {run: members[max(members)].origin() for run, members in epochs.items()}
     )
     for run, members in epochs.items():
         rows = averaging_curve(members, scorer)
@@ -176,6 +180,7 @@ def curve(runs: list[str], /, *, data: EvaluationData, messages: Messages = MESS
 
 def scorer_of(
     data: EvaluationData,
+    own: OwnData,
     accelerator: Accelerator,
     messages: Messages,
     origins: Mapping[str, Origin],
@@ -184,7 +189,8 @@ def scorer_of(
     """What scores on a part of the data, or chooses members by it."""
     from psla_hf.aggregation.aggregate import Scorer
 
-    loaded = data.load(origins, part, quiet=messages.quiet or not accelerator.is_main_process)
+    quiet = messages.quiet or not accelerator.is_main_process
+    loaded = data.load(origins, part, quiet=quiet, **own.settings())
     return Scorer(loaded.parts[part], accelerator, data.batch_size, loaded.facts())
 
 
@@ -199,6 +205,7 @@ def write(
     plan: Callable[[list[Member], Scorer | None, Accelerator], Work],
     output: Output,
     data: EvaluationData | None,
+    own: OwnData,
     messages: Messages,
 ) -> None:
     """Make a model and its results, write both, print the table."""
@@ -209,7 +216,7 @@ def write(
 
     accelerator = make_accelerator()
     members = find_members(patterns)
-    scorer = None if data is None else scorer_of(data, accelerator, messages, origins_of(members))
+    scorer = None if data is None else scorer_of(data, own, accelerator, messages, origins_of(members))
     work = plan(members, scorer, accelerator)  # what is wrong with it shows before an earlier result is deleted
     with aggregation.open_output(output.output_dir, members, accelerator, output.overwrite) as folder:
         outcome = work()

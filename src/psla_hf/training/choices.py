@@ -71,8 +71,7 @@ def choose_recipe(clips: Clips, given: Mapping[str, Any]) -> Choice:
     frames, why = _window(clips)
     frames = choose("max_length", frames, why)
     choose("time_mask", frames * 3 // 16, "")
-    ratio, why = _imbalance(clips)
-    choose("balanced_sampling", ratio > BALANCED_RATIO, why)
+    choose("balanced_sampling", *_balanced(clips))
     if name == "own_small":
         epochs = choose("epochs", _epochs(len(clips)), f"for {len(clips):,} clips")
         batch = choose("batch_size", 16 if len(clips) >= 128 else 8, f"for {len(clips):,} clips")
@@ -103,12 +102,16 @@ def _window(clips: Clips) -> tuple[int, str]:
     return frames, why + (f"; of {longer:,} longer ones windows at random" if longer else "")
 
 
-def _imbalance(clips: Clips) -> tuple[float, str]:
-    """How many times as many clips the most frequent class has as the rarest, and that as a sentence."""
+def _balanced(clips: Clips) -> tuple[bool, str]:
+    """Whether classes are to be drawn alike, and why: not where that would leave clips out that were asked for."""
     counts = clips.labels.class_counts()
     counts = counts[counts > 0]
     ratio = float(counts.max() / counts.min()) if len(counts) else 1.0
-    return ratio, f"the most frequent class has {ratio:.1f} times the clips of the rarest"
+    why = f"the most frequent class has {ratio:.1f} times the clips of the rarest"
+    unlabelled = int((np.diff(clips.labels.offsets) == 0).sum())
+    if unlabelled and ratio > BALANCED_RATIO:
+        return False, f"{why}, but balanced sampling would never draw the {unlabelled:,} clips without labels"
+    return ratio > BALANCED_RATIO, why
 
 
 def _text(value: Any) -> str:
