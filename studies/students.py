@@ -27,12 +27,12 @@ from psla_hf.data.load import load_esc
 from psla_hf.data.schema import Clips, IndexedClips, class_names, tagging_features, targets_of, with_targets
 from psla_hf.enhancement.algorithm import enhance_labels
 from psla_hf.evaluation import score_clips, tagging_metrics
-from psla_hf.files import digest, write_json
+from psla_hf.files import write_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_figures
-from psla_hf.teachers.cross_fit import cross_fit_parts, of_numbers, save_cross_fitted
+from psla_hf.teachers.cross_fit import cross_fit, cross_fit_parts, of_numbers
 from psla_hf.teachers.scores import MeanRows, NpyRows
 from psla_hf.teachers.scoring import score_training_clips
 from psla_hf.teachers.teacher import open_teacher
@@ -177,14 +177,12 @@ def cross_fitted(clips: Dataset, place: Path, accelerator: Accelerator, seed: in
     """Scores of clips, each by a teacher that was trained on the other part of them."""
     every = IndexedClips(clips)
     parts = cross_fit_parts(every, CROSS_FIT, seed)
-    scores, folders = [], [place / f"teacher{number}" for number in range(CROSS_FIT)]
-    for number, folder in enumerate(folders):
-        part = of_numbers(every, parts == number).dataset()
-        train(STUDY_RECIPE, of_numbers(every, parts != number), part, folder, accelerator, seed)
-        scores.append(score_clips(*load_saved(folder), part, accelerator))
-    (place / "scores").mkdir(exist_ok=True)
-    teachers = [digest(folder / "model.safetensors") for folder in folders]
-    return save_cross_fitted(place / "scores", every, parts, scores, teachers, "cross-fitted")
+
+    def train_without(number: int, folder: Path) -> None:
+        held_out = of_numbers(every, parts == number).dataset()
+        train(STUDY_RECIPE, of_numbers(every, parts != number), held_out, folder, accelerator, seed)
+
+    return cross_fit(every, parts, train_without, place, accelerator, "cross-fitted")
 
 
 def of_classes(clips: Dataset, names: Sequence[str]) -> Dataset:

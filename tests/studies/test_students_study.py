@@ -1,10 +1,15 @@
 """The studies of starts and teachers run from beginning to end, and what is finished is not run again."""
 
+import numpy as np
 import pytest
 
+from psla_hf.data.toy import dataset_of_waveforms
+from psla_hf.files import read_json
+from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.training import recipes
 from studies import students
 from tests.conftest import TINY_BACKBONE
+from tests.studies.test_mixtures import SOUNDS
 
 
 @pytest.fixture
@@ -38,3 +43,18 @@ def test_starts_are_compared_on_classes_that_the_tagger_does_not_know(tiny, tmp_
         patch.setattr(students, "SOURCE_CLASSES", 3)
         rows = students.fine_tune(str(folder), tmp_path / "work", [1], [0], accelerator)
     assert all(list(runs) == ["fold 1, seed 0"] for runs in rows.values()) and len(rows) == 2
+
+
+def test_mixtures_are_learned_with_what_cross_fitted_teachers_say(monkeypatch, tmp_path, accelerator):
+    rng = np.random.default_rng(0)
+    noise = [0.1 * rng.standard_normal(8000) for _ in range(20)]
+    pool = dataset_of_waveforms(noise, [[k % 10] for k in range(20)], Vocabulary(SOUNDS), "noise", "all")
+    small = {"backbone": TINY_BACKBONE, "pretraining": "none", "max_length": 48, "epochs": 1}
+    monkeypatch.setattr(students, "STUDY_RECIPE", students.STUDY_RECIPE.replace(**small))
+    monkeypatch.setattr(students, "MIXTURES", (32, 32))
+    monkeypatch.setattr(students, "load_esc", lambda *_, **__: {"train": pool, "test": pool})
+    rows = students.mixtures("esc10", tmp_path, [5], [0], accelerator)
+    assert list(rows) == ["original", "enhanced", "distilled", "enhanced and distilled", "full"]
+    assert all(list(runs) == ["fold 5, seed 0"] for runs in rows.values())
+    distilled = read_json(tmp_path / "fold5" / "seed0" / "distilled" / "results.json")
+    assert distilled["recipe"]["distillation"]["distillation_weight"] == students.SHARE_OF_SCORES

@@ -137,7 +137,7 @@ def train(
         if own.folds or publishing.push_to_hub:
             raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
         on_data = read_data(place, data, own, others, data.fold, run.recipe, settings, accelerator, quiet=quiet)
-        cross_fit(on_data, others.cross_fit, run, carried_out, accelerator, messages.quiet)
+        train_by_parts(on_data, others.cross_fit, run, carried_out, accelerator, messages.quiet)
         accelerator.end_training()
         return
     folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
@@ -158,34 +158,29 @@ def train(
     accelerator.end_training()
 
 
-def cross_fit(
+def train_by_parts(
     on_data: "RunData", count: int, run: Run, settings: RunSettings, accelerator: "Accelerator", quiet: bool
 ) -> None:
     """Teachers of all parts of the training clips, and their scores of the part that each did not hear."""
-    from psla_hf.teachers.cross_fit import cross_fit_parts, of_numbers, save_cross_fitted
-    from psla_hf.teachers.scoring import score_training_clips
-    from psla_hf.teachers.teacher import open_teacher
+    from psla_hf.teachers.cross_fit import cross_fit, cross_fit_parts
 
     output_dir = Path(run.output_dir)
     parts = cross_fit_parts(on_data.train, count, settings.seed)
     if run.dry_run:
         accelerator.print(on_data.of_part(parts, 0).plan(accelerator.num_processes, settings.keep_epochs))
         return
-    scores, teachers = [], []
-    for number in range(count):
-        folder = output_dir / f"part{number + 1}"
+
+    def train_without(number: int, folder: Path) -> None:
         carry_out(on_data.of_part(parts, number), folder, settings, PUBLISHING, accelerator, quiet)
-        teacher = open_teacher(str(folder))
-        held_out = of_numbers(on_data.train, parts == number)
-        rows = score_training_clips(teacher, held_out, folder / "scores", accelerator)
-        assert rows is not None  # of one part, which is the whole
-        scores.append(rows[0 : len(held_out)])
-        teachers.append(teacher.fingerprint)
-    if accelerator.is_main_process:
-        name = f"{count} models of the recipe {on_data.title}, each for the clips that it was not trained on"
-        save_cross_fitted(output_dir / "scores", on_data.train, parts, scores, teachers, name)
-        print(f"Scores of {len(parts):,} clips, each by a teacher that did not hear it: {output_dir / 'scores'}")
-        print(f"Learn from them: psla enhance … --scores {output_dir / 'scores'}, or psla train … --teacher-scores")
+
+    name = f"{count} models of the recipe {on_data.title}, each for the clips that it was not trained on"
+    cross_fit(on_data.train, parts, train_without, output_dir, accelerator, name)
+    accelerator.print(
+        f"Scores of {len(parts):,} clips, each by a teacher that did not hear it: {output_dir / 'scores'}"
+    )
+    accelerator.print(
+        f"Learn from them: psla enhance … --scores {output_dir / 'scores'}, or psla train … --teacher-scores"
+    )
 
 
 def carry_out(

@@ -1,17 +1,54 @@
-"""Scores of clips by teachers that were each trained on the other clips. Knows no training."""
+"""Scores of clips by teachers that were each trained on the other clips. Knows not how they are trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from accelerate import Accelerator
 
 from psla_hf.data.schema import Clips, IndexedClips
 from psla_hf.data.splitting import make_folds
 from psla_hf.files import atomic_file, digest, write_json
 
 from .scores import CLASSES, IDENTITY, UNKNOWN, NpyRows, chunk_files, ids_fingerprint
+from .scoring import score_training_clips
+from .teacher import open_teacher
 
-__all__ = ["cross_fit_parts", "of_numbers", "save_cross_fitted"]
+__all__ = ["cross_fit", "cross_fit_parts", "of_numbers"]
+
+
+def cross_fit(
+    clips: Clips,
+    parts: np.ndarray,
+    train: Callable[[int, Path], object],
+    folder: Path,
+    accelerator: Accelerator,
+    name: str,
+) -> NpyRows:
+    """Train a teacher on all parts but one, for each, and let it score that one.
+
+    Args:
+        clips: All N, by index.
+        parts: The part of each clip, see `cross_fit_parts`.
+        train: Gets the number of the part to leave out, from 0 on, and trains a teacher into a folder.
+        folder: Receives the teachers in `part1`, `part2`, … and the scores in `scores`, as `score_training_clips` has
+            them.
+        accelerator: Where to score.
+        name: What to call the teachers together.
+    """
+    scores, teachers = [], []
+    for number in range(int(parts.max()) + 1):
+        place = folder / f"part{number + 1}"
+        train(number, place)
+        teacher, held_out = open_teacher(str(place)), of_numbers(clips, parts == number)
+        rows = score_training_clips(teacher, held_out, place / "scores", accelerator)
+        assert rows is not None  # of one part, which is the whole
+        scores.append(rows[0 : len(held_out)])
+        teachers.append(teacher.fingerprint)
+    if accelerator.is_main_process:
+        _save(folder / "scores", clips, parts, scores, teachers, name)
+    accelerator.wait_for_everyone()
+    return NpyRows(list(chunk_files(folder / "scores", len(clips), len(clips))))
 
 
 def cross_fit_parts(clips: Clips, parts: int, seed: int = 0) -> np.ndarray:
@@ -41,19 +78,10 @@ def of_numbers(clips: Clips, chosen: np.ndarray) -> IndexedClips:
     return IndexedClips(clips.dataset().select(np.flatnonzero(chosen)))
 
 
-def save_cross_fitted(
+def _save(
     folder: Path, clips: Clips, parts: np.ndarray, scores: Sequence[np.ndarray], teachers: Sequence[str], name: str
-) -> NpyRows:
-    """Put the scores of all parts together into a folder as `scoring.score_training_clips` writes it.
-
-    Args:
-        folder: For the scores.
-        clips: All N.
-        parts: The part of each clip, of K.
-        scores: Of each part's clips `[n, classes]`, in their order, by its teacher.
-        teachers: The teachers' fingerprints.
-        name: What to call them together.
-    """
+) -> None:
+    """Put the scores of all parts together into a folder as `scoring.score_training_clips` writes it."""
     together = np.full((len(clips), len(clips.vocabulary)), np.nan, np.float16)
     for number, of_part in enumerate(scores):
         together[parts == number] = of_part
@@ -70,4 +98,3 @@ def save_cross_fitted(
         CLASSES: len(clips.vocabulary),
     }
     write_json(identity, folder / IDENTITY)
-    return NpyRows([file])
