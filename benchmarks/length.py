@@ -4,6 +4,7 @@ import itertools
 import resource
 import tempfile
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,17 +13,35 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+from matplotlib.figure import Figure
 
 from psla_hf.inference.tagger import AudioTagger, files_in
+from psla_hf.reports.plots import save
 
-__all__ = ["benchmark_length"]
+__all__ = ["benchmark_length", "draw_memory"]
 
 RATE = 48000
 
 CUT_WINDOWS = 25  # that are compared with windows cut by hand, spread evenly
 
 
-def benchmark_length(model: str, sounds: Path, hours: float) -> dict[str, float]:
+def benchmark_length(model: str, sounds: Path, hours: Iterable[float]) -> dict[str, dict[str, float]]:
+    """Figures of `tag_recording` for recordings of several lengths, by the length in hours."""
+    return {f"{length:g}": tag_recording(model, sounds, length) for length in hours}
+
+
+def draw_memory(results: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """Memory against length, as PNG."""
+    figure = Figure((6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    lengths = [float(hours) for hours in results]
+    axes.plot(lengths, [of_length["mb_at_the_peak"] for of_length in results.values()], marker="o")
+    axes.set(xlabel="hours of 48 kHz stereo FLAC", ylabel="MB at the peak", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    save(figure, path)
+
+
+def tag_recording(model: str, sounds: Path, hours: float) -> dict[str, float]:
     """Join sounds to a FLAC file of 48 kHz in two channels, and tag it in a process of its own.
 
     Args:
@@ -39,7 +58,6 @@ def benchmark_length(model: str, sounds: Path, hours: float) -> dict[str, float]
         cut = cut_by_hand(AudioTagger.from_pretrained(model), path, starts[chosen])
         change = np.abs(cut - scores[chosen])
     return {
-        "hours": hours,
         "minutes_to_tag": seconds / 60,
         "times_real_time": hours * 3600 / seconds,
         "mb_at_the_peak": megabytes,

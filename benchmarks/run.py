@@ -12,7 +12,7 @@ from benchmarks.data import benchmark_data, memory_while_streaming
 from benchmarks.features import benchmark_features
 from benchmarks.inference import benchmark_inference
 from benchmarks.labels import benchmark_labels
-from benchmarks.length import benchmark_length
+from benchmarks.length import benchmark_length, draw_memory
 from benchmarks.load import watched_load
 from benchmarks.sampling import benchmark_sampling
 from benchmarks.streaming import benchmark_streaming
@@ -85,7 +85,9 @@ def print_rates(results: Mapping[str, Mapping], title: str) -> None:
 
 def length(arguments: argparse.Namespace) -> dict:
     results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours)
-    print_figures({name.replace("_", " "): {"recording": figure} for name, figure in results.items()}, "One long file")
+    print_figures(results, "One file of 48 kHz in two channels", "hours")
+    if arguments.picture:
+        draw_memory(results, arguments.picture)
     return results
 
 
@@ -174,7 +176,8 @@ def with_labels(parser: argparse.ArgumentParser) -> None:
 
 def with_recording(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="folder of a saved tagger of 16 kHz")
-    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--hours", type=float, nargs="+", default=[0.25, 1.0, 3.0], help="lengths of the recordings")
+    parser.add_argument("--picture", type=Path, help="also draw the memory against the length into this PNG")
     parser.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
 
 

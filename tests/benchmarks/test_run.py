@@ -53,9 +53,10 @@ def test_the_data_benchmark_compares_four_ways_and_watches_the_memory(run_benchm
 
 
 def test_a_long_file_is_tagged_as_its_windows_cut_by_hand(run_benchmark, saved_model, esc_folder, tmp_path):
-    options = ("--hours", 0.02, "--data-dir", esc_folder, "--output", tmp_path / "length.json")
-    run_benchmark("length", saved_model, *options)
-    results = json.loads((tmp_path / "length.json").read_text())["results"]
+    options = ("--data-dir", esc_folder, "--output", tmp_path / "length.json", "--picture", tmp_path / "memory.png")
+    run_benchmark("length", saved_model, "--hours", 0.02, *options)
+    results = json.loads((tmp_path / "length.json").read_text())["results"]["0.02"]
+    assert (tmp_path / "memory.png").stat().st_size > 5000
     assert results["windows"] == 73 and results["largest_change_by_hand"] < 0.05
 
 
