@@ -118,16 +118,16 @@ def train_seed(
     clips, truth = make_mixtures(pools[0], sizes[0], seed, MISSING_LABELS, LONG_TAIL)
     test_clips, _ = make_mixtures(pools[1], sizes[1], TEST_SEED)
     given, place = targets_of(clips), work / f"seed{seed}"
+    enhanced = None
     for name in (name for name in ROWS if name in rows):
-        row, labels = ROWS[name], given
-        if row.enhanced:
+        if ROWS[name].enhanced and enhanced is None:
             scores = score_clips(*load_saved(place / TEACHER), clips, accelerator)
-            labels = enhance_labels(given, scores, mixture_ontology(), THRESHOLD, ("I", "II"), ids=MIXTURE_CLASSES)
+            enhanced = enhance_labels(given, scores, mixture_ontology(), THRESHOLD, ("I", "II"), ids=MIXTURE_CLASSES)
             counts = {"given": int(given.sum()), "missing": int((truth > given).sum())}
-            write_json({**counts, **added_labels(given, labels, truth)}, place / LABELS)
+            write_json({**counts, **added_labels(given, enhanced, truth)}, place / LABELS)
         print(f"\nseed {seed}, {name}", flush=True)
-        settings = RunSettings(seed=seed, resume=True)
-        changed = recipe.replace(**row.changes)
+        labels = enhanced if ROWS[name].enhanced and enhanced is not None else given
+        changed, settings = recipe.replace(**ROWS[name].changes), RunSettings(seed=seed, resume=True)
         training = with_targets(clips, labels)
         Trainer(changed, training, test_clips, place / name, accelerator, settings).train(report=print_epoch)
 
