@@ -9,7 +9,7 @@ import psutil
 __all__ = ["watched_load"]
 
 
-MOST_IDLE = 0.1  # of all cores, that others may take
+MOST_BUSY = 0.1  # of all cores
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def watched_load(seconds: float = 1.0) -> Iterator[dict[str, float | bool]]:
     load["before"] = psutil.cpu_percent(interval=seconds) / 100
     yield load
     load["after"] = psutil.cpu_percent(interval=seconds) / 100
-    load["busy"] = max(load["before"], load["after"]) > MOST_IDLE
+    load["busy"] = max(load["before"], load["after"]) > MOST_BUSY
     if load["busy"]:
         warnings.warn(
             f"Expected an idle machine, but {load['before']:.0%} of its cores were busy before and {load['after']:.0%} "

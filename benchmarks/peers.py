@@ -85,10 +85,12 @@ class MobileNetTagger(nn.Module):
 
 
 def peers(num_labels: int, ast: ASTConfig) -> dict[str, Way]:
-    """AST of transformers, CNN14 and mn10, by name."""
+    """AST of transformers, CNN14 and mn10 in torch, by name; the latter two with channels last in memory, too."""
     ways = {"AST": Way(16000, _ast(ast))}
-    for name, model in (("PANNs CNN14", Cnn14(num_labels)), ("EfficientAT mn10", MobileNetTagger(num_labels))):
-        ways[name] = Way(model.RATE, _of_waveforms(model.eval()))
+    for name, make in (("PANNs CNN14", Cnn14), ("EfficientAT mn10", MobileNetTagger)):
+        ways[name] = Way(make.RATE, _of_waveforms(make(num_labels).eval()))
+        last = make(num_labels).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no types for it
+        ways[f"{name}, channels last"] = Way(make.RATE, _of_waveforms(last))
     return ways
 
 

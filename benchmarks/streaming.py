@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import torch
 
 from psla_hf.inference.stream import StreamingTagger
 from psla_hf.inference.tagger import AudioTagger
@@ -40,7 +41,9 @@ def benchmark_streaming(
     rate, found = 48000, {}
     for name, settings in models.items():
         config = PslaConfig(**{"num_labels": classes, **settings})
-        tagger = AudioTagger(PslaForAudioClassification(config).eval(), PslaFeatureExtractor())
+        model = PslaForAudioClassification(config).eval()
+        model.to(memory_format=torch.channels_last)  # as `from_pretrained` has it
+        tagger = AudioTagger(model, PslaFeatureExtractor())
         for window in (10.0, 2.5):
             streaming = StreamingTagger(tagger, rate, hop_seconds, window)
             sound = 0.1 * np.random.default_rng(0).standard_normal(int(rate * (window + seconds))).astype(np.float32)
