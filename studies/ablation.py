@@ -65,6 +65,8 @@ FULL, TEACHER, PLAIN = "PSLA", "no label enhancement", "plain"
 
 LABELS = "labels.json"  # of a seed: how many were given, missing and added, and how many of those are true
 
+FREQUENT, RARE = "the five frequent sounds", "the five rare ones"
+
 LAST, AVERAGED, ENSEMBLE = "last epoch", "averaged", "ensemble of epochs"
 
 # What `results.json` calls them.
@@ -109,7 +111,7 @@ def train_seed(
     Args:
         pools: Clips of ESC-10 to mix for training, and others to mix for testing.
         seed: Of mixtures, of the labels that are lost, and of training.
-        work: Receives a folder for each seed, and in it one for each row.
+        work: Receives a folder for each seed, and in it one for each row; of one fold, and shared by all who train.
         accelerator: Where to train.
         recipe: With all ingredients.
         sizes: Mixtures to train and to test on.
@@ -118,15 +120,16 @@ def train_seed(
     clips, truth = make_mixtures(pools[0], sizes[0], seed, MISSING_LABELS, LONG_TAIL)
     test_clips, _ = make_mixtures(pools[1], sizes[1], TEST_SEED)
     given, place = targets_of(clips), work / f"seed{seed}"
-    enhanced = None
+    enhanced = np.empty(0)
     for name in (name for name in ROWS if name in rows):
-        if ROWS[name].enhanced and enhanced is None:
+        if ROWS[name].enhanced and not len(enhanced):
             scores = score_clips(*load_saved(place / TEACHER), clips, accelerator)
             enhanced = enhance_labels(given, scores, mixture_ontology(), THRESHOLD, ("I", "II"), ids=MIXTURE_CLASSES)
             counts = {"given": int(given.sum()), "missing": int((truth > given).sum())}
+            counts["of class"] = truth.sum(axis=0).astype(int).tolist()
             write_json({**counts, **added_labels(given, enhanced, truth)}, place / LABELS)
         print(f"\nseed {seed}, {name}", flush=True)
-        labels = enhanced if ROWS[name].enhanced and enhanced is not None else given
+        labels = enhanced if ROWS[name].enhanced else given
         changed, settings = recipe.replace(**ROWS[name].changes), RunSettings(seed=seed, resume=True)
         training = with_targets(clips, labels)
         Trainer(changed, training, test_clips, place / name, accelerator, settings).train(report=print_epoch)
@@ -138,7 +141,11 @@ def figures(work: Path, seeds: Sequence[int]) -> dict[str, Any]:
     Returns:
         `rows`: by row and seed, the mAP of the last epoch, of the averaged weights and of the ensemble of epochs, mAP
         and loss by epoch, and the commit; `differences`: between PSLA and each other row, see `paired_difference`;
-        `together`: the mAP of the seeds' mean probabilities, by row; `labels`: what enhancement did, by seed.
+        `together`: the mAP of the seeds' mean probabilities, by row; `labels`: what enhancement did, by seed;
+        `groups`: see `class_groups`.
+
+    Raises:
+        ValueError: Rows have runs of different seeds, which cannot be compared.
     """
     found: dict[str, dict[str, Any]] = {"rows": {}, "differences": {}, "together": {}, "labels": {}}
     probabilities: dict[str, dict[int, np.ndarray]] = {}
@@ -158,12 +165,18 @@ def figures(work: Path, seeds: Sequence[int]) -> dict[str, Any]:
         if both:
             ours, theirs = (np.stack([probabilities[row][seed] for seed in both]) for row in (FULL, name))
             found["differences"][name] = paired_difference(ours, theirs, targets)
+    finished = {tuple(runs) for runs in found["rows"].values()}
+    if len(finished) > 1:
+        raise ValueError(
+            f"Expected finished runs of the same seeds in all rows, got {sorted(finished)}. Train the rest."
+        )
     files = {str(seed): work / f"seed{seed}" / LABELS for seed in seeds}
     found["labels"] = {seed: read_json(file) for seed, file in files.items() if file.is_file()}
+    found["groups"] = class_groups(work, [int(seed) for seed in found["labels"]])
     return found
 
 
-def paired_difference(ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, seed: int = 0) -> dict[str, float]:
+def paired_difference(ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """The second models' mAP less the first ones', over seeds and clips.
 
     Args:
@@ -173,8 +186,9 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray,
         seed: Of the resamples.
 
     Returns:
-        `mean`, and the ends `low` and `high` of its 95 % interval: a bootstrap that draws seeds and clips, the same
-        ones for both.
+        `mean`, and the ends `low` and `high` of the middle 95 % of a bootstrap that draws seeds and clips, the same
+        ones for both. With three seeds that is narrower than a 95 % interval over seeds; `by seed` are their
+        differences.
     """
     rng = np.random.default_rng(seed)
 
@@ -192,7 +206,25 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray,
         for _ in range(RESAMPLES)
     ]
     low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
-    return {"mean": difference(np.arange(num_seeds), np.arange(num_clips)), "low": low, "high": high}
+    by_seed = [difference(np.array([s]), np.arange(num_clips)) for s in range(num_seeds)]
+    return {"mean": fmean(by_seed), "low": low, "high": high, "by seed": by_seed}
+
+
+def class_groups(work: Path, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Mean AP of the sounds that a seed's training mixtures have most and least, five each, over seeds, by row."""
+    found: dict[str, dict[str, list[float]]] = {}
+    leaves = [k for k, name in enumerate(MIXTURE_CLASSES) if not mixture_ontology().children[name]]
+    for seed in seeds:
+        for name in ROWS:
+            scores = read_scores(work / f"seed{seed}" / name, "test")
+            if scores is None:
+                continue
+            precision = average_precision(scores.probabilities, scores.targets)
+            counts = np.array(read_json(work / f"seed{seed}" / LABELS)["of class"])
+            order = sorted(leaves, key=lambda k: -counts[k])
+            for group, classes in ((FREQUENT, order[:5]), (RARE, order[5:])):
+                found.setdefault(name, {}).setdefault(group, []).append(float(precision[classes].mean()))
+    return {name: {group: fmean(values) for group, values in groups.items()} for name, groups in found.items()}
 
 
 def ablation_rows(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -203,6 +235,7 @@ def ablation_rows(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         difference = found["differences"].get(name)
         shown = "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference) if difference else ""
         cells["averaged, less PSLA's"] = shown
+        cells["of each seed"] = " ".join(f"{of_seed:+.3f}" for of_seed in difference["by seed"]) if difference else ""
         paper = ROWS[name].paper
         for data in ("fsd50k", "audioset_full"):
             variant = TARGETS.get(f"{data}/{paper}")

@@ -10,7 +10,7 @@ import pytest
 
 from psla_hf import __version__ as version
 from psla_hf.commands import run
-from psla_hf.commands.main import COMMANDS
+from psla_hf.commands.main import COMMANDS, WAITING
 
 GROUPS = {
     "aggregate": ("average", "ensemble", "curve"),
@@ -193,3 +193,15 @@ def test_an_error_that_all_processes_have_is_one_line():
     done = subprocess.run([*launcher, *words], capture_output=True, text=True)
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 1 and "--output-dir" in line
+
+
+def test_threads_wait_as_said_unless_the_user_says_otherwise(monkeypatch, capsys):
+    for name in WAITING:
+        monkeypatch.setenv(name, "as it was")  # so that it is put back
+        monkeypatch.delenv(name)
+    run(["--version"])
+    assert {name: os.environ[name] for name in WAITING} == WAITING
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    run(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE" and "GOMP_SPINCOUNT" not in os.environ

@@ -68,6 +68,9 @@ def test_splits_of_another_seed_are_made_again_to_evaluate_on_and_others_refused
     psla(*joined, "--data-dir", birds, "--split-seed", 3, "--output-dir", tmp_path / "joined")
     [member, _] = json.loads((tmp_path / "joined" / "results.json").read_text())["members"]
     assert member["results"] == pytest.approx(figures[0])
+    with pytest.raises(SystemExit):
+        psla(*joined, "--split-seed", 3, "--output-dir", tmp_path / "again")
+    assert "--split-seed would have no effect without --data-dir" in capsys.readouterr().err
     capsys.readouterr()
     with pytest.raises(SystemExit):
         psla("evaluate", tmp_path / "run", "--data-dir", birds)

@@ -8,8 +8,10 @@ from psla_hf.labels.vocabulary import Vocabulary
 from studies.ablation import (
     ABLATION_RECIPE,
     ENSEMBLE,
+    FREQUENT,
     FULL,
     PLAIN,
+    RARE,
     ROWS,
     TEACHER,
     ablation_rows,
@@ -38,7 +40,7 @@ def test_a_difference_is_that_of_the_same_seeds_and_clips():
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (60, 3))
     good = targets + rng.normal(0, 0.5, (2, 60, 3))
-    assert paired_difference(good, good, targets) == {"mean": 0, "low": 0, "high": 0}
+    assert paired_difference(good, good, targets) == {"mean": 0, "low": 0, "high": 0, "by seed": [0, 0]}
     worse = paired_difference(good, rng.random((2, 60, 3)), targets)
     assert worse["low"] < worse["mean"] < worse["high"] < 0
     better = paired_difference(rng.random((2, 60, 3)), good, targets)
@@ -66,5 +68,9 @@ def test_rows_and_seeds_are_trained_once_and_shown_as_far_as_they_are(tmp_path, 
     table = ablation_rows(found)
     assert table["no mixup"]["paper, fsd50k"] == "-0.051" and table[FULL]["paper, fsd50k"] == ""
     assert " ± " in table[FULL][ENSEMBLE] and len(aggregation_rows(found)[FULL]) == 3
+    assert found["groups"][FULL].keys() == {FREQUENT, RARE}
+    train_seed((pool, pool), 2, tmp_path, accelerator, recipe, (32, 48), [TEACHER])
+    with pytest.raises(ValueError, match="of the same seeds in all rows"):
+        figures(tmp_path, [0, 1, 2])
     with pytest.raises(FileNotFoundError):
-        train_seed((pool, pool), 2, tmp_path, accelerator, recipe, (32, 48), [FULL])
+        train_seed((pool, pool), 3, tmp_path, accelerator, recipe, (32, 48), [FULL])

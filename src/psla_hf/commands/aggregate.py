@@ -214,6 +214,9 @@ def write(
     from psla_hf.reports.tables import AGGREGATE_NAMES, print_metrics
     from psla_hf.training.build import make_accelerator
 
+    if data is None and own.settings():
+        given = ", ".join(own.settings())
+        raise ValueError(f"{given} would have no effect without data_dir. Leave it out, or say where the data are.")
     accelerator = make_accelerator()
     members = find_members(patterns)
     scorer = None if data is None else scorer_of(data, own, accelerator, messages, origins_of(members))

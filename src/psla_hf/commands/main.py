@@ -14,8 +14,8 @@ from .arguments import MESSAGES, WORDS, Messages, check_needs, command_line, spe
 
 __all__ = ["COMMANDS", "WAITING", "run"]
 
-# How OpenMP's threads wait for each other, read when torch is loaded: by default they spin for so long that a training
-# step beside a busy process takes three times as long. A thousand turns are enough for a short wait (libgomp).
+# How OpenMP's threads wait for each other, read when torch is loaded: by default they spin for so long that they take
+# the cores from each other beside a busy process. libgomp takes the number of turns, others the policy.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 # A command is a module of this package with a function or an `App` of its name, and a line here.

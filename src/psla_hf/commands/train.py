@@ -217,6 +217,7 @@ def carry_out(
     except RunInterruptedError as interrupted:
         accelerator.print(f"{interrupted} Go on with --resume.")
         sys.exit(128 + interrupted.signal)  # as a process has that the signal ends
+    accelerator.free_memory()  # else it would hold every run's model
     if accelerator.is_main_process:
         on_data.save_splits(output_dir)
         print_results(results["results"], on_data.title, on_data.recipe.target)

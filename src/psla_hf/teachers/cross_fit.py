@@ -35,6 +35,12 @@ def cross_fit(
             them.
         accelerator: Where to score.
         name: What to call the teachers together.
+
+    Returns:
+        The scores `[N, K]`, each clip's by the teacher that did not hear it.
+
+    Raises:
+        OSError: They cannot be written.
     """
     scores, teachers = [], []
     for number in range(int(parts.max()) + 1):

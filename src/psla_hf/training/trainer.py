@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -224,29 +224,30 @@ class Trainer:
         settings, state = self.settings, self.state
         if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log(state.rows)
-        self._begin_trackers()
-        with self.interruption.watched():
+        with self._tracked(), self.interruption.watched():
             while state.place.epoch <= self.recipe.schedule.epochs and not self._stops_early():
                 self._train_epoch()
                 self._end_epoch(report)
-            results = self._finish()
-        self._end_trackers()
-        return results
+            return self._finish()
 
-    def _begin_trackers(self) -> None:
-        """Let them know a run of its own, whatever runs the same accelerator had or will have."""
+    @contextmanager
+    def _tracked(self) -> Iterator[None]:
+        """Give trackers a run of its own, whatever runs the same accelerator had or will have.
+
+        It ends in its process group, which may have more to do: `end_training` would end that too.
+        """
         self.accelerator.project_configuration.logging_dir = str(self.output_dir)
         self.accelerator.init_trackers(
             "psla-hf",
             config={**self.recipe.settings(), "seed": self.settings.seed},
-            init_kwargs={tracker: {"name": self.output_dir.name} for tracker in ("wandb", "trackio")},
+            init_kwargs={tracker: {"name": "/".join(self.output_dir.parts[-2:])} for tracker in ("wandb", "trackio")},
         )
-
-    def _end_trackers(self) -> None:
-        """The run's end, in its process group, which may have more runs to do: `end_training` would end that too."""
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
-        self.accelerator.trackers = []
+        try:
+            yield
+        finally:
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
+            self.accelerator.trackers = []
 
     def _stops_early(self) -> bool:
         """Whether the validation part has not become better for as many epochs as the recipe waits."""
