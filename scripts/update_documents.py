@@ -11,6 +11,7 @@ import numpy as np
 from psla_hf.commands.arguments import command_line
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from scripts.demo import enhancement_sentence, letter_rows
+from studies.ablation import FULL, ablation_rows, aggregation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
 from studies.students import summary
@@ -171,12 +172,42 @@ def sampling() -> str:
 
 
 def inference() -> str:
-    content = result("benchmark_inference")
-    speed = markdown_figures(content["results"], "way")
+    return rates("benchmark_inference")
+
+
+def training() -> str:
+    return rates("benchmark_training")
+
+
+def rates(name: str) -> str:
+    """Speeds of a benchmark's ways, and what became of the machine."""
+    content = result(name)
     return (
-        f"{speed}\n\nMedian, slowest and fastest round; ratio: how many times as long the first way takes. "
-        f"Nothing else ran, but the cores are virtual, and rounds differ. {markdown_origin(content)}."
+        f"{markdown_figures(content['results'], 'way')}\n\nMedian, slowest and fastest round; ratio: how many times as "
+        f"long the first way takes. {idle(content)} {markdown_origin(content)}."
     )
+
+
+def idle(content: Mapping) -> str:
+    """Whether others had the machine before and after something was measured."""
+    load = content["load"]
+    state = "**The machine was busy**" if load["busy"] else "The machine was idle before and after"
+    return f"{state}: {load['before']:.0%} and {load['after']:.0%} of its cores."
+
+
+def streaming() -> str:
+    content = result("benchmark_streaming")
+    table = markdown_figures(content["results"], "model, random weights")
+    return (
+        f"{table}\n\nSeconds from a hop's last sample to its tags, and the share of the second between two hops. "
+        f"{idle(content)} {markdown_origin(content)}."
+    )
+
+
+def contention() -> str:
+    content = result("benchmark_contention")
+    table = markdown_figures(content["results"], "how threads wait")
+    return f"{table}\n\nSeconds of a training step. {idle(content)} {markdown_origin(content)}."
 
 
 def enhancement() -> str:
@@ -283,6 +314,53 @@ def peers() -> str:
     )
 
 
+def ablation() -> str:
+    content = result("study_ablation")
+    runs = next(iter(content["rows"].values())).values()
+    commits = sorted({run["commit"] for runs in content["rows"].values() for run in runs.values()})
+    return (
+        f"{markdown_figures(ablation_rows(content), 'mAP of')}\n\nMean ± standard deviation over {len(runs)} seeds. "
+        "The difference is that of the averaged weights, with the middle 95 % of a bootstrap of seeds and test clips, "
+        "the same ones for both rows; three seeds make that too narrow rather than too wide, so each seed's follows. "
+        f"The last columns are the paper's differences, of its ensembles of epochs (Tables XII and XIV). "
+        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+    )
+
+
+def ablation_groups() -> str:
+    groups = result("study_ablation")["groups"]
+    table = {row: {group: f"{ap:.3f}" for group, ap in of_row.items()} for row, of_row in groups.items()}
+    return markdown_figures(table, "mean AP of")
+
+
+def ablation_labels() -> str:
+    """What the first study's teachers added."""
+    of_seeds = list(result("study_ablation")["labels"].values())
+    figures = over_seeds(of_seeds, ["added_percent", "precision", "recall"])
+    given, missing = (sum(seed[name] for seed in of_seeds) for name in ("given", "missing"))
+    return (
+        f"Of {given + missing:,} labels {missing:,} were lost. The teachers gave back {figures['recall']} of these; "
+        f"{figures['precision']} of what they added is true (25th percentile, both types of relations)."
+    )
+
+
+def ablation_aggregation() -> str:
+    return markdown_figures(aggregation_rows(result("study_ablation")), "mAP gained")
+
+
+def ablation_course() -> str:
+    """The mAP of the epochs themselves."""
+    rows = result("study_ablation")["rows"]
+    epochs = len(next(iter(rows[FULL].values()))["mAP"])
+    shown = [epoch for epoch in range(1, epochs + 1) if epoch % 3 == 0]
+    table = {
+        row: {f"epoch {epoch}": f"{fmean(run['mAP'][epoch - 1] for run in runs.values()):.3f}" for epoch in shown}
+        | {"loss, last two epochs": " ".join(f"{fmean(run['loss'][k] for run in runs.values()):.3f}" for k in (-2, -1))}
+        for row, runs in rows.items()
+    }
+    return markdown_figures(table, "mAP of the epoch itself")
+
+
 def events() -> str:
     content = result("study_events")
     silence, noise = (content["events"][background] for background in ("silence", "noise"))
@@ -296,13 +374,20 @@ def events() -> str:
 
 def length() -> str:
     content = result("benchmark_length")
-    figures = content["results"]
+    results = content["results"]
+    change = max(figures["largest_change_by_hand"] for figures in results.values())
+    table = {
+        f"{hours} hours": {
+            "MB at the peak": f"{figures['mb_at_the_peak']:.0f}",
+            "minutes": f"{figures['minutes_to_tag']:.2f}",
+            "times real time": f"{figures['times_real_time']:.0f}",
+        }
+        for hours, figures in results.items()
+    }
     return (
-        f"Memory does not grow with the length: a recording of {figures['hours']:g} hours (FLAC, 48 kHz, two channels) "
-        f"takes {figures['mb_at_the_peak']:.0f} MB at the peak, 800 of them libraries and the model, and "
-        f"{figures['minutes_to_tag']:.1f} minutes. "
-        f"Windows cut by hand have the same scores within {figures['largest_change_by_hand']:.0e}. "
-        f"{markdown_origin(content)}."
+        "Memory against the length of a recording (FLAC, 48 kHz, two channels):\n\n"
+        f"{markdown_figures(table, 'recording of')}\n\nWindows cut by hand have the same scores within {change:.0e}. "
+        f"{idle(content)} {markdown_origin(content)}."
     )
 
 
@@ -340,8 +425,20 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "docs/train_your_own.md": {"peers": peers},
     "docs/train.md": {"results": runs, "folds": folds, "resamplers": resamplers, "demo": demo},
     "docs/data.md": {"data": data, "sampling": sampling},
-    "docs/benchmarks.md": {"features": features},
+    "docs/benchmarks.md": {
+        "features": features,
+        "training": training,
+        "streaming": streaming,
+        "contention": contention,
+    },
     "docs/export.md": {"inference": inference},
+    "docs/study.md": {
+        "ablation": ablation,
+        "groups": ablation_groups,
+        "labels": ablation_labels,
+        "aggregation": ablation_aggregation,
+        "course": ablation_course,
+    },
     "docs/labels.md": {"benchmark": enhancement, "study": study},
     "docs/teachers.md": {"fine-tuning": fine_tuning, "distillation": distillation},
 }
