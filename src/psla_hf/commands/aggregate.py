@@ -215,8 +215,8 @@ def write(
     from psla_hf.training.build import make_accelerator
 
     if data is None and own.settings():
-        given = ", ".join(own.settings())
-        raise ValueError(f"{given} would have no effect without data_dir. Leave it out, or say where the data are.")
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in own.settings())
+        raise ValueError(f"{given} would have no effect without --data-dir. Leave it out, or say where the data are.")
     accelerator = make_accelerator()
     members = find_members(patterns)
     scorer = None if data is None else scorer_of(data, own, accelerator, messages, origins_of(members))
