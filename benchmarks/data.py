@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import psutil
@@ -16,7 +15,7 @@ import torchaudio
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from benchmarks.timing import seconds_per_clip
+from benchmarks.timing import rates, seconds_per_clip
 from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import class_names
 from psla_hf.loading.sampler import EpochSampler
@@ -43,8 +42,7 @@ def benchmark_data(clips: Dataset, rounds: int = 5) -> dict[str, dict[str, float
         rounds: How often each way is timed, in turn, after one round that does not count.
 
     Returns:
-        By way: `clips_per_second`, and `ratio`, how many times as long the baseline takes (median over the rounds of
-        that round's ratio).
+        See `timing.rates`; the plain loader is the first way.
     """
     extractor = PslaFeatureExtractor(max_length=512)
     threads = torch.get_num_threads()
@@ -61,14 +59,7 @@ def benchmark_data(clips: Dataset, rounds: int = 5) -> dict[str, dict[str, float
             times = seconds_per_clip({name: partial(_consumed, way) for name, way in ways.items()}, rounds)
     finally:
         torch.set_num_threads(threads)
-    baseline = times["plain loader"]
-    return {
-        name: {
-            "clips_per_second": 1 / median(taken),
-            "ratio": median(theirs / ours for theirs, ours in zip(baseline, taken, strict=True)),
-        }
-        for name, taken in times.items()
-    }
+    return rates(times)
 
 
 def _consumed(way: Callable[[], Iterable]) -> int:

@@ -70,19 +70,6 @@ def inference(arguments: argparse.Namespace) -> dict:
     return results
 
 
-def print_rates(results: Mapping[str, Mapping], title: str) -> None:
-    """What `timing.rates` found."""
-    rows = {
-        name: {
-            "clips/s": f"{result['clips_per_second']:.1f}",
-            "slowest to fastest": f"{result['slowest']:.1f} to {result['fastest']:.1f}",
-            "times the first": f"{result['ratio']:.2f}",
-        }
-        for name, result in results.items()
-    }
-    print_figures(rows, title, "way")
-
-
 def length(arguments: argparse.Namespace) -> dict:
     results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours)
     print_figures(results, "One file of 48 kHz in two channels", "hours")
@@ -116,6 +103,19 @@ def contention(arguments: argparse.Namespace) -> dict:
     rows = {name: {f"{how}, s": f"{time:.2f}" for how, time in times.items()} for name, times in results.items()}
     print_figures(rows, "A training step of EfficientNet-Lite0, 16 clips of 5 s, and beside a busy process", "threads")
     return results
+
+
+def print_rates(results: Mapping[str, Mapping], title: str) -> None:
+    """What `timing.rates` found."""
+    rows = {
+        name: {
+            "clips/s": f"{result['clips_per_second']:.1f}",
+            "slowest to fastest": f"{result['slowest']:.1f} to {result['fastest']:.1f}",
+            "times the first": f"{result['ratio']:.2f}",
+        }
+        for name, result in results.items()
+    }
+    print_figures(rows, title, "way")
 
 
 def print_speed(results: Mapping[str, Mapping], title: str) -> None:
