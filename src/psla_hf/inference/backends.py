@@ -1,7 +1,7 @@
 """What computes the scores of clips: torch, ONNX Runtime, OpenVINO. Knows no sound files, no windows and no tags."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,17 +10,30 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from psla_hf.models.export import GRAPH_FILES, GraphFormat, check_installed, exported_formats, graph_inputs
+from psla_hf.models.export import (
+    AXES,
+    GRAPH_FILES,
+    GraphFormat,
+    check_installed,
+    exported_formats,
+    graph_inputs,
+    window_sizes,
+)
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaTagging
+from psla_hf.models.saved import load_extractor
 
 __all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
 
 
 BackendName = Literal["torch", "onnx", "openvino"]
 
-# A graph's outputs of its inputs, both by name.
-Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+class Graph(NamedTuple):
+    """A compiled graph."""
+
+    inputs: list[str]
+    run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]  # outputs of inputs, both by name
 
 
 class Scores(NamedTuple):
@@ -65,6 +78,10 @@ def clip_scores(
 class ExportedModel:
     """The graph of an exported folder, on the CPU with as many threads as torch uses.
 
+    Clips as long as the model's window go through one by one, in a graph that is compiled for one such clip: both
+    runtimes are faster where they know all shapes, and a clip's feature maps stay in the cache. Others go through as
+    they come, in a graph for any shape, which is compiled for the first of them.
+
     Args:
         folder: Of `psla_hf.models.export.export_model`.
         format: The graph's.
@@ -72,7 +89,6 @@ class ExportedModel:
     Attributes:
         config: The model's configuration, with its classes.
         front_end: The graph takes waveforms.
-        run: Outputs by name, of inputs by name.
 
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
@@ -88,34 +104,73 @@ class ExportedModel:
                 f"Expected {path.name}, which export_model writes, in {folder}, which has "
                 f"{', '.join(sorted(child.name for child in folder.iterdir())) or 'nothing'}. {advice}"
             )
-        inputs, self.run = {"onnx": open_onnx, "openvino": open_openvino}[format](path)
-        self.front_end = "waveforms" in inputs
         self.config = AutoConfig.from_pretrained(folder)
+        self._window = window_sizes(load_extractor(folder))
+        self._open = partial({"onnx": open_onnx, "openvino": open_openvino}[format], path)
+        self.front_end = "waveforms" in self._of_windows.inputs
+
+    @cached_property
+    def _of_windows(self) -> Graph:
+        return self._open({"batch": 1, **self._window}) if self._window else self._of_any
+
+    @cached_property
+    def _of_any(self) -> Graph:
+        return self._open({})
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name `[B, ...]`, of inputs by name as `graph_inputs` makes them."""
+        sizes = {
+            axis: size for name, array in inputs.items() for axis, size in zip(AXES[name], array.shape, strict=False)
+        }
+        batch = sizes.pop("batch")
+        if not self._window or any(size != self._window[axis] for axis, size in sizes.items()):
+            return self._of_any.run(inputs)
+        each = [
+            self._of_windows.run({name: array[k : k + 1] for name, array in inputs.items()}) for k in range(batch)
+        ]
+        return {name: np.concatenate([outputs[name] for outputs in each]) for name in each[0]}
 
 
-def open_onnx(path: Path) -> tuple[list[str], Run]:
-    """The names of a graph's inputs, and what runs it in ONNX Runtime."""
+def open_onnx(path: Path, sizes: Mapping[str, int]) -> Graph:
+    """A graph in ONNX Runtime.
+
+    Args:
+        path: Its file.
+        sizes: Of those of its axes (`AXES`) that are to have one.
+    """
     check_installed("onnx", "onnxruntime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    for axis, size in sizes.items():
+        options.add_free_dimension_override_by_name(axis, size)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     outputs = [node.name for node in session.get_outputs()]
-    return [node.name for node in session.get_inputs()], lambda inputs: dict(
-        zip(outputs, session.run(outputs, inputs), strict=True)
+    return Graph(
+        [node.name for node in session.get_inputs()],
+        lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True)),
     )
 
 
-def open_openvino(path: Path) -> tuple[list[str], Run]:
-    """The names of a graph's inputs, and what runs it in OpenVINO."""
+def open_openvino(path: Path, sizes: Mapping[str, int]) -> Graph:
+    """A graph in OpenVINO; arguments as of `open_onnx`."""
     check_installed("openvino", "openvino")
+    core = _openvino_core()
+    model = core.read_model(path)
+    if sizes:
+        shapes = {port.any_name: port.partial_shape for port in model.inputs}
+        for name, shape in shapes.items():
+            for k, axis in enumerate(AXES[name]):
+                shape[k] = sizes[axis]
+        model.reshape(shapes)
     # By itself OpenVINO computes in bfloat16 where the processor can.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    graph = _openvino_core().compile_model(path, "CPU", settings)
-    return [node.any_name for node in graph.inputs], lambda inputs: {
-        node.any_name: array for node, array in graph(inputs, share_outputs=False).items()
-    }
+    graph = core.compile_model(model, "CPU", settings)
+    return Graph(
+        [port.any_name for port in graph.inputs],
+        lambda inputs: {port.any_name: array for port, array in graph(inputs, share_outputs=False).items()},
+    )
 
 
 @cache

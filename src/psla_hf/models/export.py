@@ -20,12 +20,14 @@ from .feature_extraction_psla import FRAME_MS, HOP_MS, PslaFeatureExtractor
 from .modeling_psla import EPSILON, Pooled, PslaTagging
 
 __all__ = [
+    "AXES",
     "GRAPH_FILES",
     "GraphFormat",
     "check_installed",
     "export_model",
     "exported_formats",
     "graph_inputs",
+    "window_sizes",
 ]
 
 
@@ -33,6 +35,13 @@ GraphFormat = Literal["onnx", "openvino"]
 
 # What an exported folder's graph is called; weights may lie beside it (.onnx.data, .bin).
 GRAPH_FILES: dict[GraphFormat, str] = {"onnx": "model.onnx", "openvino": "openvino_model.xml"}
+
+# What a graph's inputs may be, and their axes of any size.
+AXES: dict[str, tuple[str, ...]] = {
+    "input_values": ("batch", "frames"),
+    "waveforms": ("batch", "samples"),
+    "lengths": ("batch",),
+}
 
 EXAMPLE_CLIPS, EXAMPLE_FRAMES = 2, 128  # what is traced; the graph takes any number of either
 
@@ -96,11 +105,8 @@ class WaveformGraph(nn.Module):
         waveforms = torch.where(samples < lengths[:, None], waveforms, 0.0)
         lengths = lengths.clamp(min=frame)[:, None]
         means = (waveforms.double().sum(dim=1, keepdim=True) / lengths).float()
-        if extractor.max_length is None:
-            size: Any = torch.sym_max(waveforms.shape[1], frame)
-        else:
-            size = (extractor.max_length - 1) * hop + frame
-        room = frame if extractor.max_length is None else size
+        size: Any = extractor.max_samples or torch.sym_max(waveforms.shape[1], frame)
+        room = extractor.max_samples or frame
         waveforms = torch.cat([waveforms, waveforms.new_zeros(waveforms.shape[0], room)], dim=1)[:, :size]
         log_mel = extractor.log_mel_of_frames((waveforms - means).unfold(1, frame, hop))
         is_frame = torch.arange(log_mel.shape[1]) <= (lengths - frame) // hop
@@ -118,7 +124,16 @@ def graph_inputs(extractor: PslaFeatureExtractor, front_end: bool, clips: Sequen
     if not front_end:
         return dict(extractor(clips, sampling_rate=extractor.sampling_rate, return_tensors="pt"))
     waveforms = nn.utils.rnn.pad_sequence([torch.as_tensor(clip) for clip in clips], batch_first=True)
+    missing = window_sizes(extractor).get("samples", 0) - waveforms.shape[1]
+    waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
     return {"waveforms": waveforms, "lengths": torch.tensor([len(clip) for clip in clips])}
+
+
+def window_sizes(extractor: PslaFeatureExtractor) -> dict[str, int]:
+    """Frames and samples of a model's window, or nothing where it has none."""
+    if extractor.max_length is None or extractor.max_samples is None:
+        return {}
+    return {"frames": extractor.max_length, "samples": extractor.max_samples}
 
 
 def export_model(
@@ -177,13 +192,13 @@ def traced(model: PslaTagging, extractor: PslaFeatureExtractor, front_end: bool)
     )
     tagger = SpectrogramGraph(copy.deepcopy(model).float().cpu())
     graph: nn.Module = tagger
-    batch = torch.export.Dim("batch")
-    axes: dict[str, dict[int, Any]] = {"input_values": {0: batch, 1: torch.export.Dim("frames")}}
+    inputs = ["input_values"]
     if front_end:
+        inputs = ["waveforms", "lengths"]
         graph = WaveformGraph(tagger, extractor)
         lengths = torch.full((EXAMPLE_CLIPS,), EXAMPLE_FRAMES * extractor.hop_size)
         example = (torch.zeros(EXAMPLE_CLIPS, int(lengths[0])), lengths)
-        axes = {"waveforms": {0: batch, 1: torch.export.Dim("samples")}, "lengths": {0: batch}}
+    axes = {axis: torch.export.Dim(axis) for name in inputs for axis in AXES[name]}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"torch|copyreg|onnxscript")  # about their own insides
         return torch.onnx.export(
@@ -191,9 +206,9 @@ def traced(model: PslaTagging, extractor: PslaFeatureExtractor, front_end: bool)
             example,
             dynamo=True,
             verbose=False,
-            input_names=list(axes),
+            input_names=inputs,
             output_names=tagger.outputs,
-            dynamic_shapes=axes,
+            dynamic_shapes={name: {k: axes[axis] for k, axis in enumerate(AXES[name])} for name in inputs},
             custom_translation_table={
                 torch.ops.aten.sigmoid.default: relatively_exact_sigmoid,
                 torch.ops.aten._fft_r2c.default: fourier_product,
