@@ -1,7 +1,7 @@
 """ESC-10's recipe, chosen by nested validation: no fold has a say in the choice of the settings it is tested with.
 
     python -m studies.esc10_selection validate --data-dir esc10 --work runs/selection --output RESULTS.json
-    python -m studies.esc10_selection test --data-dir esc10 --work runs/selection --output RESULTS.json
+    python -m studies.esc10_selection test --data-dir esc10 --work runs/selection --output RESULTS.json --seeds 0 1 2
 
 `validate` trains each of `SETTINGS` on three folds, once for each pair of neighbouring folds left out. What it finds on
 either fold of a pair counts for the choice of the other one's settings: of a fold that is to be tested, the two runs
@@ -9,7 +9,7 @@ without it say what the settings are worth on the two folds beside it. `test` tr
 others, with several seeds.
 
 A run whose figures are in the work folder or in RESULTS is not trained again, and one that was killed goes on.
-`--settings` and `--runs` leave the rest to other processes.
+`--settings` and `--folds` leave the rest to other processes, which write no RESULTS: the last call finds their figures.
 """
 
 import argparse
@@ -34,36 +34,50 @@ from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10, Recipe
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
+from studies.label_enhancement import over_seeds
 
-__all__ = ["PAIRS", "SETTINGS", "choose", "confusion", "test", "validate"]
+__all__ = ["PAIRS", "SETTINGS", "choices", "confusion", "fold_rows", "measure", "validate", "validation_rows"]
 
 FOLDS = (1, 2, 3, 4, 5)
 
 # Each fold is left out twice, with one neighbour and with the other.
 PAIRS = tuple((fold, fold % len(FOLDS) + 1) for fold in FOLDS)
 
-# Written down before any was run: changes to 20 epochs with a learning rate of 1e-3, 16 clips an update, mixup of half
-# of the clips, and neither gain nor roll.
 BEFORE = ESC10
 
+# Changes to 20 epochs with a learning rate of 1e-3, 16 clips an update, mixup of half of the clips, no gain, no roll.
 SLOW = {"learning_rate": 3e-4}
 MOVED = {"gain_db": 12.0, "time_roll": True}
 LARGE = {"backbone": "tf_efficientnet_lite2"}
+TWICE = {"batch_size": 8, "warmup_steps": 80}  # as many updates
+LONG = {"epochs": 40, "halve_from_epoch": 20, "halve_every": 4, "average_last": 16}
 SETTINGS: dict[str, dict[str, Any]] = {
+    # Written down before any was run.
     "as it was": {},
     "slow": SLOW,
     "moved": MOVED,
     "slow, moved": SLOW | MOVED,
     "slow, moved, Lite2": SLOW | MOVED | LARGE,
-    "slow, moved, 8 clips": SLOW | MOVED | {"batch_size": 8, "warmup_steps": 80},
+    "slow, moved, 8 clips": SLOW | MOVED | TWICE,
     "slow, moved, mixstyle": SLOW | MOVED | {"mixstyle_rate": 0.3},
     "slow, moved, no mixup": SLOW | MOVED | {"mixup_rate": 0.0},
-    "slow, moved, 40 epochs": SLOW | MOVED | {"epochs": 40, "halve_from_epoch": 20, "halve_every": 4},
+    "slow, moved, 40 epochs": SLOW | MOVED | LONG,
+    # When "slow, moved" had been seen to learn too slowly: a loss of 0.22 after eight epochs instead of 0.16.
+    "8 clips": TWICE,
+    "40 epochs": LONG,
+    "moved, 8 clips": MOVED | TWICE,
+    "moved, 40 epochs": MOVED | LONG,
+    "8 clips, Lite2": TWICE | LARGE,
 }
 
-FIGURES = "figures.json"  # of a run, in its folder
+# What a run found in each fold it did not hear, by the fold's number.
+Found = Mapping[str, Mapping[str, Any]]
 
-WATCHED = 10  # clips that are scored after each epoch, to see that it learns; the rest of the time is for training
+
+def every_clip(data_dir: str) -> Dataset:
+    """All folds of ESC-10."""
+    parts = load_esc(data_dir, 1, quiet=True)
+    return concatenate_datasets([parts["train"], parts["test"]])
 
 
 def of_folds(clips: Dataset, folds: Iterable[int]) -> Dataset:
@@ -74,65 +88,178 @@ def of_folds(clips: Dataset, folds: Iterable[int]) -> Dataset:
 
 def run(
     recipe: Recipe, clips: Dataset, held_out: Sequence[int], folder: Path, seed: int, accelerator: Accelerator
-) -> dict[str, Any]:
-    """What the averaged model of the other folds finds in each held-out one.
-
-    Returns:
-        `commit`; `folds`: by fold `accuracy`, `mAP` and `probabilities` `[N, K]`, rounded.
-    """
-    if (folder / FIGURES).is_file():
-        return read_json(folder / FIGURES)
+) -> None:
+    """Train a recipe without some folds, and write what the averaged model finds in each of these."""
+    print(f"\n{folder.name}", flush=True)
     training = of_folds(clips, [fold for fold in FOLDS if fold not in held_out])
     first = of_folds(clips, held_out[:1])
-    watched = first.select(range(0, len(first), len(first) // WATCHED))
+    watched = first.select(range(0, len(first), -(-len(first) // WATCHED)))
     settings = RunSettings(seed=seed, resume=True)
     commit = Trainer(recipe, training, watched, folder, accelerator, settings).train(report=print_epoch)["commit"]
     model, extractor = load_saved(folder)
-    found: dict[str, Any] = {"commit": commit, "folds": {}}
+    found = {}
     for fold in held_out:
         part = of_folds(clips, [fold])
-        probabilities = score_clips(model, extractor, part, accelerator)
-        metrics = tagging_metrics(probabilities, targets_of(part))
-        found["folds"][str(fold)] = {
+        probabilities, targets = score_clips(model, extractor, part, accelerator), targets_of(part)
+        metrics = tagging_metrics(probabilities, targets)
+        found[str(fold)] = {
             **{name: metrics[name] for name in ("accuracy", "mAP")},
-            "probabilities": [[round(float(p), 4) for p in row] for row in probabilities],
+            "heard": probabilities.argmax(axis=1).tolist(),
+            "true": targets.argmax(axis=1).tolist(),
         }
-    write_json(found, folder / FIGURES)
-    return found
+    write_json({"commit": commit, "folds": found}, folder / FIGURES)
 
 
 def validate(
-    data_dir: str,
+    clips: Dataset,
     work: Path,
     accelerator: Accelerator,
+    known: Mapping[str, Any],
     settings: Sequence[str] = tuple(SETTINGS),
-    pairs: Iterable[tuple[int, int]] = PAIRS,
+    folds: Sequence[int] = FOLDS,
     base: Recipe = BEFORE,
 ) -> None:
-    """Train settings without pairs of folds."""
-    clips = every_clip(data_dir)
+    """Train settings without the pairs that begin with these folds, what is known or in the work folder aside."""
     for name in settings:
-        for pair in pairs:
-            folder = work / f"{name}, without {pair[0]} and {pair[1]}"
-            print(f"\n{folder.name}", flush=True)
-            run(base.replace(**SETTINGS[name]), clips, pair, folder, 0, accelerator)
+        for pair in PAIRS:
+            folder = work / validation_run(name, pair)
+            if pair[0] in folds and not is_known(folder, known):
+                run(base.replace(**SETTINGS[name]), clips, pair, folder, 0, accelerator)
 
 
-def every_clip(data_dir: str) -> Dataset:
-    """All folds of ESC-10."""
-    parts = load_esc(data_dir, 1, "esc10", quiet=True)
-    return concatenate_datasets([parts["train"], parts["test"]])
+def measure(
+    clips: Dataset,
+    work: Path,
+    accelerator: Accelerator,
+    known: Mapping[str, Any],
+    seeds: Sequence[int],
+    folds: Sequence[int] = FOLDS,
+    base: Recipe = BEFORE,
+) -> None:
+    """Train the settings that were chosen for these folds on the four others, likewise."""
+    chosen = choices(found_in(work, known))
+    for seed in seeds:
+        for fold in folds:
+            name = chosen[fold][0]
+            folder = work / f"{name}, fold {fold}, seed {seed}"
+            if not is_known(folder, known):
+                run(base.replace(**SETTINGS[name]), clips, [fold], folder, seed, accelerator)
+
+
+def validation_run(name: str, pair: tuple[int, int]) -> str:
+    return f"{name}, without {pair[0]} and {pair[1]}"
+
+
+def is_known(folder: Path, known: Mapping[str, Any]) -> bool:
+    return folder.name in known or (folder / FIGURES).is_file()
+
+
+def found_in(work: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """All finished runs by name: those known before, and those in the work folder."""
+    return {**known, **{file.parent.name: read_json(file) for file in sorted(work.glob(f"*/{FIGURES}"))}}
+
+
+def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str, float]]]]:
+    """The settings chosen for each fold, and what all of them reach without it.
+
+    Args:
+        runs: See `found_in`. Settings that lack a run of a fold's two are no choice for that fold.
+
+    Returns:
+        By fold: the settings with the highest accuracy in the two folds beside it, and of equal ones the highest mAP;
+        and both figures of all.
+
+    Raises:
+        ValueError: There is no choice for a fold.
+    """
+    chosen = {}
+    for fold in FOLDS:
+        figures = {}
+        for name in SETTINGS:
+            finished = [(pair, runs.get(validation_run(name, pair))) for pair in PAIRS if fold in pair]
+            beside = [run["folds"][str(other)] for pair, run in finished if run for other in pair if other != fold]
+            if len(beside) == len(finished):
+                figures[name] = {metric: fmean(one[metric] for one in beside) for metric in ("accuracy", "mAP")}
+        if not figures:
+            raise ValueError(f"Expected finished runs without fold {fold}, got none. Run validate first.")
+        chosen[fold] = max(figures, key=lambda name: (figures[name]["accuracy"], figures[name]["mAP"])), figures
+    return chosen
+
+
+def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, Any]]]:
+    """What was found in each fold by the runs of its settings, by seed; seeds that lack a fold are left out."""
+    by_seed: dict[int, dict[int, dict[str, Any]]] = {}
+    for fold, (name, _) in choices(runs).items():
+        start = f"{name}, fold {fold}, seed "
+        for run_name, run in runs.items():
+            if run_name.startswith(start):
+                by_seed.setdefault(int(run_name.removeprefix(start)), {})[fold] = run["folds"][str(fold)]
+    return {seed: folds for seed, folds in sorted(by_seed.items()) if len(folds) == len(FOLDS)}
+
+
+def confusion(runs: Mapping[str, Any], num_classes: int = 10) -> np.ndarray:
+    """How many clips of each class (row) were taken for each (column) `[K, K]`, all folds and seeds together."""
+    counts = np.zeros((num_classes, num_classes), int)
+    for folds in figures_by_seed(runs).values():
+        for found in folds.values():
+            np.add.at(counts, (found["true"], found["heard"]), 1)
+    return counts
+
+
+def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """A table: what each of the settings reaches beside each fold, the chosen one's in bold, and the mean."""
+    chosen = choices(runs)
+    table: dict[str, dict[str, str]] = {}
+    for name in SETTINGS:
+        of_name = {fold: figures[name] for fold, (_, figures) in chosen.items() if name in figures}
+        if of_name:
+            row = {
+                f"for fold {fold}": f"{'**' * (chosen[fold][0] == name)}{of_name[fold]['accuracy']:.1%}"
+                f"{'**' * (chosen[fold][0] == name)}"
+                if fold in of_name
+                else ""
+                for fold in FOLDS
+            }
+            table[name] = row | {"mean": f"{fmean(one['accuracy'] for one in of_name.values()):.1%}"}
+    return table
+
+
+def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """A table: accuracy and mAP of each fold, mean and standard deviation over seeds, and of all together."""
+    seeds = figures_by_seed(runs)
+    table = {}
+    for title, folds in {"**all 5**": FOLDS, **{str(fold): (fold,) for fold in FOLDS}}.items():
+        of_seeds = [
+            {metric: fmean(found[fold][metric] for fold in folds) for metric in ("accuracy", "mAP")}
+            for found in seeds.values()
+        ]
+        table[title] = over_seeds(of_seeds, ["accuracy", "mAP"]) if of_seeds else {}
+    return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what")
-    parser.add_argument("--data-dir", required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--settings", nargs="+")
-    parser.add_argument("--pair", type=int)
-    a = parser.parse_args()
-    validate(a.data_dir, a.work, make_accelerator(), a.settings, [PAIRS[a.pair]])
+    """Train what is left, and print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["validate", "test"])
+    parser.add_argument("--data-dir", required=True, help="folder of ESC-10")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="to validate")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(FOLDS), help="to test; first of a pair left out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="to test with")
+    parser.add_argument("--output", type=Path, help="JSON file to read what is known from, and to write")
+    arguments = parser.parse_args()
+    with command_line():
+        known = read_json(arguments.output)["runs"] if arguments.output and arguments.output.is_file() else {}
+        clips, accelerator = every_clip(arguments.data_dir), make_accelerator()
+        if arguments.what == "validate":
+            validate(clips, arguments.work, accelerator, known, arguments.settings, arguments.folds)
+        else:
+            measure(clips, arguments.work, accelerator, known, arguments.seeds, arguments.folds)
+        runs = found_in(arguments.work, known)
+        if arguments.output:
+            write_json({**provenance(), "classes": class_names(clips), "runs": runs}, arguments.output)
+            print_figures(validation_rows(runs), "accuracy in the folds beside, by what is tested", "settings")
+            print_figures(fold_rows(runs), "tested with what was chosen", "fold")
 
 
 if __name__ == "__main__":

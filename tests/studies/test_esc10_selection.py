@@ -1,0 +1,81 @@
+"""ESC-10's settings are chosen for each fold by runs that did not hear it, and each run is trained once."""
+
+import numpy as np
+import pytest
+
+from studies import esc10_selection as study
+from studies.esc10_selection import (
+    FOLDS,
+    PAIRS,
+    SETTINGS,
+    choices,
+    confusion,
+    figures_by_seed,
+    found_in,
+    validation_run,
+)
+from tests.conftest import TINY_BACKBONE
+from tests.docs.small_world import make_esc
+
+FIRST, SECOND = list(SETTINGS)[:2]
+
+
+def runs_of(accuracies: dict[str, dict[int, float]]) -> dict:
+    """Finished runs in which a fold's accuracy is the same, whatever it was left out with."""
+    return {
+        validation_run(name, pair): {"folds": {str(fold): {"accuracy": of_folds[fold], "mAP": 0.9} for fold in pair}}
+        for name, of_folds in accuracies.items()
+        for pair in PAIRS
+    }
+
+
+def test_each_fold_is_left_out_twice_with_another_one_each_time():
+    for fold in FOLDS:
+        others = [other for pair in PAIRS if fold in pair for other in pair if other != fold]
+        assert len(set(others)) == len(others) == 2
+
+
+def test_a_folds_own_figures_have_no_say_in_its_choice():
+    even = dict.fromkeys(FOLDS, 0.9)
+    for fold in FOLDS:
+        runs = runs_of({FIRST: even, SECOND: even | {fold: 1.0}})
+        chosen = {tested: name for tested, (name, _) in choices(runs).items()}
+        beside = {other for pair in PAIRS if fold in pair for other in pair} - {fold}
+        assert {tested for tested, name in chosen.items() if name == SECOND} == beside
+
+
+def test_settings_without_all_their_runs_are_no_choice():
+    runs = runs_of({FIRST: dict.fromkeys(FOLDS, 0.8), SECOND: dict.fromkeys(FOLDS, 0.9)})
+    del runs[validation_run(SECOND, (1, 2))]
+    assert [choices(runs)[fold][0] for fold in FOLDS] == [FIRST, FIRST, SECOND, SECOND, SECOND]
+    with pytest.raises(ValueError, match="without fold 1, got none"):
+        choices({})
+
+
+def test_runs_are_trained_once_and_their_figures_put_together(tmp_path, accelerator, capsys, monkeypatch):
+    monkeypatch.setattr(study, "SETTINGS", {FIRST: {}, SECOND: {"gain_db": 6.0}})
+    make_esc(tmp_path / "esc10")
+    clips = study.every_clip(str(tmp_path / "esc10"))
+    base = study.BEFORE.replace(backbone=TINY_BACKBONE, pretraining="none", epochs=1, max_length=48, batch_size=8)
+
+    def trained(what, *arguments) -> int:
+        capsys.readouterr()
+        what(clips, tmp_path / "work", accelerator, *arguments, base=base)
+        return capsys.readouterr().out.count("epoch")
+
+    assert trained(study.validate, {}, [FIRST, SECOND], [1, 2]) == 4
+    assert trained(study.validate, {}, [FIRST, SECOND]) == 6
+    known = found_in(tmp_path / "work", {})
+    (tmp_path / "work").rename(tmp_path / "old")
+    assert trained(study.validate, known) == 0
+    (tmp_path / "work").mkdir()
+    assert trained(study.measure, known, [0, 1]) == 10
+    runs = found_in(tmp_path / "work", known)
+    assert list(figures_by_seed(runs)) == [0, 1]
+    counts = confusion(runs)
+    assert counts.sum() == 2 * len(clips)
+    assert counts.trace() / counts.sum() == pytest.approx(
+        np.mean([found["accuracy"] for folds in figures_by_seed(runs).values() for found in folds.values()])
+    )
+    assert " ± " in study.fold_rows(runs)["**all 5**"]["accuracy"]
+    assert "**" in str(study.validation_rows(runs))
