@@ -70,8 +70,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "8 clips, Lite2": TWICE | LARGE,
 }
 
-# What a run found in each fold it did not hear, by the fold's number.
-Found = Mapping[str, Mapping[str, Any]]
+FIGURES = "figures.json"  # of a run, in its folder
+
+WATCHED = 10  # clips that are scored after each epoch, to see that it learns; the rest of the time is for training
 
 
 def every_clip(data_dir: str) -> Dataset:
@@ -115,7 +116,7 @@ def validate(
     work: Path,
     accelerator: Accelerator,
     known: Mapping[str, Any],
-    settings: Sequence[str] = tuple(SETTINGS),
+    settings: Sequence[str],
     folds: Sequence[int] = FOLDS,
     base: Recipe = BEFORE,
 ) -> None:

@@ -53,6 +53,7 @@ def test_settings_without_all_their_runs_are_no_choice():
 
 
 def test_runs_are_trained_once_and_their_figures_put_together(tmp_path, accelerator, capsys, monkeypatch):
+    both = [FIRST, SECOND]
     monkeypatch.setattr(study, "SETTINGS", {FIRST: {}, SECOND: {"gain_db": 6.0}})
     make_esc(tmp_path / "esc10")
     clips = study.every_clip(str(tmp_path / "esc10"))
@@ -63,11 +64,11 @@ def test_runs_are_trained_once_and_their_figures_put_together(tmp_path, accelera
         what(clips, tmp_path / "work", accelerator, *arguments, base=base)
         return capsys.readouterr().out.count("epoch")
 
-    assert trained(study.validate, {}, [FIRST, SECOND], [1, 2]) == 4
-    assert trained(study.validate, {}, [FIRST, SECOND]) == 6
+    assert trained(study.validate, {}, both, [1, 2]) == 4
+    assert trained(study.validate, {}, both) == 6
     known = found_in(tmp_path / "work", {})
     (tmp_path / "work").rename(tmp_path / "old")
-    assert trained(study.validate, known) == 0
+    assert trained(study.validate, known, both) == 0
     (tmp_path / "work").mkdir()
     assert trained(study.measure, known, [0, 1]) == 10
     runs = found_in(tmp_path / "work", known)
