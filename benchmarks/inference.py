@@ -22,6 +22,7 @@ from psla_hf.models.configuration_psla import PslaConfig
 from psla_hf.models.export import export_model
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.training.recipes import PAPER_ARCHITECTURES
 
 __all__ = ["Architecture", "benchmark_inference"]
 
@@ -45,8 +46,8 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "B2, 4 heads": Architecture({}, ("efficientnet-b2", 4)),
-    "B0, 1 head": Architecture({"backbone": "tf_efficientnet_b0", "num_attention_heads": 1}, ("efficientnet-b0", 1)),
+    "B2, 4 heads": Architecture(PAPER_ARCHITECTURES["EfficientNet-B2, 4 heads"][0], ("efficientnet-b2", 4)),
+    "B0, 1 head": Architecture(PAPER_ARCHITECTURES["EfficientNet-B0, 1 head"][0], ("efficientnet-b0", 1)),
 }
 
 

@@ -10,13 +10,14 @@ from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.configuration_psla import PslaConfig
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
+from psla_hf.training.recipes import PAPER_ARCHITECTURES
 
 __all__ = ["MODELS", "benchmark_streaming"]
 
 # Settings of `PslaConfig`, by name.
 MODELS = {
-    "B2, 4 heads": {},
-    "B0, 1 head": {"backbone": "tf_efficientnet_b0", "num_attention_heads": 1},
+    "B2, 4 heads": PAPER_ARCHITECTURES["EfficientNet-B2, 4 heads"][0],
+    "B0, 1 head": PAPER_ARCHITECTURES["EfficientNet-B0, 1 head"][0],
     "Lite0, 1 head": {"backbone": "tf_efficientnet_lite0", "num_attention_heads": 1},
 }
 

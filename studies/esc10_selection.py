@@ -208,34 +208,33 @@ def confusion(runs: Mapping[str, Any], num_classes: int = 10) -> np.ndarray:
 
 
 def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """A table: what each of the settings reaches beside each fold, the chosen one's in bold, and the mean."""
+    """A table: what each of the settings reaches beside each fold, with a tick where it is chosen, and the mean."""
     chosen = choices(runs)
     table: dict[str, dict[str, str]] = {}
     for name in SETTINGS:
-        of_name = {fold: figures[name] for fold, (_, figures) in chosen.items() if name in figures}
+        of_name = {fold: figures[name]["accuracy"] for fold, (_, figures) in chosen.items() if name in figures}
         if of_name:
-            row = {
-                f"for fold {fold}": f"{'**' * (chosen[fold][0] == name)}{of_name[fold]['accuracy']:.1%}"
-                f"{'**' * (chosen[fold][0] == name)}"
-                if fold in of_name
-                else ""
-                for fold in FOLDS
-            }
-            table[name] = row | {"mean": f"{fmean(one['accuracy'] for one in of_name.values()):.1%}"}
+            ticks = {fold: " ✓" if chosen[fold][0] == name else "" for fold in of_name}
+            cells = {fold: f"{of_name[fold]:.1%}{ticks[fold]}" if fold in of_name else "" for fold in FOLDS}
+            table[name] = {f"for fold {fold}": cell for fold, cell in cells.items()}
+            table[name]["mean"] = f"{fmean(of_name.values()):.1%}"
     return table
 
 
 def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """A table: accuracy and mAP of each fold, mean and standard deviation over seeds, and of all together."""
+    """A table: accuracy and mAP of all folds and of each, mean and standard deviation over seeds."""
     seeds = figures_by_seed(runs)
-    table = {}
-    for title, folds in {"**all 5**": FOLDS, **{str(fold): (fold,) for fold in FOLDS}}.items():
-        of_seeds = [
-            {metric: fmean(found[fold][metric] for fold in folds) for metric in ("accuracy", "mAP")}
-            for found in seeds.values()
-        ]
-        table[title] = over_seeds(of_seeds, ["accuracy", "mAP"]) if of_seeds else {}
-    return table
+    rows = {f"all {len(FOLDS)}": FOLDS, **{str(fold): (fold,) for fold in FOLDS}} if seeds else {}
+    return {
+        title: over_seeds(
+            [
+                {metric: fmean(found[fold][metric] for fold in folds) for metric in ("accuracy", "mAP")}
+                for found in seeds.values()
+            ],
+            ["accuracy", "mAP"],
+        )
+        for title, folds in rows.items()
+    }
 
 
 def main() -> None:
@@ -260,7 +259,8 @@ def main() -> None:
         if arguments.output:
             write_json({**provenance(), "classes": class_names(clips), "runs": runs}, arguments.output)
             print_figures(validation_rows(runs), "accuracy in the folds beside, by what is tested", "settings")
-            print_figures(fold_rows(runs), "tested with what was chosen", "fold")
+            if rows := fold_rows(runs):
+                print_figures(rows, "tested with what was chosen", "fold")
 
 
 if __name__ == "__main__":

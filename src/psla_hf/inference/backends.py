@@ -125,9 +125,7 @@ class ExportedModel:
         batch = sizes.pop("batch")
         if not self._window or any(size != self._window[axis] for axis, size in sizes.items()):
             return self._of_any.run(inputs)
-        each = [
-            self._of_windows.run({name: array[k : k + 1] for name, array in inputs.items()}) for k in range(batch)
-        ]
+        each = [self._of_windows.run({name: array[k : k + 1] for name, array in inputs.items()}) for k in range(batch)]
         return {name: np.concatenate([outputs[name] for outputs in each]) for name in each[0]}
 
 
