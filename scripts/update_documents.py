@@ -12,7 +12,7 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from scripts.demo import enhancement_sentence, letter_rows
 from studies.ablation import FULL, ablation_rows, aggregation_rows
-from studies.esc10_selection import choices, validation_rows
+from studies.esc10_selection import validation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
 from studies.students import summary
@@ -111,12 +111,10 @@ def selection() -> str:
     content = result("study_esc10_selection")
     runs = content["runs"]
     commits = sorted({run["commit"] for run in runs.values()})
-    chosen = {fold: name for fold, (name, _) in choices(runs).items()}
     return (
         f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
-        f"folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. "
-        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}. Chosen: "
-        f"{'; '.join(f'for fold {fold} {name!r}' for fold, name in chosen.items())}."
+        "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen. "
+        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
     )
 
 

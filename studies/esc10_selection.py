@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 
@@ -36,7 +35,7 @@ from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from studies.label_enhancement import over_seeds
 
-__all__ = ["PAIRS", "SETTINGS", "choices", "confusion", "fold_rows", "measure", "validate", "validation_rows"]
+__all__ = ["PAIRS", "SETTINGS", "choices", "fold_rows", "measure", "validate", "validation_rows"]
 
 FOLDS = (1, 2, 3, 4, 5)
 
@@ -196,15 +195,6 @@ def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, An
             if run_name.startswith(start):
                 by_seed.setdefault(int(run_name.removeprefix(start)), {})[fold] = run["folds"][str(fold)]
     return {seed: folds for seed, folds in sorted(by_seed.items()) if len(folds) == len(FOLDS)}
-
-
-def confusion(runs: Mapping[str, Any], num_classes: int = 10) -> np.ndarray:
-    """How many clips of each class (row) were taken for each (column) `[K, K]`, all folds and seeds together."""
-    counts = np.zeros((num_classes, num_classes), int)
-    for folds in figures_by_seed(runs).values():
-        for found in folds.values():
-            np.add.at(counts, (found["true"], found["heard"]), 1)
-    return counts
 
 
 def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:

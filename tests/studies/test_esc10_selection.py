@@ -1,6 +1,5 @@
 """ESC-10's settings are chosen for each fold by runs that did not hear it, and each run is trained once."""
 
-import numpy as np
 import pytest
 
 from studies import esc10_selection as study
@@ -9,7 +8,6 @@ from studies.esc10_selection import (
     PAIRS,
     SETTINGS,
     choices,
-    confusion,
     figures_by_seed,
     found_in,
     validation_run,
@@ -73,10 +71,5 @@ def test_runs_are_trained_once_and_their_figures_put_together(tmp_path, accelera
     assert trained(study.measure, known, [0, 1]) == 10
     runs = found_in(tmp_path / "work", known)
     assert list(figures_by_seed(runs)) == [0, 1]
-    counts = confusion(runs)
-    assert counts.sum() == 2 * len(clips)
-    assert counts.trace() / counts.sum() == pytest.approx(
-        np.mean([found["accuracy"] for folds in figures_by_seed(runs).values() for found in folds.values()])
-    )
     assert " ± " in study.fold_rows(runs)["all 5"]["accuracy"]
     assert study.fold_rows(known) == {} and "✓" in str(study.validation_rows(runs))
