@@ -114,8 +114,12 @@ def ways_of(architecture: Architecture, folder: Path) -> dict[str, Callable[[Seq
     ):
         export_model(model, extractor, folder / name, format, front_end, calibration)  # type: ignore[arg-type]
         models[name] = ExportedModel(folder / name, format)  # type: ignore[arg-type]
-    last = PslaForAudioClassification(model.config).eval()
-    models = {"torch": model, "torch, channels last": last.to(memory_format=torch.channels_last), **models}
+    models["OpenVINO, bf16"] = ExportedModel(folder / "OpenVINO", "openvino", torch.bfloat16)
+    last, half = (
+        PslaForAudioClassification(model.config).eval().to(dtype=dtype, memory_format=torch.channels_last)
+        for dtype in (None, torch.bfloat16)
+    )
+    models = {"torch": model, "torch, channels last": last, "torch, channels last, bf16": half, **models}
     ways: dict[str, Any] = {name: partial(clip_scores, model, extractor) for name, model in models.items()}
     if architecture.original is not None:
         ways = {"original": partial(original_scores, OriginalTagger(*architecture.original, NUM_CLASSES).eval())} | ways

@@ -159,6 +159,14 @@ def test_in_integers_it_computes_nearly_the_same(tmp_path):
     assert {"labels", "sampling_rate"} < {entry.key for entry in file.metadata_props}
 
 
+def test_in_bfloat16_openvino_computes_nearly_the_same(exported):
+    """A processor without it computes in float32."""
+    model, extractor, folder = exported("waveforms of one length", "openvino")
+    graph = ExportedModel(folder, "openvino", torch.bfloat16)
+    expected, got = (clip_scores(each, extractor, clips()).probabilities for each in (model, graph))
+    torch.testing.assert_close(got, expected, rtol=0, atol=0.02)
+
+
 def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model, tmp_path):
     tagger = AudioTagger.from_pretrained(saved_model)
     plain = Tagger.from_pretrained(saved_model)
@@ -192,6 +200,7 @@ def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
         (lambda: load("owner/name", backend="onnx"), ValueError, "the folder of an exported model.*owner/name"),
         (lambda: load(saved_model, backend="tensorrt"), ValueError, "one of torch, onnx, openvino, got 'tensorrt'"),
         (lambda: load(folder, "cuda", backend="onnx"), ValueError, "Expected device='cpu'"),
+        (lambda: load(folder, backend="onnx", dtype=torch.bfloat16), ValueError, "one of None with backend='onnx'"),
         (lambda: export_model(make_model(), extractor, folder), FileExistsError, "overwrite=True"),
         (
             lambda: export_model(make_model(), extractor, tmp_path / "x", calibration=[]),

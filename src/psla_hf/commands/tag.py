@@ -88,7 +88,9 @@ class Machine:
         "What runs it: torch, or what psla export has made it for.", "torch"
     )
     device: str | None = option("For example cuda; by default a GPU if there is one.", None)
-    dtype: Literal["float32", "bfloat16", "float16"] | None = option("Precision of the backbone.", None)
+    dtype: Literal["float32", "bfloat16", "float16"] | None = option(
+        "Precision of the backbone, or of an OpenVINO graph.", None
+    )
     batch_size: Whole | None = option("Windows at a time; by default 4 on a CPU, else 16.", None)
 
 

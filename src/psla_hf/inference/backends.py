@@ -28,6 +28,9 @@ __all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
 
 BackendName = Literal["torch", "onnx", "openvino"]
 
+# By itself OpenVINO computes in bfloat16 where the processor can: it is always told.
+OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+
 
 class Graph(NamedTuple):
     """A compiled graph."""
@@ -85,6 +88,7 @@ class ExportedModel:
     Args:
         folder: Of `psla_hf.models.export.export_model`.
         format: The graph's.
+        dtype: What OpenVINO computes in, one of `OPENVINO_PRECISIONS`; by default float32. ONNX Runtime has no choice.
 
     Attributes:
         config: The model's configuration, with its classes.
@@ -93,9 +97,10 @@ class ExportedModel:
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
         ImportError: What runs it is not installed.
+        ValueError: It does not run in this precision.
     """
 
-    def __init__(self, folder: Path, format: GraphFormat):
+    def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None):
         path = folder / GRAPH_FILES[format]
         if not path.is_file():
             others = exported_formats(folder)
@@ -106,7 +111,15 @@ class ExportedModel:
             )
         self.config = AutoConfig.from_pretrained(folder)
         self._window = window_sizes(load_extractor(folder))
-        self._open = partial({"onnx": open_onnx, "openvino": open_openvino}[format], path)
+        precisions = {None, *(OPENVINO_PRECISIONS if format == "openvino" else ())}
+        if dtype not in precisions:
+            raise ValueError(
+                f"Expected dtype to be one of {', '.join(sorted(map(str, precisions)))} with backend={format!r}, got "
+                f"{dtype}."
+            )
+        self._open: Callable[[Mapping[str, int]], Graph] = (
+            partial(open_onnx, path) if format == "onnx" else partial(open_openvino, path, dtype=dtype or torch.float32)
+        )
         self.front_end = "waveforms" in self._of_windows.inputs
 
     @cached_property
@@ -151,8 +164,8 @@ def open_onnx(path: Path, sizes: Mapping[str, int]) -> Graph:
     )
 
 
-def open_openvino(path: Path, sizes: Mapping[str, int]) -> Graph:
-    """A graph in OpenVINO; arguments as of `open_onnx`."""
+def open_openvino(path: Path, sizes: Mapping[str, int], dtype: torch.dtype) -> Graph:
+    """A graph in OpenVINO, which computes in one of `OPENVINO_PRECISIONS`; other arguments as of `open_onnx`."""
     check_installed("openvino", "openvino")
     core = _openvino_core()
     model = core.read_model(path)
@@ -162,8 +175,10 @@ def open_openvino(path: Path, sizes: Mapping[str, int]) -> Graph:
             for k, axis in enumerate(AXES[name]):
                 shape[k] = sizes[axis]
         model.reshape(shapes)
-    # By itself OpenVINO computes in bfloat16 where the processor can.
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    settings = {
+        "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[dtype],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
     graph = core.compile_model(model, "CPU", settings)
     return Graph(
         [port.any_name for port in graph.inputs],

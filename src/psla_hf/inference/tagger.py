@@ -169,7 +169,8 @@ class AudioTagger:
             name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub;
                 by default the tagger of ten sounds that comes with the package.
             device: Where to run; by default a GPU if there is one.
-            dtype: Precision of the backbone in torch, such as `torch.bfloat16`; by default that of the saved weights.
+            dtype: Precision of the backbone in torch, such as `torch.bfloat16`, by default that of the saved weights;
+                or of a whole graph in OpenVINO, by default float32.
             backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
             **options: Further arguments of the constructor.
 
@@ -184,13 +185,11 @@ class AudioTagger:
             raise ValueError(f"Expected backend to be one of {', '.join(get_args(BackendName))}, got {backend!r}.")
         path = local_path(name_or_path, "a saved model")
         if backend != "torch":
-            if path is None or dtype is not None:
-                wrong = name_or_path if path is None else f"dtype={dtype}"
+            if path is None:
                 raise ValueError(
-                    f"Expected the folder of an exported model and its own precision with backend={backend!r}, "
-                    f"got {wrong}."
+                    f"Expected the folder of an exported model with backend={backend!r}, got {name_or_path}."
                 )
-            return cls(ExportedModel(path, backend), load_extractor(path), device, **options)
+            return cls(ExportedModel(path, backend, dtype), load_extractor(path), device, **options)
         formats = exported_formats(path) if path else []
         if path and formats and not any(path.glob("*.safetensors*")):
             raise FileNotFoundError(
