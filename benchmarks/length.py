@@ -1,11 +1,10 @@
 """Tagging a recording of hours: time, peak memory, and whether windows have the scores that they have cut by hand."""
 
 import itertools
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,9 @@ import soxr
 import torch
 from matplotlib.figure import Figure
 
+from psla_hf.inference.backends import BackendName
 from psla_hf.inference.tagger import AudioTagger, files_in
+from psla_hf.models.export import export_model
 from psla_hf.reports.plots import save
 
 __all__ = ["benchmark_length", "draw_memory"]
@@ -24,42 +25,62 @@ RATE = 48000
 CUT_WINDOWS = 25  # that are compared with windows cut by hand, spread evenly
 
 
-def benchmark_length(model: str, sounds: Path, hours: Iterable[float]) -> dict[str, dict[str, float]]:
-    """Figures of `tag_recording` for recordings of several lengths, by the length in hours."""
-    return {f"{length:g}": tag_recording(model, sounds, length) for length in hours}
+def benchmark_length(
+    model: str, sounds: Path, hours: Sequence[float], backends: Iterable[BackendName]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Figures of `tag_recording` by the backend and by the length in hours."""
+    tagger = AudioTagger.from_pretrained(model)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for backend in backends:
+            folder = Path(model)
+            if backend != "torch":
+                folder = Path(place) / backend
+                export_model(tagger.model, tagger.extractor, folder, backend)
+            found[backend] = {f"{length:g}": tag_recording(tagger, folder, backend, sounds, length) for length in hours}
+    return found
 
 
-def draw_memory(results: Mapping[str, Mapping[str, float]], path: Path) -> None:
-    """Memory against length, as PNG."""
+def draw_memory(results: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> None:
+    """Memory against length for each backend, as PNG."""
     figure = Figure((6, 3.2), layout="constrained")
     axes = figure.subplots()
-    lengths = [float(hours) for hours in results]
-    axes.plot(lengths, [of_length["mb_at_the_peak"] for of_length in results.values()], marker="o")
+    for backend, of_lengths in results.items():
+        peaks = [of_length["mb_at_the_peak"] for of_length in of_lengths.values()]
+        axes.plot([float(hours) for hours in of_lengths], peaks, marker="o", label=backend)
     axes.set(xlabel="hours of 48 kHz stereo FLAC", ylabel="MB at the peak", ylim=(0, None))
     axes.grid(alpha=0.3)
+    axes.legend()
     save(figure, path)
 
 
-def tag_recording(model: str, sounds: Path, hours: float) -> dict[str, float]:
+def tag_recording(
+    tagger: AudioTagger, folder: Path, backend: BackendName, sounds: Path, hours: float
+) -> dict[str, float]:
     """Join sounds to a FLAC file of 48 kHz in two channels, and tag it in a process of its own.
 
     Args:
-        model: Folder of a saved tagger of 16 kHz.
+        tagger: In torch, of 16 kHz: the judge of windows that are cut by hand.
+        folder: The same model, saved for this backend.
+        backend: What tags.
         sounds: Folder of audio, taken in turn.
         hours: Length of the recording.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording.flac"
+    with tempfile.TemporaryDirectory() as place:
+        path, noted = Path(place) / "recording.flac", Path(place) / "noted.npz"
         write_recording(path, files_in(sounds), hours)
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            starts, scores, seconds, megabytes = process.submit(tag_whole, model, path).result()
+        subprocess.run([sys.executable, "-m", "benchmarks.tag_whole", folder, backend, path, noted], check=True)
+        with np.load(noted) as file:
+            whole = dict(file)
+        starts, scores = whole["starts"], whole["scores"]
         chosen = np.linspace(0, len(starts) - 1, CUT_WINDOWS).astype(int)
-        cut = cut_by_hand(AudioTagger.from_pretrained(model), path, starts[chosen])
+        cut = cut_by_hand(tagger, path, starts[chosen])
         change = np.abs(cut - scores[chosen])
     return {
-        "minutes_to_tag": seconds / 60,
-        "times_real_time": hours * 3600 / seconds,
-        "mb_at_the_peak": megabytes,
+        "minutes_to_tag": float(whole["seconds"]) / 60,
+        "times_real_time": hours * 3600 / float(whole["seconds"]),
+        "mb_loaded": float(whole["mb_loaded"]),
+        "mb_at_the_peak": float(whole["mb_at_the_peak"]),
         "windows": len(starts),
         "largest_change_by_hand": float(change.max()),
         "largest_relative_change_by_hand": float((change / cut)[cut > 0.1].max()),
@@ -77,21 +98,6 @@ def write_recording(path: Path, files: list[Path], hours: float) -> None:
             left -= len(mono)
             if not left:
                 return
-
-
-def tag_whole(model: str, path: Path) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Starts of the windows in seconds, their scores `[windows, K]`, seconds that it took, and MB at the peak."""
-    tagger = AudioTagger.from_pretrained(model)
-    before = time.perf_counter()
-    [recording] = tagger.recordings([path])
-    seconds = time.perf_counter() - before
-    return recording.starts, recording.scores, seconds, peak_of_process()
-
-
-def peak_of_process() -> float:
-    """MB at the peak of this process alone; what `getrusage` says begins with the parent's peak."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def cut_by_hand(tagger: AudioTagger, path: Path, starts: np.ndarray) -> np.ndarray:

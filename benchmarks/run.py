@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from datasets import concatenate_datasets
 
@@ -20,6 +21,7 @@ from benchmarks.training import benchmark_training
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.load import load_esc
 from psla_hf.files import write_json
+from psla_hf.inference.backends import BackendName
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.provenance import provenance
@@ -71,8 +73,9 @@ def inference(arguments: argparse.Namespace) -> dict:
 
 
 def length(arguments: argparse.Namespace) -> dict:
-    results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours)
-    print_figures(results, "One file of 48 kHz in two channels", "hours")
+    results = benchmark_length(arguments.model, Path(arguments.data_dir), arguments.hours, arguments.backends)
+    rows = {f"{backend}, {hours}": row for backend, lengths in results.items() for hours, row in lengths.items()}
+    print_figures(rows, "One file of 48 kHz in two channels", "backend, hours")
     if arguments.picture:
         draw_memory(results, arguments.picture)
     return results
@@ -177,6 +180,7 @@ def with_labels(parser: argparse.ArgumentParser) -> None:
 def with_recording(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="folder of a saved tagger of 16 kHz")
     parser.add_argument("--hours", type=float, nargs="+", default=[0.25, 1.0, 3.0], help="lengths of the recordings")
+    parser.add_argument("--backends", nargs="+", default=["torch", "openvino"], choices=get_args(BackendName))
     parser.add_argument("--picture", type=Path, help="also draw the memory against the length into this PNG")
     parser.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
 

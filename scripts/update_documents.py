@@ -386,18 +386,23 @@ def events() -> str:
 
 def length() -> str:
     content = result("benchmark_length")
-    results = content["results"]
+    results = {
+        f"{backend}, {hours} hours": figures
+        for backend, lengths in content["results"].items()
+        for hours, figures in lengths.items()
+    }
     change = max(figures["largest_change_by_hand"] for figures in results.values())
     table = {
-        f"{hours} hours": {
+        name: {
+            "MB with the model loaded": f"{figures['mb_loaded']:.0f}",
             "MB at the peak": f"{figures['mb_at_the_peak']:.0f}",
             "minutes": f"{figures['minutes_to_tag']:.2f}",
             "times real time": f"{figures['times_real_time']:.0f}",
         }
-        for hours, figures in results.items()
+        for name, figures in results.items()
     }
     return (
-        "Memory against the length of a recording (FLAC, 48 kHz, two channels):\n\n"
+        "Memory against the length of a recording (FLAC, 48 kHz, two channels), of a process that tags it:\n\n"
         f"{markdown_figures(table, 'recording of')}\n\nWindows cut by hand have the same scores within {change:.0e}. "
         f"{idle(content)} {markdown_origin(content)}."
     )

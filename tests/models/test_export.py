@@ -15,8 +15,10 @@ from packaging.version import Version
 from psla_hf import AudioTagger, PslaConfig, PslaEnsembleForAudioClassification, PslaFeatureExtractor
 from psla_hf import PslaForAudioClassification as Tagger
 from psla_hf.audio import read_audio
+from psla_hf.extras import check_installed
 from psla_hf.inference.backends import ExportedModel, clip_scores
-from psla_hf.models.export import GRAPH_FILES, check_installed, export_model, graph_inputs
+from psla_hf.models.export import export_model
+from psla_hf.models.graphs import GRAPH_FILES, graph_inputs
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 
 if Version(torch.__version__) < Version("2.12"):

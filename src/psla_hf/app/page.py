@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from psla_hf.extras import check_installed
 from psla_hf.inference.tagger import AudioTagger
-from psla_hf.models.export import check_installed
 from psla_hf.reports.markdown import markdown_code
 
 from .analysis import Analysis, Limits, analyse

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psla_hf
+from psla_hf.extras import check_installed
 from psla_hf.files import atomic_folder
-from psla_hf.models.export import check_installed
 from psla_hf.models.saved import load_saved
 from psla_hf.places import local_path
 from psla_hf.reports.markdown import make_environment, render

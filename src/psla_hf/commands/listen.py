@@ -156,7 +156,7 @@ def microphone_pieces(samples: Samples) -> Iterator[np.ndarray]:
         OSError: There is no such microphone, or none at all, or what sounddevice needs is not there.
         ValueError: The model is too slow for it.
     """
-    from psla_hf.models.export import check_installed
+    from psla_hf.extras import check_installed
 
     check_installed("listen", "sounddevice")
     try:

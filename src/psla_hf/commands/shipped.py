@@ -25,7 +25,7 @@ def names_a_sound(word: str) -> bool:
     with audio and no model in them.
     """
     from psla_hf.audio import AUDIO_SUFFIXES
-    from psla_hf.models.export import exported_formats
+    from psla_hf.models.graphs import exported_formats
 
     path = Path(word).expanduser()
     if path.is_dir():

@@ -3,25 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from psla_hf.models.export import (
-    AXES,
-    GRAPH_FILES,
-    GraphFormat,
-    check_installed,
-    exported_formats,
-    graph_inputs,
-    window_sizes,
-)
+from psla_hf.extras import check_installed
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.models.modeling_psla import PslaTagging
+from psla_hf.models.graphs import AXES, GRAPH_FILES, GraphFormat, exported_formats, graph_inputs, window_sizes
 from psla_hf.models.saved import load_extractor
+
+if TYPE_CHECKING:  # graphs do without torch's models, which take memory and time to import
+    from psla_hf.models.modeling_psla import PslaTagging
 
 __all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
 

@@ -14,8 +14,8 @@ import torch
 
 from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.folder import FolderContents
-from psla_hf.models.export import exported_formats
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
+from psla_hf.models.graphs import exported_formats
 from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
 from psla_hf.places import local_path
 

@@ -1,71 +1,33 @@
 """Taggers as ONNX and OpenVINO graphs, in folders of their own. Knows no audio files and no data sets."""
 
 import copy
-import importlib.util
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from psla_hf.extras import check_installed
 from psla_hf.files import atomic_folder
 from psla_hf.provenance import __version__
 
 from .configuration_psla import PslaConfig, PslaEnsembleConfig
 from .feature_extraction_psla import FRAME_MS, HOP_MS, PslaFeatureExtractor
+from .graphs import AXES, GRAPH_FILES, GraphFormat, graph_inputs
 from .modeling_psla import EPSILON, Pooled, PslaTagging
 
-__all__ = [
-    "AXES",
-    "GRAPH_FILES",
-    "GraphFormat",
-    "check_installed",
-    "export_model",
-    "exported_formats",
-    "graph_inputs",
-    "window_sizes",
-]
+__all__ = ["export_model"]
 
-
-GraphFormat = Literal["onnx", "openvino"]
-
-# What an exported folder's graph is called; weights may lie beside it (.onnx.data, .bin).
-GRAPH_FILES: dict[GraphFormat, str] = {"onnx": "model.onnx", "openvino": "openvino_model.xml"}
-
-# What a graph's inputs may be, and their axes of any size.
-AXES: dict[str, tuple[str, ...]] = {
-    "input_values": ("batch", "frames"),
-    "waveforms": ("batch", "samples"),
-    "lengths": ("batch",),
-}
 
 EXAMPLE_CLIPS, EXAMPLE_FRAMES = 2, 128  # what is traced; the graph takes any number of either
 
 README = """`{file}` is a PSLA audio tagger: {inputs} in, {outputs} out, with the classes in the order of \
 `config.json`. Load it with `psla_hf.AudioTagger.from_pretrained(folder, backend="{format}")`.
 """
-
-
-def check_installed(extra: str, *packages: str) -> None:
-    """Refuse to go on without the packages of an extra.
-
-    Raises:
-        ImportError: One is not installed; the message has the command that installs it.
-    """
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ImportError(
-            f'Expected {" and ".join(missing)} to be installed. Install with: pip install "psla-hf[{extra}]".'
-        )
-
-
-def exported_formats(folder: Path) -> list[GraphFormat]:
-    """The formats of the graphs in a folder."""
-    return [format for format, file in GRAPH_FILES.items() if (folder / file).is_file()]
 
 
 class SpectrogramGraph(nn.Module):
@@ -111,29 +73,6 @@ class WaveformGraph(nn.Module):
         log_mel = extractor.log_mel_of_frames((waveforms - means).unfold(1, frame, hop))
         is_frame = torch.arange(log_mel.shape[1]) <= (lengths - frame) // hop
         return extractor.normalize(torch.where(is_frame[:, :, None], log_mel, 0.0))
-
-
-def graph_inputs(extractor: PslaFeatureExtractor, front_end: bool, clips: Sequence[np.ndarray]) -> dict[str, Tensor]:
-    """What a graph takes of these clips, by the names of its inputs.
-
-    Args:
-        extractor: The model's.
-        front_end: The graph computes the spectrograms itself.
-        clips: Mono float32 waveforms `[T]` at the extractor's rate.
-    """
-    if not front_end:
-        return dict(extractor(clips, sampling_rate=extractor.sampling_rate, return_tensors="pt"))
-    waveforms = nn.utils.rnn.pad_sequence([torch.as_tensor(clip) for clip in clips], batch_first=True)
-    missing = window_sizes(extractor).get("samples", 0) - waveforms.shape[1]
-    waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
-    return {"waveforms": waveforms, "lengths": torch.tensor([len(clip) for clip in clips])}
-
-
-def window_sizes(extractor: PslaFeatureExtractor) -> dict[str, int]:
-    """Frames and samples of a model's window, or nothing where it has none."""
-    if extractor.max_length is None or extractor.max_samples is None:
-        return {}
-    return {"frames": extractor.max_length, "samples": extractor.max_samples}
 
 
 def export_model(

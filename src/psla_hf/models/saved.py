@@ -2,23 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForAudioClassification
+from transformers import AutoConfig
 from transformers.utils import CONFIG_NAME, FEATURE_EXTRACTOR_NAME, cached_file
 
 from psla_hf.places import local_path
 
 from .configuration_psla import PslaConfig, PslaEnsembleConfig
 from .feature_extraction_psla import PslaFeatureExtractor
-from .modeling_psla import PslaForAudioClassification
-from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
+
+if TYPE_CHECKING:
+    from .modeling_psla import PslaForAudioClassification
+    from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
 __all__ = ["SHIPPED", "Tagger", "load_extractor", "load_saved", "read_config"]
 
 
-Tagger = PslaForAudioClassification | PslaEnsembleForAudioClassification
+Tagger: TypeAlias = Union["PslaForAudioClassification", "PslaEnsembleForAudioClassification"]
 
 SHIPPED = Path(__file__).with_name("esc10")  # the tagger of ten sounds that comes with the package; see its README.md
 
@@ -32,6 +34,8 @@ def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
         ValueError: A file is damaged or of another kind of model, weights are missing, or model and extractor do not
             belong together.
     """
+    from transformers import AutoModelForAudioClassification  # with all of torch's models, which graphs do without
+
     path = local_path(name_or_path, "a saved model")
     if path is not None:
         for file, what in ((CONFIG_NAME, "a saved model"), (FEATURE_EXTRACTOR_NAME, "its feature extractor")):
