@@ -11,6 +11,7 @@ from datasets import concatenate_datasets
 from benchmarks.contention import benchmark_contention
 from benchmarks.data import benchmark_data, memory_while_streaming
 from benchmarks.features import benchmark_features
+from benchmarks.growth import benchmark_growth, growth_rows
 from benchmarks.inference import benchmark_inference
 from benchmarks.labels import benchmark_labels
 from benchmarks.length import benchmark_length, draw_memory
@@ -101,6 +102,12 @@ def streaming(arguments: argparse.Namespace) -> dict:
     return results
 
 
+def growth(arguments: argparse.Namespace) -> dict:
+    results = benchmark_growth(arguments.rounds, arguments.share)
+    print_figures(growth_rows(results), "How times grow: power 1 where twice as much takes twice as long", "what")
+    return results
+
+
 def contention(arguments: argparse.Namespace) -> dict:
     results = benchmark_contention(rounds=arguments.rounds)
     rows = {name: {f"{how}, s": f"{time:.2f}" for how, time in times.items()} for name, times in results.items()}
@@ -166,6 +173,11 @@ def with_sounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=0.0, help="also stream for so long, watching the memory")
 
 
+def with_share(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=3, help="how often each size is timed, in turn")
+    parser.add_argument("--share", type=float, default=1.0, help="of the numbers of clips")
+
+
 def with_clips(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=2_063_949, help="size of the label list")
 
@@ -211,6 +223,12 @@ BENCHMARKS = {
         "a training step beside a busy process, by how OpenMP's threads wait",
         with_rounds,
         ("--rounds", "1"),
+    ),
+    "growth": Benchmark(
+        growth,
+        "how times grow with clips, classes and processes",
+        with_share,
+        ("--rounds", "1", "--share", "0.1"),
     ),
     "sampling": Benchmark(
         sampling,

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
+from benchmarks.growth import growth_rows
 from psla_hf.commands.arguments import command_line
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from scripts.demo import enhancement_sentence, letter_rows
@@ -408,6 +409,15 @@ def length() -> str:
     )
 
 
+def growth() -> str:
+    content = result("benchmark_growth")
+    return (
+        f"{markdown_figures(growth_rows(content['results']), 'what')}\n\nMedians. Power: of the size that the time "
+        f"grows with, by least squares; 1 where twice as much takes twice as long. {idle(content)} "
+        f"{markdown_origin(content)}."
+    )
+
+
 def resamplers() -> str:
     content = result("study_resamplers")
     models = content["results"]
@@ -447,6 +457,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
         "training": training,
         "streaming": streaming,
         "contention": contention,
+        "growth": growth,
     },
     "docs/export.md": {"inference": inference},
     "docs/study.md": {

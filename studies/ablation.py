@@ -33,7 +33,8 @@ from psla_hf.provenance import provenance
 from psla_hf.reports.run_figures import average_precision
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
-from psla_hf.training.recipes import ABLATIONS, ESC10, TARGETS, Recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import ABLATIONS, ESC10, TARGETS
 from psla_hf.training.run_folder import RESULTS_FILE
 from psla_hf.training.run_scores import read_scores
 from psla_hf.training.run_settings import RunSettings

@@ -13,16 +13,15 @@ A run whose figures are in the work folder or in RESULTS is not trained again, a
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from accelerate import Accelerator
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 
 from psla_hf.commands.arguments import command_line
-from psla_hf.data.load import load_esc
 from psla_hf.data.schema import class_names, targets_of
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.files import read_json, write_json
@@ -30,9 +29,11 @@ from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
-from psla_hf.training.recipes import ESC10, Recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import ESC10
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
+from studies.folds import every_clip, of_folds
 from studies.label_enhancement import over_seeds
 
 __all__ = ["PAIRS", "SETTINGS", "choices", "fold_rows", "measure", "validate", "validation_rows"]
@@ -72,18 +73,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 FIGURES = "figures.json"  # of a run, in its folder
 
 WATCHED = 10  # clips that are scored after each epoch, to see that it learns; the rest of the time is for training
-
-
-def every_clip(data_dir: str) -> Dataset:
-    """All folds of ESC-10."""
-    parts = load_esc(data_dir, 1, quiet=True)
-    return concatenate_datasets([parts["train"], parts["test"]])
-
-
-def of_folds(clips: Dataset, folds: Iterable[int]) -> Dataset:
-    """The clips of some folds, in their order."""
-    wanted = {f"fold {fold}" for fold in folds}
-    return clips.select([row for row, name in enumerate(clips["split"]) if name in wanted])
 
 
 def run(

@@ -28,7 +28,6 @@ from safetensors.torch import load_file, save_file
 
 from psla_hf.audio import read_audio
 from psla_hf.commands.arguments import command_line
-from psla_hf.data.load import load_esc
 from psla_hf.data.schema import targets_of
 from psla_hf.data.toy import dataset_of_waveforms
 from psla_hf.evaluation import score_clips
@@ -44,6 +43,7 @@ from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
+from studies.folds import every_clip, of_folds
 from studies.foreign_sounds import KINDS, foreign_sound, room_tone
 
 __all__ = ["false_alarms", "highest_threshold", "made_clips"]
@@ -78,18 +78,11 @@ RUNS = ("ESC-10 alone", "with made sounds", "all folds")
 
 def usable_clips(data_dir: str) -> Dataset:
     """ESC-10 without the two clips whose licence is not CC0 or CC BY."""
-    parts = load_esc(data_dir, 1, "esc10", quiet=True)
-    clips = concatenate_datasets([parts["train"], parts["test"]])
+    clips = every_clip(data_dir)
     licences = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
     left_out = {Path(name).stem for name in licences["filename"][licences["license"] == LEFT_OUT]}
     kept = [row for row, name in enumerate(clips["id"]) if Path(name).stem not in left_out]
     return clips.select(kept)
-
-
-def of_folds(clips: Dataset, folds: Iterable[int]) -> Dataset:
-    """The clips of some folds, which their names begin with."""
-    wanted = {str(fold) for fold in folds}
-    return clips.select([row for row, name in enumerate(clips["id"]) if Path(name).name.split("-")[0] in wanted])
 
 
 def made_clips(clips: Dataset, seed: int) -> Dataset:

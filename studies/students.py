@@ -37,7 +37,8 @@ from psla_hf.teachers.scores import MeanRows, NpyRows
 from psla_hf.teachers.scoring import score_training_clips
 from psla_hf.teachers.teacher import open_teacher
 from psla_hf.training.build import make_accelerator
-from psla_hf.training.recipes import Recipe, get_recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.start import Start
 from psla_hf.training.trainer import Trainer

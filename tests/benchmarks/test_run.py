@@ -2,10 +2,12 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import run as runner
+from benchmarks.growth import GROWTHS, benchmark_growth, exponent
 from benchmarks.load import watched_load
 from benchmarks.peers import Cnn14, MobileNetTagger
 from benchmarks.steps import median_step
@@ -103,6 +105,17 @@ def test_streaming_is_timed_by_model_and_window():
     assert list(results) == ["tiny, windows of 10 s", "tiny, windows of 2.5 s"]
     for figures in results.values():
         assert 0 < figures["median"] <= figures["slowest"] and figures["share"] == figures["median"]
+
+
+def test_growth_is_the_power_of_the_size_and_everything_grows():
+    assert exponent({"10": 1.0, "20": 2.0, "40": 4.0}) == pytest.approx(1)
+    assert exponent({"1": 3.0, "2": 1.5}) == pytest.approx(-1)
+    of_clips = {name: growth for name, growth in GROWTHS.items() if growth.of == "clips"}
+    few = {name: replace(growth, sizes=growth.sizes[:2]) for name, growth in of_clips.items()}
+    results = benchmark_growth(rounds=0, share=0.004, growths=few)
+    assert set(results) == set(few)
+    for figures in results.values():
+        assert all(seconds > 0 for seconds in figures["seconds"].values()) and len(figures["seconds"]) > 1
 
 
 def test_a_busy_machine_is_warned_about_and_marked(monkeypatch):

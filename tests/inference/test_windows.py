@@ -1,11 +1,13 @@
 """A sound's windows do not depend on the pieces in which it arrives, and their scores become one time line."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psla_hf.inference.windows import Stitcher, Windows, window_starts
+from psla_hf.inference.windows import Rows, Stitcher, Windows, window_starts
 
 
 def cut(samples: np.ndarray, pieces: list[int], *arguments) -> list[tuple[int, list[float]]]:
@@ -57,3 +59,14 @@ def test_a_step_in_the_middle_of_a_window_weighs_most():
     stitcher.push(0, np.zeros((4, 1), np.float32))
     stitcher.push(2, np.ones((4, 1), np.float32))
     assert stitcher.finish(6)[:, 0].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
+
+
+@given(pieces=st.lists(st.integers(0, 7), min_size=1, max_size=9).filter(any))
+def test_rows_are_what_was_pushed_whatever_becomes_of_it(pieces):
+    given_rows = np.arange(3 * sum(pieces), dtype=np.float32).reshape(-1, 3)
+    rows, expected = Rows(), given_rows.copy()
+    with patch("psla_hf.inference.windows.BLOCK", 12):  # four rows
+        for piece in np.split(given_rows, np.cumsum(pieces)[:-1]):
+            rows.push(piece)
+            piece[:] = -1
+    np.testing.assert_array_equal(rows.joined(), expected)

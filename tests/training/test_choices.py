@@ -8,7 +8,8 @@ from psla_hf.data.schema import IndexedClips, tagging_features
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.training import choices
 from psla_hf.training.choices import choose_recipe, default_workers, shareable
-from psla_hf.training.recipes import ESC10, Recipe, get_recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import ESC10, get_recipe
 
 VOCABULARY = Vocabulary(("cat", "dog"))
 

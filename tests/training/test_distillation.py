@@ -11,7 +11,7 @@ from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import Clips, targets_of
 from psla_hf.data.shards import ShardedClips, ShardIndex
 from psla_hf.training.distillation import distillation_loss
-from psla_hf.training.recipes import DistillationSettings
+from psla_hf.training.recipe import DistillationSettings
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from tests.training.test_training import RECIPE, scenes  # noqa: F401 - a fixture

@@ -9,7 +9,8 @@ import torch
 from psla_hf.loading.sampler import EpochSampler
 from psla_hf.training.build import build_model, build_optimizer
 from psla_hf.training.plan import Plan, activation_bytes, model_without_numbers
-from psla_hf.training.recipes import TARGETS, Recipe, get_recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import TARGETS, get_recipe
 from tests.conftest import TINY_BACKBONE
 
 TINY = Recipe().replace(

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import (
     ABLATIONS,
     DISTILLED,
@@ -13,7 +14,6 @@ from psla_hf.training.recipes import (
     RECIPES,
     TARGETS,
     VARIANTS,
-    Recipe,
     get_recipe,
 )
 

@@ -22,7 +22,7 @@ import wrapt
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 
 if TYPE_CHECKING:
-    from psla_hf.training.recipes import Recipe
+    from psla_hf.training.recipe import Recipe
 
 __all__ = [
     "MESSAGES",
@@ -170,7 +170,7 @@ MESSAGES = Messages()
 
 def recipe_settings() -> list[tuple[str, Field, Any]]:
     """Every setting of a recipe: the title of its group, its field, and its type."""
-    from psla_hf.training.recipes import Recipe
+    from psla_hf.training.recipe import Recipe
 
     groups = {name.capitalize(): type(getattr(Recipe(), name)) for name in Recipe().groups()}
     return [
@@ -232,7 +232,8 @@ def recipe_with(name: str, settings: Any = None) -> "Recipe":
     Raises:
         ValueError: There is no such recipe, or a setting is out of range or would have no effect.
     """
-    from psla_hf.training.recipes import RECIPES, VARIANTS, check_used, get_recipe
+    from psla_hf.training.recipe import check_used
+    from psla_hf.training.recipes import RECIPES, VARIANTS, get_recipe
 
     try:
         base = get_recipe(name)

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from psla_hf.training.recipes import RECIPES, Recipe
+from psla_hf.training.recipe import Recipe
+from psla_hf.training.recipes import RECIPES
 
 from .arguments import given_settings, recipe_with
 

@@ -16,7 +16,8 @@ from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.reports.markdown import make_environment, markdown_origin, markdown_text, render
 from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metric_text
 from psla_hf.training.origins import trainings
-from psla_hf.training.recipes import LAST_EPOCHS, TARGETS
+from psla_hf.training.recipe import LAST_EPOCHS
+from psla_hf.training.recipes import TARGETS
 from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
 
 __all__ = [

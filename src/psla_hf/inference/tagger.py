@@ -22,7 +22,7 @@ from psla_hf.places import local_path
 from .backends import BackendName, ExportedModel, clip_scores
 from .recording import Recording, Threshold, TopK, WindowPooling, tag_count
 from .timeline import Event, EventRule, Timeline
-from .windows import LastWindow, Stitcher, Windows
+from .windows import LastWindow, Rows, Stitcher, Windows
 
 __all__ = ["AudioTagger", "Sound", "Windowing"]
 
@@ -102,7 +102,7 @@ class _Heard:
 
     source: Any
     starts: list[int] = field(default_factory=list)
-    scores: list[np.ndarray] = field(default_factory=list)
+    scores: Rows = field(default_factory=Rows)
     stitcher: Stitcher = field(default_factory=Stitcher)
     total: int = 0  # samples
     error: Exception | None = None
@@ -462,7 +462,7 @@ class AudioTagger:
                 )
                 one.error = ValueError(f"Expected finite scores, got NaN: {cause}")
             one.starts.append(start)
-            one.scores.append(of_window)
+            one.scores.push(of_window[None])
             if layout.step:
                 one.stitcher.push(round(start / layout.step), of_frames)
 
@@ -478,7 +478,7 @@ class AudioTagger:
                 scores = np.pad(scores, ((0, steps - len(scores)), (0, 0)), mode="edge")
             timeline = Timeline(scores, layout.step / rate, one.total / rate, self.labels)
         starts = np.array(one.starts) / rate
-        return Recording(one.source, one.total / rate, self.labels, starts, np.stack(one.scores), timeline, rate / 2)
+        return Recording(one.source, one.total / rate, self.labels, starts, one.scores.joined(), timeline, rate / 2)
 
 
 def default_device() -> torch.device:

@@ -4,9 +4,11 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["LastWindow", "Stitcher", "Windows", "window_starts"]
+__all__ = ["LastWindow", "Rows", "Stitcher", "Windows", "window_starts"]
 
 LastWindow = Literal["end", "padded"]
+
+BLOCK = 1 << 16  # numbers
 
 
 def window_starts(
@@ -76,6 +78,34 @@ class Windows:
         return self._kept[start - (self.total - len(self._kept)) :]
 
 
+class Rows:
+    """Rows of scores that come a few at a time and are kept for long, in large blocks.
+
+    Each in an array of its own they would lie between a model's large arrays, whose space could not be used again once
+    they are let go: memory grew by an input for each batch.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._filled = 0  # rows of the last block
+
+    def push(self, rows: np.ndarray) -> None:
+        """Copy rows `[n, K]`, K always the same."""
+        while len(rows):
+            if not self._blocks or self._filled == len(self._blocks[-1]):
+                self._blocks.append(np.empty((max(1, BLOCK // rows.shape[1]), rows.shape[1]), np.float32))
+                self._filled = 0
+            free = self._blocks[-1][self._filled :]
+            taken = rows[: len(free)]
+            free[: len(taken)] = taken
+            self._filled += len(taken)
+            rows = rows[len(taken) :]
+
+    def joined(self) -> np.ndarray:
+        """All of them, `[N, K]`; there was one at least."""
+        return np.concatenate([*self._blocks[:-1], self._blocks[-1][: self._filled]])
+
+
 class Stitcher:
     """Joins the frame scores of overlapping windows, which begin on one grid of steps, to those of the whole sound.
 
@@ -84,7 +114,7 @@ class Stitcher:
     """
 
     def __init__(self) -> None:
-        self._done: list[np.ndarray] = []
+        self._done = Rows()
         self._first = 0  # step from where on sums may still change
         self._sum: np.ndarray | None = None
         self._weight = np.zeros((0, 1), np.float32)
@@ -109,11 +139,11 @@ class Stitcher:
         """The whole sound's scores `[steps, K]`; what windows have behind it, in their padding, is left out."""
         assert self._sum is not None
         self._settle(len(self._sum))
-        return np.concatenate(self._done)[:steps]
+        return self._done.joined()[:steps]
 
     def _settle(self, count: int) -> None:
         assert self._sum is not None
         if count > 0:
-            self._done.append(self._sum[:count] / self._weight[:count])
+            self._done.push(self._sum[:count] / self._weight[:count])
             self._sum, self._weight = self._sum[count:], self._weight[count:]
             self._first += count

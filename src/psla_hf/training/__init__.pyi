@@ -1,4 +1,4 @@
-from .recipes import Recipe as Recipe
+from .recipe import Recipe as Recipe
 from .recipes import get_recipe as get_recipe
 from .run_settings import RunSettings as RunSettings
 from .trainer import RunInterruptedError as RunInterruptedError

@@ -17,7 +17,7 @@ from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.weights import imagenet_weights
 from psla_hf.provenance import cpu_count
 
-from .recipes import Recipe
+from .recipe import Recipe
 
 __all__ = ["arrange_model", "build_model", "build_optimizer", "make_accelerator", "tune_for_cpu"]
 

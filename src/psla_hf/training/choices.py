@@ -12,7 +12,8 @@ import torch
 from psla_hf.data.schema import Clips
 from psla_hf.provenance import cpu_count
 
-from .recipes import RECIPES, Recipe
+from .recipe import Recipe
+from .recipes import RECIPES
 from .run_settings import RunSettings
 
 __all__ = ["Choice", "choose_recipe", "default_precision", "shareable", "with_workers"]

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .recipes import DistillationSettings
+from .recipe import DistillationSettings
 
 __all__ = ["distillation_loss"]
 

@@ -10,7 +10,7 @@ from psla_hf.loading.samples import Batch, SampleMaker, TaggingDataset
 from psla_hf.loading.stream import TaggingStream
 from psla_hf.loading.workers import batch_loader, batches_of
 
-from .recipes import Recipe
+from .recipe import Recipe
 from .run_settings import RunSettings
 
 __all__ = ["IndexedEpochs", "StreamedEpochs", "open_epochs"]

@@ -18,7 +18,7 @@ from psla_hf.teachers.class_map import ClassMap
 from psla_hf.teachers.teacher import TaggerTeacher
 
 from .origins import Origin
-from .recipes import Recipe
+from .recipe import Recipe
 
 __all__ = ["Start"]
 

@@ -41,7 +41,7 @@ from .interruption import SIGNALS, Interruption
 from .lengthening import check_continues
 from .losses import PendingLosses, updates_between_looks
 from .processes import memory_in_use, on_main, others_explained
-from .recipes import LAST_EPOCHS, Recipe
+from .recipe import LAST_EPOCHS, Recipe
 from .run_folder import (
     BEST,
     CHECKPOINTS,
