@@ -48,6 +48,7 @@ def draw_memory(results: Mapping[str, Mapping[str, Mapping[str, float]]], path: 
     for backend, of_lengths in results.items():
         peaks = [of_length["mb_at_the_peak"] for of_length in of_lengths.values()]
         axes.plot([float(hours) for hours in of_lengths], peaks, marker="o", label=backend)
+    axes.margins(y=0.1)
     axes.set(xlabel="hours of 48 kHz stereo FLAC", ylabel="MB at the peak", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
