@@ -83,5 +83,5 @@ $(SOURCE)/PKG-INFO: $(filter .uv/%,$(UV))
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --editable ".[dev,docs,imagenet]"
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable ".[dev,docs,imagenet]"
 	@touch $@

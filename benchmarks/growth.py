@@ -1,5 +1,7 @@
 """What becomes slower with more clips and more classes, and faster with more processes, and by how much."""
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,6 @@ import soundfile
 from benchmarks.labels import random_forest
 from benchmarks.sampling import long_tail_labels
 from psla_hf.data.load import load_tagging_dataset
-from psla_hf.data.prepare import prepare
 from psla_hf.enhancement.algorithm import enhance_clip_labels
 from psla_hf.evaluation import tagging_metrics
 from psla_hf.labels.vocabulary import ClipLabels
@@ -128,18 +129,19 @@ def _metrics(clips: int, classes: int) -> Work:
 
 
 def _prepared(processes: int, folder: Path) -> Work:
-    """Shards of 1,000 files of five seconds of 44.1 kHz, 100 in each."""
+    """The command for 1,000 files of five seconds of 44.1 kHz, 100 in a shard."""
     noise = np.random.default_rng(0).standard_normal(5 * 44100, np.float32)
     sounds = folder / "sounds" / "noise"
     sounds.mkdir(parents=True)
     soundfile.write(sounds / "0.wav", 0.1 * noise, 44100)
     for k in range(1, 1000):
         (sounds / f"{k}.wav").hardlink_to(sounds / "0.wav")
-    clips = load_tagging_dataset(folder / "sounds", quiet=True)
     places = (folder / str(number) for number in count())
+    options = ["--title", "Noise", "--clips-per-shard", "100", "--num-processes", str(processes), "--quiet"]
 
     def work() -> None:
-        prepare(clips, next(places), split="train", clips_per_shard=100, num_processes=processes)
+        command = [sys.executable, "-m", "psla_hf.commands", "prepare", "own", "--data-dir", str(folder / "sounds")]
+        subprocess.run([*command, "--output-dir", str(next(places)), *options], check=True, capture_output=True)
 
     return work
 
@@ -153,5 +155,5 @@ GROWTHS = {
     "label enhancement, 50,000 clips": Growth("classes", CLASSES, lambda classes, _: _enhanced(50_000, classes)),
     "metrics of 66 classes": Growth("clips", CLIPS, lambda clips, _: _metrics(clips, 66)),
     "metrics of 20,000 clips": Growth("classes", CLASSES, lambda classes, _: _metrics(20_000, classes)),
-    "shards of 1,000 files": Growth("processes", (1, 2), _prepared),
+    "psla prepare own, 1,000 files": Growth("processes", (1, 2), _prepared),
 }

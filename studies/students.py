@@ -195,8 +195,13 @@ def of_classes(clips: Dataset, names: Sequence[str]) -> Dataset:
     return Dataset.from_list(kept, features=tagging_features(Vocabulary(tuple(names))))
 
 
-def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Mean and spread of each row's runs, of the figures that all rows have."""
+def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], base: str | None = None) -> dict[str, dict[str, Any]]:
+    """Mean and spread of each row's runs, of the figures that all rows have.
+
+    Args:
+        rows: Figures by row and run.
+        base: A row over whose runs of the same name the others' gains in mAP are shown.
+    """
     every = [run for runs in rows.values() for run in runs.values()]
     shown = [metric for metric in (*METRICS, FIRST) if all(metric in run for run in every)]
     table: dict[str, dict[str, Any]] = {}
@@ -206,6 +211,9 @@ def summary(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, di
             values = [run[metric] for run in runs.values()]
             spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
             table[row][metric] = f"{fmean(values):.4f}{spread}"
+        if base is not None:
+            gains = [run["mAP"] - rows[base][name]["mAP"] for name, run in runs.items()]
+            table[row]["gain of each"] = "" if row == base else " ".join(f"{gain:+.3f}" for gain in gains)
     return table
 
 

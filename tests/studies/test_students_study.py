@@ -32,6 +32,12 @@ def test_singles_their_ensemble_and_students_are_compared(tiny, esc_folder, tmp_
     assert " ± " in students.summary(rows)["student"]["mAP"] and " ± " not in students.summary(rows)["ensemble"]["mAP"]
 
 
+def test_gains_are_over_the_same_run_of_a_row():
+    rows = {"plain": {"a": {"mAP": 0.5}, "b": {"mAP": 0.75}}, "better": {"a": {"mAP": 0.75}, "b": {"mAP": 0.5}}}
+    table = students.summary(rows, "plain")
+    assert table["plain"]["gain of each"] == "" and table["better"]["gain of each"] == "+0.250 -0.250"
+
+
 def test_starts_are_compared_on_classes_that_the_tagger_does_not_know(tiny, tmp_path, accelerator):
     from tests.docs.small_world import make_esc
 

@@ -98,7 +98,6 @@ def prepared(
     from psla_hf.data.load import load_splits
     from psla_hf.data.prepare import prepare
     from psla_hf.data.summary import LoadOptions
-    from psla_hf.hub.dataset_cards import push
 
     if publishing.push and shards.shard_of != (1, 1):
         raise ValueError("expected --push with the last call, without --shard-of: a part is no data set.")
@@ -131,6 +130,8 @@ def prepared(
         return
     show(shards.output_dir, manifest)
     if publishing.push:
+        from psla_hf.hub.dataset_cards import push  # with all that cards of models need
+
         card: dict[str, Any] = {"pretty_name": title, "license": publishing.license}
         print(push(shards.output_dir, publishing.push, private=not publishing.public, **card))
 

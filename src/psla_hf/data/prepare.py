@@ -267,7 +267,10 @@ def _make_shards(
 
 def _make_in_processes(jobs: Iterator[ShardJob], num_processes: int) -> Iterator[dict]:
     """The records of shards made by processes of their own, in the order in which they are finished."""
-    context = multiprocessing.get_context("spawn")
+    # Processes begin clean, and where there are fork servers, with what they import.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    context.set_forkserver_preload([make_shard.__module__])
     with ExitStack() as stack:
         # A pool for each process: one that dies is the error of one shard, and the others finish theirs. (In a common
         # pool it breaks all, and one that dies while the next is being started can leave the pool waiting for ever.)
