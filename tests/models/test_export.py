@@ -191,6 +191,19 @@ def test_graphs_that_are_let_go_leave_the_process_whole(exported):
     assert subprocess.run([sys.executable, "-c", program, folder]).returncode == 0
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_graphs_tag_without_the_models_of_torch(exported, format):
+    """Which take memory, and time to import."""
+    program = (
+        "import sys, numpy\nfrom psla_hf import AudioTagger\n"
+        "AudioTagger.from_pretrained(sys.argv[1], backend=sys.argv[2])(numpy.zeros(16000, numpy.float32), 16000)\n"
+        "sys.exit(str({'timm', 'torchvision', 'transformers.modeling_utils'} & set(sys.modules) or ''))"
+    )
+    folder = exported("waveforms of one length", format)[2]
+    done = subprocess.run([sys.executable, "-c", program, folder, format], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+
+
 def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
     _, extractor, folder = exported("spectrograms", "onnx")
     load = AudioTagger.from_pretrained
