@@ -50,6 +50,7 @@ SLOW = {"learning_rate": 3e-4}
 MOVED = {"gain_db": 12.0, "time_roll": True}
 LARGE = {"backbone": "tf_efficientnet_lite2"}
 TWICE = {"batch_size": 8, "warmup_steps": 80}  # as many updates
+WIDE = {"sampling_rate": 32000}  # what lies above 8 kHz, too
 LONG = {"epochs": 40, "halve_from_epoch": 20, "halve_every": 4, "average_last": 16}
 SETTINGS: dict[str, dict[str, Any]] = {
     # Written down before any was run.
@@ -68,6 +69,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "moved, 8 clips": MOVED | TWICE,
     "moved, 40 epochs": MOVED | LONG,
     "8 clips, Lite2": TWICE | LARGE,
+    # After the first three: barks and sneezes, rain and the sea differ above 8 kHz, too.
+    "32 kHz": WIDE,
+    "32 kHz, moved": WIDE | MOVED,
+    "32 kHz, 8 clips": WIDE | TWICE,
 }
 
 FIGURES = "figures.json"  # of a run, in its folder
