@@ -16,7 +16,7 @@ from studies.ablation import FULL, ablation_rows, aggregation_rows
 from studies.esc10_selection import validation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
-from studies.students import TEACHERS, summary
+from studies.students import BASES, CROSS_FIT, MISSING, MIXTURES, OF_TEACHERS, summary
 
 ROOT = Path(__file__).parents[1]
 RESULT_COLUMNS = {"averaged weights": "averaged", "last epoch": "last_epoch", "checkpoint ensemble": "ensemble"}
@@ -293,14 +293,13 @@ def distillation() -> str:
 
 def mixtures() -> str:
     content = result("study_mixtures")
-    rows = dict(content["rows"])
-    teachers = fmean(run["mAP"] for run in rows.pop(TEACHERS).values())
+    teachers = fmean(run[OF_TEACHERS] for run in content["rows"]["enhanced"].values())
     return (
-        "Models of mixtures of ESC-10's clips (480 to train on, 320 of the held-out fold's to test on; 30 % of the "
-        f"labels are missing), fold {', '.join(map(str, content['folds']))} held out, {len(content['seeds'])} seeds. "
-        "Gains are over the labels as they are, seed by seed:\n\n"
-        f"{students_table({**content, 'rows': rows}, 'original')}\n\nThe teachers, each trained on half of the "
-        f"mixtures, have a mAP of {teachers:.2f} on the half that they did not hear, against all true labels."
+        f"Models of mixtures of ESC-10's clips ({MIXTURES[0]} to train on, {MIXTURES[1]} of the held-out fold's to "
+        f"test on; {MISSING:.0%} of the labels are missing), fold {', '.join(map(str, content['folds']))} held out, "
+        f"{len(content['seeds'])} seeds. Gains are over the labels as they are, seed by seed:\n\n"
+        f"{students_table(content, BASES['mixtures'])}\n\nThe teachers, {CROSS_FIT} for each seed, have a mAP of "
+        f"{teachers:.2f} in the mixtures that they did not hear, against all true labels."
     )
 
 
@@ -427,8 +426,8 @@ def growth() -> str:
     content = result("benchmark_growth")
     return (
         f"{markdown_figures(growth_rows(content['results']), 'what')}\n\nMedians. Power: of the size that the time "
-        f"grows with, by least squares; 1 where twice as much takes twice as long. {idle(content)} "
-        f"{markdown_origin(content)}."
+        "grows with, by least squares: 1 where twice as much takes twice as long, -1 where two take half. "
+        f"{idle(content)} {markdown_origin(content)}."
     )
 
 

@@ -162,11 +162,12 @@ def test_in_integers_it_computes_nearly_the_same(tmp_path):
 
 
 def test_in_bfloat16_openvino_computes_nearly_the_same(exported):
-    """A processor without it computes in float32."""
-    model, extractor, folder = exported("waveforms of one length", "openvino")
+    """Each number has eight bits there; a processor without them computes in float32."""
+    model, extractor, folder = exported("little attention", "openvino")
     graph = ExportedModel(folder, "openvino", torch.bfloat16)
-    expected, got = (clip_scores(each, extractor, clips()).probabilities for each in (model, graph))
-    torch.testing.assert_close(got, expected, rtol=0, atol=0.02)
+    expected, got = (clip_scores(each, extractor, clips()) for each in (model, graph))
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0.05)
 
 
 def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model, tmp_path):
@@ -197,15 +198,15 @@ def test_graphs_tag_without_the_models_of_torch(exported, format):
     program = (
         "import sys, numpy\nfrom psla_hf import AudioTagger\n"
         "AudioTagger.from_pretrained(sys.argv[1], backend=sys.argv[2])(numpy.zeros(16000, numpy.float32), 16000)\n"
-        "sys.exit(str({'timm', 'torchvision', 'transformers.modeling_utils'} & set(sys.modules) or ''))"
+        "print({'timm', 'torchvision', 'transformers.modeling_utils'} & set(sys.modules))"
     )
     folder = exported("waveforms of one length", format)[2]
-    done = subprocess.run([sys.executable, "-c", program, folder, format], capture_output=True, text=True)
-    assert done.stderr.strip() == ""
+    assert subprocess.check_output([sys.executable, "-c", program, folder, format], text=True) == "set()\n"
 
 
 def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
     _, extractor, folder = exported("spectrograms", "onnx")
+    ears = exported("waveforms of one length", "openvino")[2]
     load = AudioTagger.from_pretrained
     for call, error, message in (
         (lambda: check_installed("onnx", "onnx", "no_such_package"), ImportError, r'pip install "psla-hf\[onnx\]"'),
@@ -215,7 +216,9 @@ def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
         (lambda: load("owner/name", backend="onnx"), ValueError, "the folder of an exported model.*owner/name"),
         (lambda: load(saved_model, backend="tensorrt"), ValueError, "one of torch, onnx, openvino, got 'tensorrt'"),
         (lambda: load(folder, "cuda", backend="onnx"), ValueError, "Expected device='cpu'"),
-        (lambda: load(folder, backend="onnx", dtype=torch.bfloat16), ValueError, "one of None with backend='onnx'"),
+        (lambda: load(folder, backend="onnx", dtype=torch.bfloat16), ValueError, "dtype torch.float32 with .*'onnx'"),
+        (lambda: load(ears, backend="openvino", dtype=torch.bfloat16), ValueError, "export without front end"),
+        (lambda: load(ears, backend="openvino", dtype=torch.float16), ValueError, "float32 or torch.bfloat16 with"),
         (lambda: export_model(make_model(), extractor, folder), FileExistsError, "overwrite=True"),
         (
             lambda: export_model(make_model(), extractor, tmp_path / "x", calibration=[]),

@@ -60,7 +60,8 @@ def test_mixtures_are_learned_with_what_cross_fitted_teachers_say(monkeypatch, t
     monkeypatch.setattr(students, "MIXTURES", (32, 32))
     monkeypatch.setattr(students, "load_esc", lambda *_, **__: {"train": pool, "test": pool})
     rows = students.mixtures("esc10", tmp_path, [5], [0], accelerator)
-    assert list(rows) == ["teachers", "original", "enhanced", "distilled", "enhanced and distilled", "full"]
+    assert list(rows) == ["original", "enhanced", "distilled", "enhanced and distilled", "full"]
     assert all(list(runs) == ["fold 5, seed 0"] for runs in rows.values())
+    assert 0 < rows["enhanced"]["fold 5, seed 0"][students.OF_TEACHERS] < 1
     distilled = read_json(tmp_path / "fold5" / "seed0" / "distilled" / "results.json")
     assert distilled["recipe"]["distillation"]["distillation_weight"] == students.SHARE_OF_SCORES

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -267,9 +268,8 @@ def _make_shards(
 
 def _make_in_processes(jobs: Iterator[ShardJob], num_processes: int) -> Iterator[dict]:
     """The records of shards made by processes of their own, in the order in which they are finished."""
-    # Processes begin clean, and where there are fork servers, with what they import.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    # On Linux a server, which lives as long as this process, imports once for them all; elsewhere forks are not safe.
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload([make_shard.__module__])
     with ExitStack() as stack:
         # A pool for each process: one that dies is the error of one shard, and the others finish theirs. (In a common

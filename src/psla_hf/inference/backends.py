@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig
+from transformers.utils import logging
 
 from psla_hf.extras import check_installed
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -21,10 +22,12 @@ if TYPE_CHECKING:  # graphs do without torch's models, which take memory and tim
 __all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
 
 
+logger = logging.get_logger(__name__)
+
 BackendName = Literal["torch", "onnx", "openvino"]
 
 # By itself OpenVINO computes in bfloat16 where the processor can: it is always told.
-OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class Graph(NamedTuple):
@@ -83,7 +86,8 @@ class ExportedModel:
     Args:
         folder: Of `psla_hf.models.export.export_model`.
         format: The graph's.
-        dtype: What OpenVINO computes in, one of `OPENVINO_PRECISIONS`; by default float32. ONNX Runtime has no choice.
+        dtype: What OpenVINO computes in: float32, as by default, or bfloat16, the heads too; with a warning in float32
+            where the processor has no bfloat16. ONNX Runtime computes in float32.
 
     Attributes:
         config: The model's configuration, with its classes.
@@ -92,7 +96,7 @@ class ExportedModel:
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
         ImportError: What runs it is not installed.
-        ValueError: It does not run in this precision.
+        ValueError: It does not run in this precision, or computes the spectrograms, which need float32.
     """
 
     def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None):
@@ -106,16 +110,19 @@ class ExportedModel:
             )
         self.config = AutoConfig.from_pretrained(folder)
         self._window = window_sizes(load_extractor(folder))
-        precisions = {None, *(OPENVINO_PRECISIONS if format == "openvino" else ())}
-        if dtype not in precisions:
-            raise ValueError(
-                f"Expected dtype to be one of {', '.join(sorted(map(str, precisions)))} with backend={format!r}, got "
-                f"{dtype}."
-            )
+        precisions = tuple(OPENVINO_PRECISIONS) if format == "openvino" else (torch.float32,)
+        if dtype not in (None, *precisions):
+            known = " or ".join(map(str, precisions))
+            raise ValueError(f"Expected dtype {known} with backend={format!r}, got {dtype}. Leave it out.")
         self._open: Callable[[Mapping[str, int]], Graph] = (
             partial(open_onnx, path) if format == "onnx" else partial(open_openvino, path, dtype=dtype or torch.float32)
         )
         self.front_end = "waveforms" in self._of_windows.inputs
+        if self.front_end and dtype == torch.bfloat16:
+            raise ValueError(
+                f"Expected a graph that takes spectrograms for dtype {dtype}, which is too coarse to compute them: "
+                "export without front end."
+            )
 
     @cached_property
     def _of_windows(self) -> Graph:
@@ -175,6 +182,8 @@ def open_openvino(path: Path, sizes: Mapping[str, int], dtype: torch.dtype) -> G
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     graph = core.compile_model(model, "CPU", settings)
+    if (found := graph.get_property("INFERENCE_PRECISION_HINT").get_type_name()) != OPENVINO_PRECISIONS[dtype]:
+        logger.warning_once(f"OpenVINO computes in {found} on this processor, and not in {OPENVINO_PRECISIONS[dtype]}.")
     return Graph(
         [port.any_name for port in graph.inputs],
         lambda inputs: {port.any_name: array for port, array in graph(inputs, share_outputs=False).items()},

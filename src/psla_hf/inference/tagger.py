@@ -170,7 +170,7 @@ class AudioTagger:
                 by default the tagger of ten sounds that comes with the package.
             device: Where to run; by default a GPU if there is one.
             dtype: Precision of the backbone in torch, such as `torch.bfloat16`, by default that of the saved weights;
-                or of a whole graph in OpenVINO, by default float32.
+                or of a whole graph in OpenVINO, see `ExportedModel`.
             backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
             **options: Further arguments of the constructor.
 
@@ -197,7 +197,7 @@ class AudioTagger:
             )
         model: Any
         model, extractor = load_saved(name_or_path)
-        model = model.to(dtype=dtype, memory_format=torch.channels_last)  # 1.7 times as fast on a CPU
+        model = model.to(dtype=dtype, memory_format=torch.channels_last)  # faster on a CPU
         return cls(model, extractor, device, **options)
 
     @property

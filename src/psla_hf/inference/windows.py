@@ -81,8 +81,8 @@ class Windows:
 class Rows:
     """Rows of scores that come a few at a time and are kept for long, in large blocks.
 
-    Each in an array of its own they would lie between a model's large arrays, whose space could not be used again once
-    they are let go: memory grew by an input for each batch.
+    Each in an array of its own they would lie between a model's large arrays, whose room could not be used again once
+    these are let go: memory grew by about an input for each window.
     """
 
     def __init__(self) -> None:

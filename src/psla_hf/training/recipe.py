@@ -1,4 +1,4 @@
-"""All settings of a run as one value, in groups, each with its range. Knows no data sets and no figures."""
+"""All settings of a run as one value, in groups, each with its range, and what a target is. Knows no data sets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
