@@ -10,8 +10,8 @@ __all__ = ["every_clip", "of_folds"]
 
 
 def every_clip(data_dir: str) -> Dataset:
-    """All folds of ESC-10, from a folder of it or of ESC-50."""
-    parts = load_esc(data_dir, 1, "esc10", quiet=True)
+    """All folds of ESC-10, from a folder of it."""
+    parts = load_esc(data_dir, 1, quiet=True)
     return concatenate_datasets([parts["train"], parts["test"]])
 
 
