@@ -24,6 +24,7 @@ def test_paths_in_the_command_are_shortened_to_their_last_part(monkeypatch):
         (["-m", "tool", "/home/me/clips"], "python -m tool clips"),
         (["-m", "tools", "x"], "python -m tools x"),
         (["tool.py", "x"], "tool.py x"),
+        (["tool.py", "two words"], "tool.py 'two words'"),
     ],
 )
 def test_the_command_is_what_was_typed(words, command, tmp_path):

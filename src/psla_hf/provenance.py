@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -26,9 +27,9 @@ def provenance() -> dict:
     """Command, commit, versions and machine of this process. Names no host, user or absolute path."""
     import torch  # here, because it takes seconds, and the version is asked for without it
 
-    command = [_program(), *map(_without_folders, sys.argv[1:])]
+    words = (shlex.quote(_without_folders(word)) for word in sys.argv[1:])
     return {
-        "command": " ".join(command),
+        "command": " ".join([_program(), *words]),
         "psla_hf": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
