@@ -73,6 +73,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "32 kHz": WIDE,
     "32 kHz, moved": WIDE | MOVED,
     "32 kHz, 8 clips": WIDE | TWICE,
+    # When "moved, 8 clips" was ahead, and before anything was tested.
+    "moved, 8 clips, 40 epochs": MOVED | TWICE | LONG,
+    "moved, 8 clips, Lite2": MOVED | TWICE | LARGE,
+    "32 kHz, moved, 8 clips": WIDE | MOVED | TWICE,
 }
 
 FIGURES = "figures.json"  # of a run, in its folder
