@@ -151,9 +151,7 @@ GROWTHS = {
     "a folder of files to a data set": Growth("clips", (1000, 2000, 4000, 8000), _files),
     "balanced weights and an epoch's order": Growth("clips", CLIPS, _epoch),
     "label enhancement": Growth("clips", CLIPS, lambda clips, *_: _enhanced(clips, 527)),
-    "label enhancement, 50,000 clips": Growth(
-        "classes", CLASSES, lambda classes, _, share: _enhanced(share * 50_000, classes)
-    ),
+    "label enhancement, 50,000 clips": Growth("classes", CLASSES, lambda k, _, share: _enhanced(share * 50_000, k)),
     "metrics of 66 classes": Growth("clips", CLIPS, lambda clips, *_: _metrics(clips, 66)),
     "metrics of 20,000 clips": Growth("classes", CLASSES, lambda k, _, share: _metrics(share * 20_000, k)),
     "psla prepare own, 1,000 files": Growth("processes", (1, 2), _prepared),

@@ -192,7 +192,8 @@ def with_labels(parser: argparse.ArgumentParser) -> None:
 def with_recording(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="folder of a saved tagger of 16 kHz")
     parser.add_argument("--hours", type=float, nargs="+", default=[0.25, 1.0, 3.0], help="lengths of the recordings")
-    parser.add_argument("--backends", nargs="+", default=["torch", "openvino"], choices=get_args(BackendName))
+    backends = get_args(BackendName)
+    parser.add_argument("--backends", nargs="+", default=["torch", "openvino"], choices=backends, help="what tags")
     parser.add_argument("--picture", type=Path, help="also draw the memory against the length into this PNG")
     parser.add_argument("--data-dir", required=True, help="folder of audio that the recording is made of")
 
