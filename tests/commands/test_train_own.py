@@ -109,12 +109,15 @@ def test_folds_are_runs_with_a_table_over_all(birds, tmp_path, capsys):
         assert set(pd.read_csv(output / f"fold{fold}" / "splits.csv")["split"]) == {"train", "test"}
 
 
-def test_folds_of_two_processes_are_tracked_each_by_itself(birds, tmp_path):
+def train_in_two_processes(*words: object) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    words = ["train", birds, "--output-dir", tmp_path / "run", "--folds", 2, "--trackers", "tensorboard", "--cpu"]
-    command = [*launcher, "-m", "psla_hf.commands", *words, *SMALL, "--epochs", 1]
+    command = [*launcher, "-m", "psla_hf.commands", "train", *words, "--cpu", *SMALL, "--epochs", 1]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_folds_of_two_processes_are_tracked_each_by_itself(birds, tmp_path):
+    train_in_two_processes(birds, "--output-dir", tmp_path / "run", "--folds", 2, "--trackers", "tensorboard")
     for fold in (1, 2):
         folder = tmp_path / "run" / f"fold{fold}"
         assert json.loads((folder / "results.json").read_text())["processes"] == 2
@@ -180,6 +183,12 @@ def test_teachers_are_cross_fitted_to_the_clips_that_they_did_not_hear(birds, tm
     with pytest.raises(SystemExit):
         psla(*run, "--folds", 2)
     assert "--folds and --push-to-hub would have no effect" in capsys.readouterr().err
+
+
+def test_teachers_are_cross_fitted_by_two_processes(birds, tmp_path):
+    train_in_two_processes(birds, "--output-dir", tmp_path / "fit", "--cross-fit", 2)
+    assert [loaded(tmp_path / "fit" / f"part{number}")["processes"] for number in (1, 2)] == [2, 2]
+    assert np.isfinite(np.load(tmp_path / "fit" / "scores" / "chunk-000000000.npy")).all()
 
 
 def loaded(folder) -> dict:

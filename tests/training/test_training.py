@@ -216,6 +216,13 @@ def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
     assert own["epochs"][0]["loss"] != other["epochs"][0]["loss"]
 
 
+def test_every_run_begins_with_the_same_scale_of_gradients(scenes, tmp_path, accelerator, monkeypatch):
+    used = torch.amp.GradScaler("cuda")
+    monkeypatch.setattr(accelerator, "scaler", used)
+    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
+    assert accelerator.scaler is not used and trainer.optimizer.scaler is accelerator.scaler
+
+
 def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_path, accelerator):
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(FileExistsError, match="is not empty"):

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -27,6 +27,7 @@ from .flac_shards import ShardJob, is_unchanged, make_shard
 from .foreign import as_clips
 from .schema import Clips, plain_features, tagging_features
 from .shard_files import MANIFEST
+from .splitting import dealt_out
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 
@@ -92,14 +93,14 @@ def prepare(
         raise ValueError(
             f'Expected num_processes of at least 1 and on_error "raise" or "drop", got {num_processes}, {on_error!r}.'
         )
-    if not 1 <= part[0] <= part[1]:
-        raise ValueError(f"Expected a part from 1 to {part[1]}, got {part[0]} of {part[1]}.")
     clips = as_clips(clips)
+    files = settings.files(len(clips))
+    own = dealt_out(list(enumerate(files)), part)
     vocabulary, ids = _checked(clips)
     inputs = _fingerprint(clips, ids, vocabulary, settings)
-    _refuse_other_content(output_dir, settings, inputs, vocabulary, settings.files(len(ids)))
+    _refuse_other_content(output_dir, settings, inputs, vocabulary, files)
     _make_folders(output_dir, others_write=part[1] > 1)
-    records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop", part=part)
+    records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop", own=own)
     if part[1] > 1:
         return None
     return _finish(output_dir, settings, records, inputs, vocabulary, ids, subset)
@@ -242,11 +243,10 @@ def _make_shards(
     inputs: str,
     num_processes: int,
     drop: bool,
-    part: tuple[int, int],
+    own: Sequence[tuple[int, str]],
 ) -> list[dict]:
-    """Make those of a part's shards that are not there yet; returns the records of all of them."""
-    files, numbers = settings.files(len(clips)), range(len(clips))
-    own = list(enumerate(files))[part[0] - 1 :: part[1]]
+    """Make those of a part's own shards, by number, that are not there yet; returns the records of all of them."""
+    numbers = range(len(clips))
     jobs = (
         ShardJob(
             clips=clips.select(numbers[k * settings.clips_per_shard : (k + 1) * settings.clips_per_shard]),

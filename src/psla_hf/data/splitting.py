@@ -1,17 +1,37 @@
-"""Splits and folds for data that have none: stratified, and never through a group. Knows no files and no sources."""
+"""Splits, folds and parts: who learns from which clips, and who works on which. Knows no files and no sources."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from psla_hf.labels.vocabulary import ClipLabels
 
-__all__ = ["make_folds", "make_splits"]
+__all__ = ["dealt_out", "make_folds", "make_splits"]
 
 
 # Groups of several classes are dealt out in many ways; the most even one is taken, where trying costs no time.
 ATTEMPTS, MANY_GROUPS = 30, 1000
+
+
+T = TypeVar("T")
+
+
+def dealt_out(items: Sequence[T], part: tuple[int, int]) -> Sequence[T]:
+    """What falls to one of several jobs that know nothing of each other: every item to one of them, in turn.
+
+    Args:
+        items: The whole, the same for all jobs.
+        part: Which part, from 1 on, of how many.
+
+    Raises:
+        ValueError: There is no such part.
+    """
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise ValueError(f"Expected a part from 1 to {parts}, got {number} of {parts}.")
+    return items[number - 1 :: parts]
 
 
 def make_splits(labels: ClipLabels, groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:

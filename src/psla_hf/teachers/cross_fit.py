@@ -10,7 +10,7 @@ from psla_hf.data.schema import Clips, IndexedClips
 from psla_hf.data.splitting import make_folds
 from psla_hf.files import atomic_file, digest, write_json
 
-from .scores import CLASSES, IDENTITY, UNKNOWN, NpyRows, chunk_files, ids_fingerprint
+from .scores import IDENTITY, NpyRows, chunk_files, identity_of, notes_about
 from .scoring import score_training_clips
 from .teacher import open_teacher
 
@@ -94,13 +94,6 @@ def _save(
     [file] = chunk_files(folder, len(clips), len(clips))
     with atomic_file(file) as temporary, temporary.open("wb") as stream:
         np.save(stream, together)
-    identity = {
-        "teacher": digest(*teachers),
-        "clips": ids_fingerprint(clips.ids),
-        "number of clips": len(clips),
-        "vocabulary": clips.vocabulary.fingerprint,
-        "name of the teacher": name,
-        UNKNOWN: [],
-        CLASSES: len(clips.vocabulary),
-    }
-    write_json(identity, folder / IDENTITY)
+    every_class = np.ones(len(clips.vocabulary), bool)
+    identity = identity_of(digest(*teachers), clips.ids, clips.vocabulary)
+    write_json(identity | notes_about(name, every_class), folder / IDENTITY)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,15 @@ from psla_hf.labels.scores import ScoreRows
 from psla_hf.labels.vocabulary import Vocabulary, rows_of_ids
 
 __all__ = [
-    "CLASSES",
     "IDENTITY",
-    "UNKNOWN",
     "MeanRows",
     "NpyRows",
     "check_unscored",
     "chunk_files",
     "highest",
+    "identity_of",
     "ids_fingerprint",
+    "notes_about",
     "open_scores",
     "open_teachers",
     "saved_teacher",
@@ -141,6 +142,21 @@ def _finite_or_none(scores: np.ndarray, path: Path) -> np.ndarray:
 def ids_fingerprint(ids: Sequence[str]) -> str:
     """SHA-256 of ids in their order."""
     return digest("\n".join(ids))
+
+
+def identity_of(teacher: str, ids: Sequence[str], vocabulary: Vocabulary) -> dict[str, Any]:
+    """What a folder of scores says that it is of: the teacher, by its fingerprint, the clips and the classes."""
+    return {
+        "teacher": teacher,
+        "clips": ids_fingerprint(ids),
+        "number of clips": len(ids),
+        "vocabulary": vocabulary.fingerprint,
+    }
+
+
+def notes_about(teacher: str, known: np.ndarray) -> dict[str, Any]:
+    """What it says beside that: the teacher's name, and which of the K classes it knows."""
+    return {"name of the teacher": teacher, UNKNOWN: np.flatnonzero(~known).tolist(), CLASSES: len(known)}
 
 
 def chunk_files(folder: Path, num_clips: int, clips_per_chunk: int) -> dict[Path, range]:

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
+from psla_hf.data.splitting import dealt_out
 from psla_hf.evaluation import highest_of_windows
 from psla_hf.files import atomic_file, check_identity, digest, read_json, write_json
 from psla_hf.loading.clip_windows import ClipWindows
@@ -20,7 +21,7 @@ from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.progress import progress
 
 from .class_map import ClassMap
-from .scores import CLASSES, IDENTITY, UNKNOWN, NpyRows, chunk_files, highest, ids_fingerprint
+from .scores import IDENTITY, NpyRows, chunk_files, highest, identity_of, notes_about
 from .teacher import Teacher
 
 __all__ = ["score_training_clips"]
@@ -78,16 +79,12 @@ def score_training_clips(
     clips = as_clips(clips)
     folder, vocabulary = Path(folder), clips.vocabulary
     class_map = class_map or ClassMap.of(teacher.classes, vocabulary)
-    number, parts = part
-    if not 1 <= number <= parts:
-        raise ValueError(f"Expected a part from 1 to {parts}, got {number} of {parts}.")
+    files = chunk_files(folder, len(clips), clips_per_chunk)
+    own = dealt_out(list(files), part)
     if top_k is not None and not 1 <= top_k <= len(vocabulary):
         raise ValueError(f"Expected top_k from 1 to {len(vocabulary)}, the number of classes, got {top_k}.")
     identity = {
-        "teacher": teacher.fingerprint,
-        "clips": ids_fingerprint(clips.ids),
-        "number of clips": len(clips),
-        "vocabulary": vocabulary.fingerprint,
+        **identity_of(teacher.fingerprint, clips.ids, vocabulary),
         "class map": digest(repr([[teacher.classes[k] for k in of_class] for of_class in class_map.sources])),
         "clips per chunk": clips_per_chunk,
         "top k": top_k,
@@ -95,10 +92,8 @@ def score_training_clips(
         **({"batch size": batch_size} if teacher.pads_to_batch else {}),
     }
     known = class_map.known
-    notes = {"name of the teacher": teacher.name, UNKNOWN: np.flatnonzero(~known).tolist(), CLASSES: len(known)}
-    _claim(folder, identity, notes, accelerator)
-    files = chunk_files(folder, len(clips), clips_per_chunk)
-    missing = [file for file in list(files)[number - 1 :: parts] if not file.is_file()]
+    _claim(folder, identity, notes_about(teacher.name, known), accelerator)
+    missing = [file for file in own if not file.is_file()]
     accelerator.wait_for_everyone()  # nobody writes while another still looks what is missing
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     scorer = _Scorer(teacher, class_map, accelerator, batch_size, num_workers, on_error)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, get_grad_scaler
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -131,6 +131,8 @@ class Trainer:
             longest=self.extractor.longest_samples,
         )
         arranged = arrange_model(model, recipe, accelerator)
+        if accelerator.scaler is not None:  # each run begins with the same scale, whatever ran before
+            accelerator.scaler = get_grad_scaler(accelerator.distributed_type)
         self.model, self.optimizer = accelerator.prepare(arranged, build_optimizer(recipe, arranged))
         self.test_part = self._evaluation_part(self.test_clips)
         self.validation_part = None
