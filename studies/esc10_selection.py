@@ -14,12 +14,15 @@ A run whose figures are in the work folder or in RESULTS is not trained again, a
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from accelerate import Accelerator
 from datasets import Dataset
+from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from psla_hf.commands.arguments import command_line
 from psla_hf.data.schema import class_names, targets_of
@@ -36,7 +39,7 @@ from psla_hf.training.trainer import Trainer
 from studies.folds import every_clip, of_folds
 from studies.label_enhancement import over_seeds
 
-__all__ = ["PAIRS", "SETTINGS", "choices", "fold_rows", "measure", "validate", "validation_rows"]
+__all__ = ["PAIRS", "SETTINGS", "Selection", "choices", "fold_rows", "validation_rows"]
 
 FOLDS = (1, 2, 3, 4, 5)
 
@@ -84,84 +87,86 @@ FIGURES = "figures.json"  # of a run, in its folder
 WATCHED = 10  # clips that are scored after each epoch, to see that it learns; the rest of the time is for training
 
 
-def run(
-    recipe: Recipe, clips: Dataset, held_out: Sequence[int], folder: Path, seed: int, accelerator: Accelerator
-) -> None:
-    """Train a recipe without some folds, and write what the averaged model finds in each of these."""
-    print(f"\n{folder.name}", flush=True)
-    training = of_folds(clips, [fold for fold in FOLDS if fold not in held_out])
-    first = of_folds(clips, held_out[:1])
-    watched = first.select(range(0, len(first), -(-len(first) // WATCHED)))
-    settings = RunSettings(seed=seed, resume=True)
-    commit = Trainer(recipe, training, watched, folder, accelerator, settings).train(report=print_epoch)["commit"]
-    model, extractor = load_saved(folder)
-    found = {}
-    for fold in held_out:
-        part = of_folds(clips, [fold])
-        probabilities, targets = score_clips(model, extractor, part, accelerator), targets_of(part)
+@dataclass(frozen=True)
+class Selection:
+    """The runs of the study, of which each is trained once.
+
+    Attributes:
+        clips: Of all folds.
+        work: Folder for the runs, each in one of its own.
+        accelerator: Where to train.
+        known: Finished runs by name, which are not trained again.
+        base: What the settings change.
+    """
+
+    clips: Dataset
+    work: Path
+    accelerator: Accelerator
+    known: Mapping[str, Any] = field(default_factory=dict)
+    base: Recipe = BEFORE
+
+    def validate(self, settings: Sequence[str], folds: Sequence[int] = FOLDS) -> None:
+        """Train settings without the pairs that begin with these folds."""
+        for name in settings:
+            for pair in PAIRS:
+                if pair[0] in folds:
+                    self._run(validation_run(name, pair), name, pair)
+
+    def test(self, seeds: Sequence[int], folds: Sequence[int] = FOLDS) -> None:
+        """Train the settings that were chosen for these folds on the four others."""
+        chosen = choices(self.found())
+        for seed in seeds:
+            for fold in folds:
+                name = chosen[fold][0]
+                self._run(test_run(name, fold) + str(seed), name, [fold], seed)
+
+    def found(self) -> dict[str, Any]:
+        """All finished runs by name: those known before, and those in the work folder."""
+        files = sorted(self.work.glob(f"*/{FIGURES}"))
+        return {**self.known, **{file.parent.name: read_json(file) for file in files}}
+
+    def _run(self, run: str, name: str, held_out: Sequence[int], seed: int = 0) -> None:
+        """Train settings without some folds, and write what the averaged model finds in each of these."""
+        folder = self.work / run
+        if run in self.known or (folder / FIGURES).is_file():
+            return
+        print(f"\n{run}", flush=True)
+        training = of_folds(self.clips, [fold for fold in FOLDS if fold not in held_out])
+        first = of_folds(self.clips, held_out[:1])
+        watched = first.select(range(0, len(first), -(-len(first) // WATCHED)))
+        recipe, settings = self.base.replace(**SETTINGS[name]), RunSettings(seed=seed, resume=True)
+        trainer = Trainer(recipe, training, watched, folder, self.accelerator, settings)
+        commit = trainer.train(report=print_epoch)["commit"]
+        found = {str(fold): self._found_in(folder, fold) for fold in held_out}
+        write_json({"commit": commit, "folds": found}, folder / FIGURES)
+
+    def _found_in(self, folder: Path, fold: int) -> dict[str, Any]:
+        """What a model finds in a fold: figures, and for each clip the class that is heard and the true one."""
+        model, extractor = load_saved(folder)
+        part = of_folds(self.clips, [fold])
+        probabilities, targets = score_clips(model, extractor, part, self.accelerator), targets_of(part)
         metrics = tagging_metrics(probabilities, targets)
-        found[str(fold)] = {
+        return {
             **{name: metrics[name] for name in ("accuracy", "mAP")},
             "heard": probabilities.argmax(axis=1).tolist(),
             "true": targets.argmax(axis=1).tolist(),
         }
-    write_json({"commit": commit, "folds": found}, folder / FIGURES)
-
-
-def validate(
-    clips: Dataset,
-    work: Path,
-    accelerator: Accelerator,
-    known: Mapping[str, Any],
-    settings: Sequence[str],
-    folds: Sequence[int] = FOLDS,
-    base: Recipe = BEFORE,
-) -> None:
-    """Train settings without the pairs that begin with these folds, what is known or in the work folder aside."""
-    for name in settings:
-        for pair in PAIRS:
-            folder = work / validation_run(name, pair)
-            if pair[0] in folds and not is_known(folder, known):
-                run(base.replace(**SETTINGS[name]), clips, pair, folder, 0, accelerator)
-
-
-def measure(
-    clips: Dataset,
-    work: Path,
-    accelerator: Accelerator,
-    known: Mapping[str, Any],
-    seeds: Sequence[int],
-    folds: Sequence[int] = FOLDS,
-    base: Recipe = BEFORE,
-) -> None:
-    """Train the settings that were chosen for these folds on the four others, likewise."""
-    chosen = choices(found_in(work, known))
-    for seed in seeds:
-        for fold in folds:
-            name = chosen[fold][0]
-            folder = work / f"{name}, fold {fold}, seed {seed}"
-            if not is_known(folder, known):
-                run(base.replace(**SETTINGS[name]), clips, [fold], folder, seed, accelerator)
 
 
 def validation_run(name: str, pair: tuple[int, int]) -> str:
     return f"{name}, without {pair[0]} and {pair[1]}"
 
 
-def is_known(folder: Path, known: Mapping[str, Any]) -> bool:
-    return folder.name in known or (folder / FIGURES).is_file()
-
-
-def found_in(work: Path, known: Mapping[str, Any]) -> dict[str, Any]:
-    """All finished runs by name: those known before, and those in the work folder."""
-    return {**known, **{file.parent.name: read_json(file) for file in sorted(work.glob(f"*/{FIGURES}"))}}
+def test_run(name: str, fold: int) -> str:
+    """What the names of a fold's runs begin with; the seed follows."""
+    return f"{name}, fold {fold}, seed "
 
 
 def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str, float]]]]:
     """The settings chosen for each fold, and what all of them reach without it.
 
     Args:
-        runs: See `found_in`. Settings that lack a run of a fold's two are no choice for that fold.
+        runs: See `Selection.found`. Settings that lack a run of a fold's two are no choice for that fold.
 
     Returns:
         By fold: the settings with the highest accuracy in the two folds beside it, and of equal ones the highest mAP;
@@ -188,7 +193,7 @@ def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, An
     """What was found in each fold by the runs of its settings, by seed; seeds that lack a fold are left out."""
     by_seed: dict[int, dict[int, dict[str, Any]]] = {}
     for fold, (name, _) in choices(runs).items():
-        start = f"{name}, fold {fold}, seed "
+        start = test_run(name, fold)
         for run_name, run in runs.items():
             if run_name.startswith(start):
                 by_seed.setdefault(int(run_name.removeprefix(start)), {})[fold] = run["folds"][str(fold)]
@@ -225,6 +230,19 @@ def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     }
 
 
+def picture(runs: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+    """Which class was heard for which, in all folds and by all seeds together."""
+    found = [of_fold for folds in figures_by_seed(runs).values() for of_fold in folds.values()]
+    true, heard = ([clip for of_fold in found for clip in of_fold[which]] for which in ("true", "heard"))
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.add_subplot()
+    ConfusionMatrixDisplay.from_predictions(
+        true, heard, display_labels=classes, cmap="Blues", xticks_rotation=45, colorbar=False, ax=axes
+    )
+    axes.set(xlabel="heard", ylabel="true")
+    return figure
+
+
 def main() -> None:
     """Train what is left, and print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,15 +253,19 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=list(FOLDS), help="to test; first of a pair left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="to test with")
     parser.add_argument("--output", type=Path, help="JSON file to read what is known from, and to write")
+    parser.add_argument("--picture", type=Path, help="PNG file for the confusions of all seeds")
     arguments = parser.parse_args()
     with command_line():
         known = read_json(arguments.output)["runs"] if arguments.output and arguments.output.is_file() else {}
-        clips, accelerator = every_clip(arguments.data_dir), make_accelerator()
+        clips = every_clip(arguments.data_dir)
+        study = Selection(clips, arguments.work, make_accelerator(), known)
         if arguments.what == "validate":
-            validate(clips, arguments.work, accelerator, known, arguments.settings, arguments.folds)
+            study.validate(arguments.settings, arguments.folds)
         else:
-            measure(clips, arguments.work, accelerator, known, arguments.seeds, arguments.folds)
-        runs = found_in(arguments.work, known)
+            study.test(arguments.seeds, arguments.folds)
+        runs = study.found()
+        if arguments.picture:
+            picture(runs, class_names(clips)).savefig(arguments.picture, dpi=120)
         if arguments.output:
             write_json({**provenance(), "classes": class_names(clips), "runs": runs}, arguments.output)
             print_figures(validation_rows(runs), "accuracy in the folds beside, by what is tested", "settings")

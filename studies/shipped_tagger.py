@@ -1,11 +1,12 @@
 """The tagger that comes with the package: how it was trained, and how often it raises a false alarm.
 
-    python -m studies.shipped_tagger train --data-dir esc10 --work runs/shipped
+    python -m studies.shipped_tagger train --data-dir esc10 --clones CLONES --work runs/shipped
     python -m studies.shipped_tagger measure --data-dir esc10 --work runs/shipped --foreign FOLDERS --output RESULTS
     python -m studies.shipped_tagger release --data-dir esc10 --work runs/shipped --results RESULTS --output FOLDER
 
-`train` makes three models: on folds 1 to 3 of ESC-10 alone; on the same with made sounds of which none is one of the
-ten, and with mixtures of both; and, in the same way, on all folds. `measure` chooses a threshold of each of the first
+`train` makes three models: on folds 1 to 3 of ESC-10 alone; on the same with sounds of which none is one of the ten,
+made ones and recordings (see `real_recordings`), and with mixtures of both; and, in the same way, on all folds;
+`--runs` leaves some to other processes. `measure` chooses a threshold of each of the first
 two on fold 4, counts on fold 5 what it still finds, and in FOLDERS, real recordings of other things, how often it finds
 one of the ten. `release` writes the third with the second's threshold in half precision, and its card. Finished runs
 are not run again.
@@ -14,7 +15,7 @@ are not run again.
 import argparse
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,21 +44,24 @@ from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10
 from psla_hf.training.run_settings import RunSettings
 from psla_hf.training.trainer import Trainer
+from studies.esc10_selection import SETTINGS
 from studies.folds import every_clip, of_folds
 from studies.foreign_sounds import KINDS, foreign_sound, room_tone
+from studies.real_recordings import credit_lines, recorded_clip, recordings
 
-__all__ = ["false_alarms", "highest_threshold", "made_clips"]
+__all__ = ["false_alarms", "highest_threshold", "other_clips"]
 
 RATE = 16000
 
-FOREIGN, MIXED = 1.0, 0.4  # made sounds, and mixtures with one, for each clip of ESC-10
+# For each clip of ESC-10: made sounds, pieces of recordings, and mixtures of the clip with one or the other.
+FOREIGN, RECORDED, MIXED = 1.0, 1.0, 0.4
 
 WITH_PAUSES = ("dog", "rooster", "crying_baby", "sneezing")  # between whose sounds a recording is heard by itself
 
-SNR = (0.0, 25.0)  # of a clip over the made sound in a mixture, in decibels
+SNR = (0.0, 25.0)  # of a clip over the other sound in a mixture, in decibels
 
-# Clips of any loudness that begin anywhere; made sounds are mixed in beforehand, with whole labels, and not by mixup.
-ALONE = ESC10.replace(gain_db=12.0, time_roll=True, target=None)
+# Clips of any loudness that begin anywhere; other sounds are mixed in beforehand, with whole labels, and not by mixup.
+ALONE = ESC10.replace(**SETTINGS["moved, 8 clips"], target=None)
 # Balanced sampling would never draw a clip without labels.
 RECIPE = ALONE.replace(
     mixup_rate=0.0, balanced_sampling=False, epochs=12, halve_from_epoch=6, halve_every=1, average_last=4
@@ -73,7 +77,7 @@ OF_THE_TEN = (
     *("wipers", "chainsaw", "helicopter", "rooster", "baby", "sneez"),
 )
 
-RUNS = ("ESC-10 alone", "with made sounds", "all folds")
+RUNS = ("ESC-10 alone", "with other sounds", "all folds")
 
 
 def usable_clips(data_dir: str) -> Dataset:
@@ -85,13 +89,14 @@ def usable_clips(data_dir: str) -> Dataset:
     return clips.select(kept)
 
 
-def made_clips(clips: Dataset, seed: int) -> Dataset:
+def other_clips(clips: Dataset, recorded: Sequence[np.ndarray], seed: int) -> Dataset:
     """Clips without labels, and clips of ESC-10 over them with their labels.
 
-    Without labels are made sounds, and what the recordings of short sounds have between these.
+    Without labels are made sounds, what the recordings of short sounds have between these, and pieces of recordings.
 
     Args:
         clips: Of ESC-10.
+        recorded: Recordings, see `real_recordings.recordings`; none: made sounds alone.
         seed: Everything drawn is a function of it.
     """
     number, mixed = round(FOREIGN * len(clips)), round(MIXED * len(clips))
@@ -102,9 +107,13 @@ def made_clips(clips: Dataset, seed: int) -> Dataset:
     tones = [tone for k in rng.permutation(pauses) if (tone := room_tone(sounds[k], RATE, rng)) is not None]
     tones = tones[: number // 8]
     waveforms = tones + [foreign_sound((seed, k), RATE) for k in range(number - len(tones))]
+    if recorded:
+        waveforms += [recorded_clip(recorded, (seed, k), RATE) for k in range(round(RECORDED * len(clips)))]
     labels: list[list[int]] = [[] for _ in waveforms]
-    for k in rng.permutation(len(clips))[:mixed]:
-        waveforms.append(over(sounds[k], foreign_sound((seed, number, int(k)), RATE), rng))
+    for n, k in enumerate(rng.permutation(len(clips))[:mixed]):
+        new = seed, number, int(k)
+        under = recorded_clip(recorded, new, RATE) if recorded and n % 2 else foreign_sound(new, RATE)
+        waveforms.append(over(sounds[k], under, rng))
         labels.append(clips["labels"][int(k)])
     made = dataset_of_waveforms(waveforms, labels, Vocabulary(tuple(names)), f"made-{seed}", f"seed {seed}")
     return made.cast(clips.features)
@@ -118,15 +127,20 @@ def over(sound: np.ndarray, under: np.ndarray, rng: np.random.Generator) -> np.n
     return mixture / max(1.0, float(np.abs(mixture).max()))
 
 
-def train(data_dir: str, work: Path, seed: int, accelerator: Accelerator) -> None:
-    """Run what is left of the three runs."""
+def train(
+    data_dir: str, clones: Path, work: Path, seed: int, accelerator: Accelerator, runs: Sequence[str] = RUNS
+) -> None:
+    """Run what is left of these runs."""
     clips = usable_clips(data_dir)
-    three, every = of_folds(clips, (1, 2, 3)), clips
-    for name, chosen, is_made in zip(RUNS, (three, three, every), (False, True, True), strict=True):
+    recorded = recordings(clones)
+    for name in runs:
         print(f"\n{name}", flush=True)
-        training = concatenate_datasets([chosen, made_clips(chosen, seed)]) if is_made else chosen
+        training = clips if name == RUNS[2] else of_folds(clips, (1, 2, 3))
+        recipe = ALONE
+        if name != RUNS[0]:
+            training, recipe = concatenate_datasets([training, other_clips(training, recorded, seed)]), RECIPE
         # The last one has no clips left to be tested on: its figures on fold 4 are nobody's.
-        recipe, settings = RECIPE if is_made else ALONE, RunSettings(seed=seed, resume=True)
+        settings = RunSettings(seed=seed, resume=True)
         run = Trainer(recipe, training, of_folds(clips, (4,)), work / name, accelerator, settings)
         run.train(report=print_epoch)
 
@@ -180,7 +194,7 @@ def measure(
     """What is kept of clips that were not trained on, and the false alarms: by run and by threshold."""
     clips = usable_clips(data_dir)
     validation, test = of_folds(clips, (4,)), of_folds(clips, (5,))
-    made = made_clips(test, seed=1000)  # as in training, but none of these
+    made = other_clips(test, [], seed=1000)  # as in training, but none of these
     unlabelled = made.filter(lambda labels: not labels, input_columns="labels")
     recordings = {
         folder.name: [
@@ -265,15 +279,16 @@ def release(data_dir: str, work: Path, results: Path, folder: Path) -> None:
     settings.pop("auto_map", None)
     write_json(settings, extractor_file)
     used = {Path(name).stem for name in usable_clips(data_dir)["id"]}
-    credits = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
-    credits = credits[[Path(name).stem in used for name in credits["filename"]]]
+    attributions = pd.read_csv(Path(data_dir) / "ATTRIBUTION.csv")
+    attributions = attributions[[Path(name).stem in used for name in attributions["filename"]]]
     card = Template(CARD, undefined=StrictUndefined).render(
         origin=markdown_origin(content),
         figures=markdown_figures(table(content["results"]), "model and threshold"),
         threshold=threshold,
         kinds=list(KINDS),
         labels=sorted(model.config.label_names),
-        credits=credits.to_dict("records"),
+        clips=attributions.to_dict("records"),
+        recordings=credit_lines(),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -293,10 +308,10 @@ train on your own sounds for a purpose (`psla train FOLDER`).
 
 ## How it was trained
 
-On {{ credits|length }} of ESC-10's 400 clips, all five folds; beside them made sounds of which none is one of the ten
-({{ kinds|join(", ") }}, and what the recordings have between
-their sounds) as clips without labels, and clips over such sounds with their labels; loudness and beginning at random.
-Large weights are kept in half precision.
+On {{ clips|length }} of ESC-10's 400 clips, all five folds; beside them, as clips without labels, sounds of which none
+is one of the ten: made ones ({{ kinds|join(", ") }}), what the
+recordings have between their sounds, and pieces of other recordings; and clips over such sounds with their labels.
+Loudness and beginning are random. Large weights are kept in half precision.
 
 Its threshold is {{ threshold }} for every class: the highest one at which a model of folds 1 to 3 keeps 95 % of the
 labels of fold 4.
@@ -314,9 +329,17 @@ The clips are of ESC-10 (Karol J. Piczak, ESC: Dataset for Environmental Sound C
 
 | clip | title | author | licence |
 | --- | --- | --- | --- |
-{% for clip in credits -%}
+{% for clip in clips -%}
 | [{{ clip.filename }}]({{ clip.source }}) | {{ clip.title|replace("|", "/") }} | {{ clip.author }} | [{{ clip.license
 }}]({{ clip.license_url }}) |
+{% endfor %}
+The recordings without any of the ten, as their licences were read in these repositories of GitHub:
+
+| recording | repository, commit | author | licence |
+| --- | --- | --- | --- |
+{% for one in recordings -%}
+| [{{ one.path.split("/")[-1] }}]({{ one.source }}) | {{ one.repository }}, {{ one.commit }} | {{ one.author }} | {{
+one.licence }} |
 {% endfor %}"""
 
 
@@ -326,6 +349,8 @@ def main() -> None:
     parser.add_argument("what", choices=["train", "measure", "release"])
     parser.add_argument("--data-dir", required=True, help="folder of ESC-10 with ATTRIBUTION.csv")
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--clones", type=Path, help="folder of the repositories in real_recordings.csv, to train")
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS), help="to train")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--foreign", type=Path, nargs="+", help="folders of recordings without any of the ten")
     parser.add_argument("--results", type=Path, help="what was measured")
@@ -333,7 +358,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with command_line():
         if arguments.what == "train":
-            train(arguments.data_dir, arguments.work, arguments.seed, make_accelerator())
+            train(
+                arguments.data_dir, arguments.clones, arguments.work, arguments.seed, make_accelerator(), arguments.runs
+            )
             return
         if arguments.what == "release":
             release(arguments.data_dir, arguments.work, arguments.results, arguments.output)

@@ -7,9 +7,9 @@ from studies.esc10_selection import (
     FOLDS,
     PAIRS,
     SETTINGS,
+    Selection,
     choices,
     figures_by_seed,
-    found_in,
     validation_run,
 )
 from tests.conftest import TINY_BACKBONE
@@ -59,17 +59,17 @@ def test_runs_are_trained_once_and_their_figures_put_together(tmp_path, accelera
 
     def trained(what, *arguments) -> int:
         capsys.readouterr()
-        what(clips, tmp_path / "work", accelerator, *arguments, base=base)
+        what(*arguments)
         return capsys.readouterr().out.count("epoch")
 
-    assert trained(study.validate, {}, both, [1, 2]) == 4
-    assert trained(study.validate, {}, both) == 6
-    known = found_in(tmp_path / "work", {})
-    (tmp_path / "work").rename(tmp_path / "old")
-    assert trained(study.validate, known, both) == 0
-    (tmp_path / "work").mkdir()
-    assert trained(study.measure, known, [0, 1]) == 10
-    runs = found_in(tmp_path / "work", known)
+    first = Selection(clips, tmp_path / "work", accelerator, base=base)
+    assert trained(first.validate, both, [1, 2]) == 4
+    assert trained(first.validate, both) == 6
+    second = Selection(clips, tmp_path / "new", accelerator, first.found(), base)
+    assert trained(second.validate, both) == 0
+    assert trained(second.test, [0, 1]) == 10
+    runs, known = second.found(), first.found()
+    study.picture(runs, study.class_names(clips)).savefig(tmp_path / "confusions.png")
     assert list(figures_by_seed(runs)) == [0, 1]
     assert " ± " in study.fold_rows(runs)["all 5"]["accuracy"]
     assert study.fold_rows(known) == {} and "✓" in str(study.validation_rows(runs))
