@@ -16,8 +16,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from benchmarks.timing import rates, seconds_per_clip
-from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import class_names
+from psla_hf.data.shards.prepare import prepare
 from psla_hf.loading.sampler import EpochSampler
 from psla_hf.loading.samples import SampleMaker, TaggingDataset, collate
 from psla_hf.loading.stream import TaggingStream

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from benchmarks.features import memory_sizes
 from psla_hf.data.schema import tagging_features
-from psla_hf.data.shards import ShardIndex
+from psla_hf.data.shards.parquet import ShardIndex
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.sampler import EpochSampler, balanced_weights
 from psla_hf.loading.stream_plan import StreamPlanner

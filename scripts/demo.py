@@ -28,7 +28,7 @@ from psla_hf.reports.tables import print_table, print_tags
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
 
 COLUMNS = ("mAP", "gain of each seed")

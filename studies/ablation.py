@@ -35,9 +35,9 @@ from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import ABLATIONS, ESC10, TARGETS
-from psla_hf.training.run_folder import RESULTS_FILE
-from psla_hf.training.run_scores import read_scores
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.folder import RESULTS_FILE
+from psla_hf.training.run.scores import read_scores
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from studies.label_enhancement import added_labels, over_seeds
 from studies.mixtures import MIXTURE_CLASSES, make_mixtures, mixture_ontology

@@ -27,7 +27,7 @@ from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import ESC10
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from studies.mixtures import MIXTURE_CLASSES, make_mixtures, mixture_ontology
 

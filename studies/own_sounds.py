@@ -30,7 +30,7 @@ from psla_hf.models.weights import imagenet_weights
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_figures
 from psla_hf.training.build import tune_for_cpu
-from psla_hf.training.run_folder import read_results
+from psla_hf.training.run.folder import read_results
 
 __all__ = ["compare", "make"]
 

@@ -42,7 +42,7 @@ from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import ESC10
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from studies.esc10_selection import SETTINGS
 from studies.folds import every_clip, of_folds

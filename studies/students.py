@@ -39,7 +39,7 @@ from psla_hf.teachers.teacher import open_teacher
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.start import Start
 from psla_hf.training.trainer import Trainer
 from studies.label_enhancement import STUDY_RECIPE

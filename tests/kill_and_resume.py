@@ -19,11 +19,11 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 
 TIMES = ("seconds", "clips_per_second", "waiting")

@@ -20,15 +20,15 @@ import yaml
 from psla_hf.audio import audio_seconds, read_audio
 from psla_hf.commands.arguments import read_settings
 from psla_hf.data.load import load_audioset, load_tagging_dataset
-from psla_hf.data.prepare import verify
+from psla_hf.data.shards.prepare import verify
 from psla_hf.enhancement.label_set import LabelSet, label_set_features
 from psla_hf.files import read_json, reading
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.models.weights import convert_psla_checkpoint
 from psla_hf.teachers.scores import open_scores, saved_teacher
-from psla_hf.training.run_folder import read_curve, read_epochs, read_results
-from psla_hf.training.state import load_checkpoint
+from psla_hf.training.run.folder import read_curve, read_epochs, read_results
+from psla_hf.training.run.state import load_checkpoint
 from tests.limits import refusal
 
 IDS = ["a", "b", "c"]

@@ -10,7 +10,7 @@ from psla_hf import PslaFeatureExtractor
 from psla_hf.data.toy import make_scenes
 from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 

@@ -15,8 +15,8 @@ from psla_hf.reports.run_figures import (
     confusions,
     worst_mistakes,
 )
-from psla_hf.training.run_report import write_report
-from psla_hf.training.run_scores import PartScores, write_scores
+from psla_hf.training.run.report import write_report
+from psla_hf.training.run.scores import PartScores, write_scores
 from tests.data.test_advice import noise
 
 COMMAND = "psla train birds.csv --output-dir runs/birds"

@@ -6,7 +6,7 @@ from psla_hf.commands import main
 from psla_hf.commands.arguments import given, read_settings, recipe_with, spelled, with_flags
 from psla_hf.commands.train import CONDUCT, Machine, Publishing
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 
 NEEDED = ("--data-dir", "data", "--output-dir", "out")
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.load import load_esc
 from psla_hf.data.schema import Clips, tagging_features, targets_of, vocabulary_of
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
 from psla_hf.data.toy import SCENE_SECONDS, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.data.columns import find_columns, normal_form
 from psla_hf.data.load import load_splits, load_tagging_dataset
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.summary import LoadOptions
+from psla_hf.data.tables.columns import find_columns, normal_form
 
 
 @pytest.mark.parametrize(

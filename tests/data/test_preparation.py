@@ -17,9 +17,9 @@ from datasets import Audio, Dataset, load_dataset
 
 from psla_hf.audio import read_audio
 from psla_hf.commands import run as psla
-from psla_hf.data.prepare import MANIFEST, prepare, verify
 from psla_hf.data.schema import labels_of, stored_features, tagging_features, vocabulary_of
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
+from psla_hf.data.shards.prepare import MANIFEST, prepare, verify
 from psla_hf.hub.dataset_cards import write_card
 from psla_hf.labels.vocabulary import Vocabulary
 from tests import fake_hub

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from psla_hf.data.remote import RemoteFile, find_files, open_binary
-from psla_hf.data.shards import ShardIndex
+from psla_hf.data.shards.parquet import ShardIndex
+from psla_hf.data.shards.remote import RemoteFile, find_files, open_binary
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from tests import fake_hub
 

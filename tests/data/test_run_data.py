@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from psla_hf.data.load import load, load_splits
-from psla_hf.data.prepare import prepare
+from psla_hf.data.shards.prepare import prepare
 from psla_hf.data.summary import LoadOptions
 from psla_hf.data.toy import make_scenes, scene_ontology
 from psla_hf.enhancement.algorithm import enhance_clip_labels

@@ -8,10 +8,10 @@ import soundfile
 
 from psla_hf.audio import read_audio
 from psla_hf.data.load import load_splits, load_tagging_dataset
-from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import IndexedClips, class_names, tagging_features, vocabulary_of
-from psla_hf.data.segments import seconds_of_cell
+from psla_hf.data.shards.prepare import prepare
 from psla_hf.data.summary import LoadOptions
+from psla_hf.data.tables.segments import seconds_of_cell
 from psla_hf.loading.clip_windows import ClipWindows
 from psla_hf.loading.samples import SampleMaker, TaggingDataset
 

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from psla_hf.data.shards import ShardedClips, ShardIndex, iterate_parquet
-from psla_hf.data.tars import iterate_tar
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex, iterate_parquet
+from psla_hf.data.shards.tars import iterate_tar
 from psla_hf.data.toy import SCENE_CLASSES, SCENE_SECONDS, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 from scipy.stats import chisquare
 
 from psla_hf.data.schema import tagging_features
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.augmentation import Augmentation

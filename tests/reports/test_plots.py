@@ -13,7 +13,7 @@ from psla_hf.data.schema import tagging_features
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.sampler import EpochSampler, balanced_weights
 from psla_hf.reports import plots
-from psla_hf.training import run_folder
+from psla_hf.training.run import folder
 
 ROWS = [{"epoch": epoch, "loss": 1 / epoch, "mAP": 1 - 1 / epoch} for epoch in range(1, 6)]
 CURVE = [
@@ -132,12 +132,12 @@ def test_runs_that_cannot_be_compared_class_by_class_are_refused():
 
 def test_a_run_without_a_log_or_with_an_empty_one_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"results\.json in the folder of a run"):
-        run_folder.read_results(tmp_path)
+        folder.read_results(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"averaging_curve\.json in the folder of a run"):
-        run_folder.read_curve(tmp_path)
+        folder.read_curve(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(ValueError, match="Wait for the first epoch"):
-        run_folder.read_epochs(tmp_path)
+        folder.read_epochs(tmp_path)
 
 
 def test_expected_draws_and_unseen_clips_are_what_the_sampler_does():

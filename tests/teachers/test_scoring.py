@@ -9,9 +9,9 @@ import torch
 from datasets import Dataset
 
 from psla_hf.data.load import load_esc
-from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import tagging_features, vocabulary_of
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
+from psla_hf.data.shards.prepare import prepare
 from psla_hf.evaluation import score_clips
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.labels.vocabulary import Vocabulary

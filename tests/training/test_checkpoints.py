@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from psla_hf.training.state import latest_checkpoint, load_checkpoint, save_checkpoint
+from psla_hf.training.run.state import latest_checkpoint, load_checkpoint, save_checkpoint
 
 
 def save(folder, number: int, **how):

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from psla_hf.data.foreign import as_clips
-from psla_hf.data.prepare import prepare
 from psla_hf.data.schema import Clips, targets_of
-from psla_hf.data.shards import ShardedClips, ShardIndex
+from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
+from psla_hf.data.shards.prepare import prepare
 from psla_hf.training.distillation import distillation_loss
 from psla_hf.training.recipe import DistillationSettings
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
 from tests.training.test_training import RECIPE, scenes  # noqa: F401 - a fixture
 

@@ -14,7 +14,7 @@ from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.training.build import arrange_model, build_model, build_optimizer
 from psla_hf.training.origins import has_seen
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.start import Start
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE

@@ -19,9 +19,9 @@ from psla_hf.data.toy import make_scenes
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.loading.workers import batch_loader, batches_of
 from psla_hf.training.build import build_model
-from psla_hf.training.interruption import SIGNALS
 from psla_hf.training.recipes import get_recipe
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.interruption import SIGNALS
+from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
 

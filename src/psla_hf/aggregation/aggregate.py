@@ -22,7 +22,7 @@ from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.provenance import provenance
 from psla_hf.teachers.scores import open_scores
-from psla_hf.training.run_folder import RESULTS_FILE, run_folder
+from psla_hf.training.run.folder import RESULTS_FILE, run_folder
 
 from .members import Alike, Member
 

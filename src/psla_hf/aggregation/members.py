@@ -15,7 +15,7 @@ from psla_hf.files import read_json, reading
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.modeling_psla import check_fit
 from psla_hf.places import local_path
-from psla_hf.training.run_folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
+from psla_hf.training.run.folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
 
 __all__ = ["Alike", "Member", "find_members", "kept_epochs"]
 

@@ -158,7 +158,7 @@ def curve(runs: list[str], /, *, data: EvaluationData, own: OwnData = OWN, messa
     from psla_hf.provenance import provenance
     from psla_hf.reports.tables import print_figures
     from psla_hf.training.build import make_accelerator
-    from psla_hf.training.run_folder import CURVE_FILE
+    from psla_hf.training.run.folder import CURVE_FILE
 
     accelerator = make_accelerator()
     epochs = {run: kept_epochs(run) for run in runs}

@@ -39,7 +39,7 @@ def convert(
     from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
     from psla_hf.models.originals import convert_originals, original_files
     from psla_hf.provenance import provenance
-    from psla_hf.training.run_folder import CARD_FILE, CONVERSION_FILE
+    from psla_hf.training.run.folder import CARD_FILE, CONVERSION_FILE
 
     names = list(Vocabulary.from_csv(labels).names) if labels else None
     with original_files(checkpoint, quiet=messages.quiet) as files:

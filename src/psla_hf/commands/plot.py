@@ -40,16 +40,16 @@ def plot(
     """
     if not (runs or shards):
         raise ValueError("expected a RUN_DIR, or --shards.")
-    from psla_hf.data.shard_files import find_shards
-    from psla_hf.data.shards import ShardIndex
+    from psla_hf.data.shards.names import find_shards
+    from psla_hf.data.shards.parquet import ShardIndex
     from psla_hf.reports import plots
-    from psla_hf.training import run_folder
+    from psla_hf.training.run import folder
 
     draw = {
-        "curves": lambda: plots.learning_curves({run: run_folder.read_epochs(run) for run in runs}),
-        "averaging": lambda: plots.averaging_curves({run: run_folder.read_curve(run) for run in runs}),
-        "classes": lambda: plots.class_ap({run: run_folder.read_results(run) for run in runs}),
-        "difference": lambda: plots.class_difference({run: run_folder.read_results(run) for run in runs}),
+        "curves": lambda: plots.learning_curves({run: folder.read_epochs(run) for run in runs}),
+        "averaging": lambda: plots.averaging_curves({run: folder.read_curve(run) for run in runs}),
+        "classes": lambda: plots.class_ap({run: folder.read_results(run) for run in runs}),
+        "difference": lambda: plots.class_difference({run: folder.read_results(run) for run in runs}),
     }
     drawn: dict[str, Any] = {name: draw[name]() for name in figures} if runs else {}
     if shards:

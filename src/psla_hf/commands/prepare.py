@@ -96,7 +96,7 @@ def prepared(
         source: Which data.
     """
     from psla_hf.data.load import load_splits
-    from psla_hf.data.prepare import prepare
+    from psla_hf.data.shards.prepare import prepare
     from psla_hf.data.summary import LoadOptions
 
     if publishing.push and shards.shard_of != (1, 1):
@@ -146,7 +146,7 @@ def verify(*, output_dir: str, messages: Messages = MESSAGES) -> None:
     Args:
         output_dir: Folder of the shards.
     """
-    from psla_hf.data.prepare import verify
+    from psla_hf.data.shards.prepare import verify
 
     show(output_dir, verify(output_dir))
 

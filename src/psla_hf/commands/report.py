@@ -25,8 +25,8 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         print_metrics,
         print_table,
     )
-    from psla_hf.training.run_folder import CONFIG_FILE, read_epochs, read_results
-    from psla_hf.training.run_report import write_report
+    from psla_hf.training.run.folder import CONFIG_FILE, read_epochs, read_results
+    from psla_hf.training.run.report import write_report
 
     finished, unfinished, trained = {}, {}, []
     for run in runs:

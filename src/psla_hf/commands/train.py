@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from psla_hf.training.run_settings import RunSettings
+from psla_hf.training.run.settings import RunSettings
 
 from .arguments import MESSAGES, Messages, Needs, Switch, Whole, flags_like, option, panel, recipe_with, settings_type
 from .data import Data, DataSet, OwnData
@@ -195,7 +195,7 @@ def carry_out(
     from psla_hf.hub.publish import push_model
     from psla_hf.hub.repository import Repository
     from psla_hf.reports.tables import print_epoch, print_results
-    from psla_hf.training.run_report import write_report
+    from psla_hf.training.run.report import write_report
     from psla_hf.training.trainer import RunInterruptedError, Trainer
 
     if publishing.push_to_hub and accelerator.is_main_process:

@@ -13,9 +13,9 @@ from datasets import Dataset, Features
 from psla_hf.files import reading
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
-from .label_cells import classes_that_occur, encode_text, find_separator, is_label
 from .schema import Clips, IndexedClips, tagging_features
 from .splits import ONE_SPLIT
+from .tables.cells import classes_that_occur, encode_text, find_separator, is_label
 
 __all__ = [
     "ID_COLUMNS",

@@ -25,7 +25,7 @@ from psla_hf.labels.vocabulary import Vocabulary
 from .made_splits import Division
 from .opened import LoadedParts, OpenedData, OpenedFolder, OpenedShards, Parts, Place, open_data
 from .schema import tagging_features
-from .shards import ShardedClips
+from .shards.parquet import ShardedClips
 from .splits import ONE_SPLIT
 from .summary import LoadArguments, Loaded, LoadOptions
 
@@ -79,8 +79,8 @@ def load(
         source = replace(source, num_folds=len(data.splits))
     if options.streaming and not isinstance(data, OpenedShards):
         raise ValueError(
-            f"Streaming is for what does not fit: expected parquet shards in {place}, as psla_hf.data.prepare.prepare "
-            f"makes them. Load {dataset} by index."
+            f"Streaming is for what does not fit: expected parquet shards in {place}, as "
+            f"psla_hf.data.shards.prepare.prepare makes them. Load {dataset} by index."
         )
     splits = source.parts(fold, data.splits, place)
     absent = [part for part in parts or () if part not in splits]

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from psla_hf.files import read_json
 from psla_hf.models.saved import load_extractor, read_config
 from psla_hf.reports.markdown import markdown_origin, render
-from psla_hf.training.run_folder import CONVERSION_FILE
+from psla_hf.training.run.folder import CONVERSION_FILE
 
 from .model_card import CARDS
 

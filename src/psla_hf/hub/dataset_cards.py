@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from psla_hf.data.prepare import DATA, MANIFEST, verify
+from psla_hf.data.shards.prepare import DATA, MANIFEST, verify
 from psla_hf.enhancement.label_set import COUNTS_FILE, LABELS_FILE, VOCABULARY_FILE, LabelSet
 from psla_hf.files import read_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.reports.markdown import markdown_origin, render
-from psla_hf.training.run_folder import CARD_FILE
+from psla_hf.training.run.folder import CARD_FILE
 
 from .model_card import CARDS, OF_AN_ORIGIN, check_complete, data_set, loads
 from .repository import Repository

@@ -18,7 +18,7 @@ from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metri
 from psla_hf.training.origins import trainings
 from psla_hf.training.recipe import LAST_EPOCHS
 from psla_hf.training.recipes import TARGETS
-from psla_hf.training.run_folder import LAST_EPOCH, RESULTS_FILE
+from psla_hf.training.run.folder import LAST_EPOCH, RESULTS_FILE
 
 __all__ = [
     "CARDS",

@@ -12,7 +12,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from psla_hf.enhancement.label_set import LABELS_FILE
 from psla_hf.files import atomic_file, read_json
 from psla_hf.models.configuration_psla import REMOTE_CODE
-from psla_hf.training.run_folder import CARD_FILE, CONFIG_FILE, CONVERSION_FILE, EXTRACTOR_FILE
+from psla_hf.training.run.folder import CARD_FILE, CONFIG_FILE, CONVERSION_FILE, EXTRACTOR_FILE
 
 from .converted_card import converted_card
 from .dataset_cards import label_card, label_set_files

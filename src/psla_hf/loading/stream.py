@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from psla_hf.data.shards import ShardIndex
+from psla_hf.data.shards.parquet import ShardIndex
 from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
 

@@ -15,7 +15,7 @@ from .run_figures import Mistake, average_precision, bootstrap_intervals, calibr
 from .tables import METRICS, RESULT_NAMES, metric_text
 
 if TYPE_CHECKING:
-    from psla_hf.training.run_scores import PartScores
+    from psla_hf.training.run.scores import PartScores
 
 __all__ = ["run_page"]
 

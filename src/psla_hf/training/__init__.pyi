@@ -1,5 +1,5 @@
 from .recipe import Recipe as Recipe
 from .recipes import get_recipe as get_recipe
-from .run_settings import RunSettings as RunSettings
+from .run.settings import RunSettings as RunSettings
 from .trainer import RunInterruptedError as RunInterruptedError
 from .trainer import Trainer as Trainer

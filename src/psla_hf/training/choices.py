@@ -14,7 +14,7 @@ from psla_hf.provenance import cpu_count
 
 from .recipe import Recipe
 from .recipes import RECIPES
-from .run_settings import RunSettings
+from .run.settings import RunSettings
 
 __all__ = ["Choice", "choose_recipe", "default_precision", "shareable", "with_workers"]
 

@@ -11,7 +11,7 @@ from psla_hf.loading.stream import TaggingStream
 from psla_hf.loading.workers import batch_loader, batches_of
 
 from .recipe import Recipe
-from .run_settings import RunSettings
+from .run.settings import RunSettings
 
 __all__ = ["IndexedEpochs", "StreamedEpochs", "open_epochs"]
 

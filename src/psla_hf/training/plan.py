@@ -15,7 +15,7 @@ from psla_hf.settings import check, required, setting
 
 from .build import build_model, build_optimizer
 from .recipe import LAST_EPOCHS, Recipe
-from .run_folder import CHECKPOINTS, LAST_EPOCH, METRICS_FILE, RESULTS_FILE, WEIGHTS_FILE
+from .run.folder import CHECKPOINTS, LAST_EPOCH, METRICS_FILE, RESULTS_FILE, WEIGHTS_FILE
 
 __all__ = ["Plan", "activation_bytes", "model_without_numbers"]
 

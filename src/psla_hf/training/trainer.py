@@ -37,12 +37,8 @@ from .build import arrange_model, build_model, build_optimizer
 from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
-from .interruption import SIGNALS, Interruption
-from .lengthening import check_continues
-from .losses import PendingLosses, updates_between_looks
-from .processes import memory_in_use, on_main, others_explained
 from .recipe import LAST_EPOCHS, Recipe
-from .run_folder import (
+from .run.folder import (
     BEST,
     CHECKPOINTS,
     EPOCHS,
@@ -53,10 +49,14 @@ from .run_folder import (
     read_results,
     run_folder,
 )
-from .run_scores import PartScores, write_scores
-from .run_settings import RunSettings
+from .run.interruption import SIGNALS, Interruption
+from .run.lengthening import check_continues
+from .run.losses import PendingLosses, updates_between_looks
+from .run.processes import memory_in_use, on_main, others_explained
+from .run.scores import PartScores, write_scores
+from .run.settings import RunSettings
+from .run.state import Place, RunState, Totals, keep_latest
 from .start import Start
-from .state import Place, RunState, Totals, keep_latest
 
 __all__ = ["RunInterruptedError", "Trainer"]
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pandas as pd
 
 from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing
-from psla_hf.data.tables import read_table
+from psla_hf.data.tables.reading import read_table
 
 from .source import CardFacts, EscSubset, Source
 

@@ -10,7 +10,7 @@ from psla_hf.data.listing import (
     encode_label_texts,
     read_vocabulary,
 )
-from psla_hf.data.tables import read_table
+from psla_hf.data.tables.reading import read_table
 from psla_hf.labels.vocabulary import Vocabulary
 
 from .source import CardFacts, Source

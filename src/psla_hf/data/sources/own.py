@@ -13,15 +13,15 @@ import pyarrow as pa
 from typing_extensions import Unpack
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
-from psla_hf.data.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
-from psla_hf.data.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
-from psla_hf.data.file_names import find_files
-from psla_hf.data.label_cells import classes_that_occur, find_separator, is_label, labels_in
 from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
-from psla_hf.data.segments import LEAST_REST, merge_segments, segment_times, share_labels, uncovered_segments
-from psla_hf.data.shard_files import COMMON_SHARD_NAMES
+from psla_hf.data.shards.names import COMMON_SHARD_NAMES
 from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
-from psla_hf.data.tables import read_any_table
+from psla_hf.data.tables.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
+from psla_hf.data.tables.cells import classes_that_occur, find_separator, is_label, labels_in
+from psla_hf.data.tables.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
+from psla_hf.data.tables.file_names import find_files
+from psla_hf.data.tables.reading import read_any_table
+from psla_hf.data.tables.segments import LEAST_REST, merge_segments, segment_times, share_labels, uncovered_segments
 from psla_hf.folder import METADATA_FILES, FolderContents
 from psla_hf.labels.vocabulary import Vocabulary
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from psla_hf.data.listing import Listing, check_folder, numbered_listing
-from psla_hf.data.tables import read_table
+from psla_hf.data.tables.reading import read_table
 
 from .source import CardFacts, Source
 

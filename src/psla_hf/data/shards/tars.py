@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from psla_hf.audio import AUDIO_SUFFIXES
+from psla_hf.data.foreign import ID_COLUMNS, LABEL_COLUMNS, SECONDS_COLUMNS
 from psla_hf.files import reading
 from psla_hf.labels.vocabulary import Vocabulary
 
-from .foreign import ID_COLUMNS, LABEL_COLUMNS, SECONDS_COLUMNS
 from .remote import open_binary
 
 __all__ = ["iterate_tar"]

@@ -13,8 +13,8 @@ from psla_hf.folder import FolderContents
 
 from .columns import SYNONYMS, ColumnArguments, normal_form
 from .file_names import without_ending
+from .reading import read_csv
 from .segments import seconds_of_cell
-from .tables import read_csv
 
 __all__ = ["AnnotationTables", "is_annotations", "read_annotations", "recordings_beside"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from .label_cells import is_label
+from .cells import is_label
 
 __all__ = ["LEAST_REST", "merge_segments", "seconds_of_cell", "segment_times", "share_labels", "uncovered_segments"]
 

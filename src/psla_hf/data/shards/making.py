@@ -15,9 +15,8 @@ from datasets import Features
 
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.audio_parts import read_part
+from psla_hf.data.schema import Clips, stored_features
 from psla_hf.files import atomic_file, digest, read_json, write_json
-
-from .schema import Clips, stored_features
 
 __all__ = ["ShardJob", "is_unchanged", "make_shard"]
 

@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
+from psla_hf.data.foreign import as_clips
+from psla_hf.data.schema import Clips, plain_features, tagging_features
+from psla_hf.data.splitting import dealt_out
 from psla_hf.files import clear_unfinished, digest, read_json, reading, write_json
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
-from .flac_shards import ShardJob, is_unchanged, make_shard
-from .foreign import as_clips
-from .schema import Clips, plain_features, tagging_features
-from .shard_files import MANIFEST
-from .splitting import dealt_out
+from .making import ShardJob, is_unchanged, make_shard
+from .names import MANIFEST
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 
@@ -119,7 +119,8 @@ def verify(output_dir: str | Path) -> dict:
     output_dir = Path(output_dir)
     if not (output_dir / MANIFEST).is_file():
         raise FileNotFoundError(
-            f"There is no {MANIFEST} in {output_dir}: expected a folder that psla_hf.data.prepare.prepare has finished."
+            f"There is no {MANIFEST} in {output_dir}: expected a folder that psla_hf.data.shards.prepare.prepare has "
+            "finished."
         )
     manifest = _read_manifest(output_dir / MANIFEST)
     vocabulary = Vocabulary(manifest["vocabulary"]["names"], manifest["vocabulary"]["mids"])

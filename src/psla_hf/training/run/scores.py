@@ -8,7 +8,7 @@ import numpy as np
 from psla_hf.data.schema import Clips
 from psla_hf.files import atomic_file, reading
 
-from .run_folder import SCORES
+from .folder import SCORES
 
 __all__ = ["PartScores", "read_scores", "write_scores"]
 

@@ -14,11 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features
 from typing_extensions import override
 
-from psla_hf.files import digest, reading
-from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
-from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
-
-from .foreign import (
+from psla_hf.data.foreign import (
     columns_of,
     declared_features,
     encode_labels,
@@ -28,9 +24,13 @@ from .foreign import (
     row_ids,
     vocabulary_of_features,
 )
-from .label_cells import classes_that_occur
+from psla_hf.data.schema import Clips, tagging_features
+from psla_hf.data.tables.cells import classes_that_occur
+from psla_hf.files import digest, reading
+from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
+from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+
 from .remote import files_version, open_binary
-from .schema import Clips, tagging_features
 
 __all__ = [
     "ShardIndex",

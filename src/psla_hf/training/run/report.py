@@ -6,8 +6,8 @@ from psla_hf.files import atomic_file
 from psla_hf.models.configuration_psla import PslaConfig
 from psla_hf.reports.run_page import run_page
 
-from .run_folder import PAGE_FILE, read_results
-from .run_scores import read_scores
+from .folder import PAGE_FILE, read_results
+from .scores import read_scores
 
 __all__ = ["write_report"]
 

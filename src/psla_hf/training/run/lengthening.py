@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from psla_hf.files import check_identity
 from psla_hf.models.averaging import RunningMean
 
-from .run_folder import EPOCHS, WEIGHTS_FILE
+from .folder import EPOCHS, WEIGHTS_FILE
 
 __all__ = ["average_so_far", "check_continues"]
 
