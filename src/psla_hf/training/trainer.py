@@ -38,6 +38,7 @@ from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .recipe import LAST_EPOCHS, Recipe
+from .run.figures import best_on_validation, epochs_since_best, mean_metrics, metrics_of
 from .run.folder import (
     BEST,
     CHECKPOINTS,
@@ -253,8 +254,8 @@ class Trainer:
 
     def _stops_early(self) -> bool:
         """Whether the validation part has not become better for as many epochs as the recipe waits."""
-        patience, rows = self.recipe.schedule.early_stopping, self.state.rows
-        return bool(patience and rows) and len(rows) - _best_on_validation(rows)["epoch"] >= patience
+        patience = self.recipe.schedule.early_stopping
+        return bool(patience) and epochs_since_best(self.state.rows) >= patience
 
     def _train_epoch(self) -> None:
         """The batches of the epoch that are left."""
@@ -424,7 +425,7 @@ class Trainer:
         state.rows.append(row | metrics)
         if self.settings.keep_epochs:
             self._save_model(self.output_dir / EPOCHS / f"{epoch:03d}")
-        if recipe.aggregation.report == "best_on_validation" and _best_on_validation(state.rows)["epoch"] == epoch:
+        if recipe.aggregation.report == "best_on_validation" and epochs_since_best(state.rows) == 0:
             self._save_model(self.output_dir / BEST)
         state.totals, state.place = Totals(), Place(epoch + 1)
         self._save_state(CHECKPOINTS)
@@ -455,7 +456,7 @@ class Trainer:
         self._write_scores("test", self.test_clips, probabilities)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
-        results = {"single": self._single_model(), "last_epoch": _metrics(self.state.rows[-1]), "averaged": averaged}
+        results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1]), "averaged": averaged}
         if self.recipe.aggregation.batch_norm_of_average == "reestimate":
             inputs = self._training_inputs(self.recipe.schedule.epochs + 1)
             reestimate_batch_norm(self._unwrapped(), inputs, self.accelerator)
@@ -488,9 +489,8 @@ class Trainer:
     def _single_model(self) -> dict[str, float]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
         if self.recipe.aggregation.report == "best_on_validation":
-            return _metrics(_best_on_validation(self.state.rows))
-        last = [_metrics(row) for row in self.state.rows[-LAST_EPOCHS:]]
-        return {name: float(np.mean([row[name] for row in last])) for name in last[-1]}
+            return metrics_of(best_on_validation(self.state.rows))
+        return mean_metrics(self.state.rows[-LAST_EPOCHS:])
 
     def _training_inputs(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
@@ -571,13 +571,3 @@ class Trainer:
             return list(counts)
         tensor = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
         return self.accelerator.reduce(tensor, "sum").tolist()
-
-
-def _best_on_validation(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The row of the first epoch with the highest mAP on the validation part."""
-    return max(rows, key=lambda row: row["validation_mAP"])
-
-
-def _metrics(row: dict[str, Any]) -> dict[str, float]:
-    """The test set's metrics in an epoch's row."""
-    return {name: row[name] for name in ("mAP", "AUC", "d_prime", "accuracy", "classes_left_out") if name in row}
