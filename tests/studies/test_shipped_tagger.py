@@ -1,0 +1,60 @@
+"""The tagger that comes with the package learns from sounds that are none of the ten, and that it may learn from."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+from studies.folds import every_clip
+from studies.foreign_sounds import RATE
+from studies.real_recordings import credit_lines, recorded_clip, recordings
+from studies.shipped_tagger import FOREIGN, MIXED, OF_THE_TEN, RECORDED, highest_threshold, other_clips
+from tests.docs.small_world import make_esc
+
+FREE = {"CC0", "CC BY", "CC BY 3.0", "CC BY 4.0", "public domain"}
+
+
+def clones(folder):
+    """Small files in the places of the recordings."""
+    for number, line in enumerate(credit_lines()):
+        file = folder / line["repository"] / line["path"].replace("*", "any")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        sound = 0.1 * np.random.default_rng(number).standard_normal(RATE // 2)
+        soundfile.write(file, sound, RATE, format="WAV")
+    return folder
+
+
+def test_recordings_may_be_learned_from_and_are_none_of_the_ten():
+    for line in credit_lines():
+        assert line["licence"] in FREE and line["author"] and line["source"].startswith("https://")
+        assert not set(re.split(r"\W", line["path"].rpartition("/")[2])) & set(OF_THE_TEN)
+
+
+def test_recordings_are_found_in_clones_and_missing_ones_named(tmp_path):
+    assert len(recordings(clones(tmp_path))) == len(credit_lines())
+    lost = credit_lines()[-1]
+    (tmp_path / lost["repository"] / lost["path"].replace("*", "any")).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"Clone https://github.com/{lost['repository']} there, at commit"):
+        recordings(tmp_path)
+
+
+def test_a_piece_of_a_recording_follows_from_its_seed():
+    waveforms = [np.sin(np.arange(seconds * RATE) / 20).astype(np.float32) for seconds in (1, 8)]
+    first, again, other = (recorded_clip(waveforms, seed, 16000) for seed in ((1, 2), (1, 2), (1, 3)))
+    assert first.shape == (5 * 16000,) and np.isfinite(first).all() and first.any()
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_clips_of_the_ten_lie_over_other_sounds_which_have_no_labels(tmp_path):
+    make_esc(tmp_path / "esc10")
+    clips = every_clip(str(tmp_path / "esc10"))
+    for recorded, kinds in (([], FOREIGN), (2 * [np.ones(RATE, np.float32)], FOREIGN + RECORDED)):
+        labels = other_clips(clips, recorded, seed=3)["labels"]
+        assert labels.count([]) == round(kinds * len(clips))
+        assert len(labels) == round(kinds * len(clips)) + round(MIXED * len(clips))
+
+
+def test_the_threshold_keeps_its_share_of_the_labels():
+    scores = np.linspace(0, 1, 101)[:, None]
+    assert highest_threshold(scores, np.ones_like(scores), 0.9) == pytest.approx(0.1)
