@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import PaddingStrategy, TensorType, logging
 
@@ -48,6 +49,15 @@ def mel_filters(num_mel_bins: int, fft_size: int, sampling_rate: int, device: to
     falling = (right - mels[:, None]) / (right - center)
     filters = torch.minimum(rising, falling).clamp_(min=0.0)
     return torch.nn.functional.pad(filters, (0, 0, 0, 1)).to(device)
+
+
+@lru_cache(maxsize=16)
+def mel_bands(num_mel_bins: int, fft_size: int, sampling_rate: int, device: torch.device) -> list[tuple[slice, Tensor]]:
+    """The filters in two halves, each with the bins that it weighs: those of the lower one are a quarter of all."""
+    halves = mel_filters(num_mel_bins, fft_size, sampling_rate, device).tensor_split(2, dim=1)
+    weighed = [half.any(dim=1).nonzero().flatten().tolist() for half in halves]
+    bins = [slice(of_half[0], of_half[-1] + 1) if of_half else slice(0, 0) for of_half in weighed]
+    return [(of_half, half[of_half].contiguous()) for of_half, half in zip(bins, halves, strict=True)]
 
 
 @lru_cache(maxsize=16)
@@ -154,7 +164,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         batch, samples = waveforms.shape
         lengths = torch.as_tensor([samples] * batch if lengths is None else lengths, device=waveforms.device)
         lengths = lengths.clamp(min=self.frame_size)
-        waveforms = torch.nn.functional.pad(waveforms, (0, max(0, self.frame_size - samples)))
+        if samples < self.frame_size:
+            waveforms = torch.nn.functional.pad(waveforms, (0, self.frame_size - samples))
         frames = frames or self.max_length or self.num_frames(int(lengths.max()))
         features = waveforms.new_zeros(batch, frames, self.num_mel_bins, dtype=torch.float32)
         chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
@@ -166,12 +177,9 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
 
     def _log_mel_chunk(self, waveforms: Tensor, lengths: Tensor, max_frames: int) -> Tensor:
         """Log-mel `[B, frames, F]` of a few clips at once, zeroed behind each clip, at most `max_frames` long."""
-        # One mean per clip over its true samples; in float64, so that what a clip's features are does not depend on
-        # its batch, nor on how many threads share the sum.
-        longest = int(lengths.max()) if waveforms.device.type == "cpu" else waveforms.shape[1]
-        behind = torch.arange(longest, device=waveforms.device) >= lengths[:, None]
-        means = (waveforms[:, :longest].double().masked_fill_(behind, 0.0).sum(dim=1) / lengths).float()
+        means = _means(waveforms, lengths)
         # Nothing behind the last frame that is kept can reach the output, only the mean above.
+        longest = int(lengths.max()) if waveforms.device.type == "cpu" else waveforms.shape[1]
         needed = min(longest, (max_frames - 1) * self.hop_size + self.frame_size)
         waveforms = waveforms[:, :needed] - means[:, None]
 
@@ -186,14 +194,16 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         frames = frames - frames.mean(dim=2, keepdim=True)
         previous = frames * PREEMPHASIS
         fft_size = 1 << (self.frame_size - 1).bit_length()
-        padded = frames.new_zeros(*frames.shape[:2], fft_size)
+        padded = frames.new_empty(*frames.shape[:2], fft_size)
+        padded[..., self.frame_size :] = 0.0
         emphasized = padded[..., : self.frame_size]
         torch.sub(frames[..., 1:], previous[..., :-1], out=emphasized[..., 1:])
         torch.sub(frames[..., 0], previous[..., 0], out=emphasized[..., 0])
         emphasized *= hann_window(self.frame_size, frames.device)
         spectrum = torch.fft.rfft(padded)
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-        mel = power @ mel_filters(self.num_mel_bins, fft_size, self.sampling_rate, frames.device)
+        bands = mel_bands(self.num_mel_bins, fft_size, self.sampling_rate, frames.device)
+        mel = torch.cat([power[..., bins] @ filters for bins, filters in bands], dim=-1)
         return mel.clamp_(min=torch.finfo(torch.float32).eps).log_()
 
     def normalize(self, log_mel: Tensor, do_normalize: bool | None = None) -> Tensor:
@@ -264,7 +274,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         if truncation is not False and limit is not None:
             own = [min(frames, limit) for frames in own]
         frames = self._padded_frames(own, padding, limit)
-        waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
+        is_even = len(set(lengths)) == 1
+        waveforms = (torch.stack(clips) if is_even else pad_sequence(clips, batch_first=True)).to(device)
         features = {"input_values": self.normalize(self.log_mel(waveforms, lengths, max(frames)), do_normalize)}
         if self.return_attention_mask if return_attention_mask is None else return_attention_mask:
             steps = torch.arange(max(frames), device=waveforms.device)
@@ -318,6 +329,18 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
                 )
             return torch.from_numpy(resampled(mono.cpu().numpy(), sampling_rate, self.sampling_rate))
         return mono
+
+
+def _means(waveforms: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of each clip's true samples, float32 `[B]`, of waveforms `[B, T]`.
+
+    In float64, so that what a clip's features are does not depend on its batch, nor on how many threads share the sum.
+    """
+    if waveforms.device.type == "cpu":
+        sums = [own[:length].sum(dtype=torch.float64) for own, length in zip(waveforms, lengths.tolist(), strict=True)]
+        return (torch.stack(sums) / lengths).float()
+    behind = torch.arange(waveforms.shape[1], device=waveforms.device) >= lengths[:, None]
+    return (waveforms.double().masked_fill_(behind, 0.0).sum(dim=1) / lengths).float()
 
 
 def _as_batch(features: dict[str, Tensor], frames: list[int], return_tensors: str | TensorType | None) -> BatchFeature:
@@ -384,7 +407,7 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
         )
     if mono.numel() == 0:
         raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
-    if not torch.isfinite(mono).all():
+    if not (torch.isfinite(mono.sum()) or torch.isfinite(mono).all()):  # the sum is quick, and can overflow
         raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
     return mono
 
