@@ -41,10 +41,9 @@ from psla_hf.provenance import provenance
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
-from psla_hf.training.recipes import ESC10
+from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
-from studies.esc10_selection import SETTINGS
 from studies.folds import every_clip, of_folds
 from studies.foreign_sounds import KINDS, foreign_sound, room_tone
 from studies.real_recordings import credit_lines, recorded_clip, recordings
@@ -61,7 +60,7 @@ WITH_PAUSES = ("dog", "rooster", "crying_baby", "sneezing")  # between whose sou
 SNR = (0.0, 25.0)  # of a clip over the other sound in a mixture, in decibels
 
 # Clips of any loudness that begin anywhere; other sounds are mixed in beforehand, with whole labels, and not by mixup.
-ALONE = ESC10.replace(**SETTINGS["moved, 8 clips"], target=None)
+ALONE = get_recipe("esc10/moved").replace(target=None)
 # Balanced sampling would never draw a clip without labels.
 RECIPE = ALONE.replace(
     mixup_rate=0.0, balanced_sampling=False, epochs=12, halve_from_epoch=6, halve_every=1, average_last=4

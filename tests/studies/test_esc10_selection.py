@@ -2,6 +2,7 @@
 
 import pytest
 
+from psla_hf.training.recipes import get_recipe
 from studies import esc10_selection as study
 from studies.esc10_selection import (
     FOLDS,
@@ -40,6 +41,10 @@ def test_a_folds_own_figures_have_no_say_in_its_choice():
         chosen = {tested: name for tested, (name, _) in choices(runs).items()}
         beside = {other for pair in PAIRS if fold in pair for other in pair} - {fold}
         assert {tested for tested, name in chosen.items() if name == SECOND} == beside
+
+
+def test_a_recipe_has_the_settings_that_were_chosen():
+    assert get_recipe("esc10/moved") == study.BEFORE.replace(**SETTINGS["moved, 8 clips"])
 
 
 def test_settings_without_all_their_runs_are_no_choice():
