@@ -15,8 +15,8 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
     "docs/train.md": {
         "results": runs.runs,
         "folds": runs.folds,
-        "selection": runs.selection,
-        "resamplers": runs.resamplers,
+        "selection": studies.selection,
+        "resamplers": studies.resamplers,
         "demo": runs.demo,
     },
     "docs/data.md": {"data": benchmarks.data, "sampling": benchmarks.sampling},

@@ -28,6 +28,8 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.data.schema import class_names, targets_of
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.files import read_json, write_json
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_epoch, print_figures
@@ -39,7 +41,7 @@ from psla_hf.training.trainer import Trainer
 from studies.folds import every_clip, of_folds
 from studies.label_enhancement import over_seeds
 
-__all__ = ["PAIRS", "SETTINGS", "Selection", "choices", "fold_rows", "validation_rows"]
+__all__ = ["PAIRS", "SETTINGS", "Selection", "choices", "figures_by_seed", "fold_rows", "picture", "validation_rows"]
 
 FOLDS = (1, 2, 3, 4, 5)
 
@@ -82,6 +84,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "32 kHz, moved, 8 clips": WIDE | MOVED | TWICE,
 }
 
+SEEDS = range(100)  # that runs are looked for by
+
 FIGURES = "figures.json"  # of a run, in its folder
 
 WATCHED = 10  # clips that are scored after each epoch, to see that it learns; the rest of the time is for training
@@ -118,7 +122,7 @@ class Selection:
         for seed in seeds:
             for fold in folds:
                 name = chosen[fold][0]
-                self._run(test_run(name, fold) + str(seed), name, [fold], seed)
+                self._run(tested_run(name, fold, seed), name, [fold], seed)
 
     def found(self) -> dict[str, Any]:
         """All finished runs by name: those known before, and those in the work folder."""
@@ -137,12 +141,15 @@ class Selection:
         recipe, settings = self.base.replace(**SETTINGS[name]), RunSettings(seed=seed, resume=True)
         trainer = Trainer(recipe, training, watched, folder, self.accelerator, settings)
         commit = trainer.train(report=print_epoch)["commit"]
-        found = {str(fold): self._found_in(folder, fold) for fold in held_out}
+        model, extractor = load_saved(folder)
+        assert isinstance(model, PslaForAudioClassification)  # as it was trained
+        found = {str(fold): self._found_in(fold, model, extractor) for fold in held_out}
         write_json({"commit": commit, "folds": found}, folder / FIGURES)
 
-    def _found_in(self, folder: Path, fold: int) -> dict[str, Any]:
+    def _found_in(
+        self, fold: int, model: PslaForAudioClassification, extractor: PslaFeatureExtractor
+    ) -> dict[str, Any]:
         """What a model finds in a fold: figures, and for each clip the class that is heard and the true one."""
-        model, extractor = load_saved(folder)
         part = of_folds(self.clips, [fold])
         probabilities, targets = score_clips(model, extractor, part, self.accelerator), targets_of(part)
         metrics = tagging_metrics(probabilities, targets)
@@ -157,9 +164,8 @@ def validation_run(name: str, pair: tuple[int, int]) -> str:
     return f"{name}, without {pair[0]} and {pair[1]}"
 
 
-def test_run(name: str, fold: int) -> str:
-    """What the names of a fold's runs begin with; the seed follows."""
-    return f"{name}, fold {fold}, seed "
+def tested_run(name: str, fold: int, seed: int) -> str:
+    return f"{name}, fold {fold}, seed {seed}"
 
 
 def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str, float]]]]:
@@ -191,13 +197,13 @@ def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str,
 
 def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, Any]]]:
     """What was found in each fold by the runs of its settings, by seed; seeds that lack a fold are left out."""
-    by_seed: dict[int, dict[int, dict[str, Any]]] = {}
-    for fold, (name, _) in choices(runs).items():
-        start = test_run(name, fold)
-        for run_name, run in runs.items():
-            if run_name.startswith(start):
-                by_seed.setdefault(int(run_name.removeprefix(start)), {})[fold] = run["folds"][str(fold)]
-    return {seed: folds for seed, folds in sorted(by_seed.items()) if len(folds) == len(FOLDS)}
+    chosen = {fold: name for fold, (name, _) in choices(runs).items()}
+    by_seed = {}
+    for seed in SEEDS:
+        found = {fold: runs.get(tested_run(name, fold, seed)) for fold, name in chosen.items()}
+        if all(found.values()):
+            by_seed[seed] = {fold: run["folds"][str(fold)] for fold, run in found.items() if run}
+    return by_seed
 
 
 def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -237,7 +243,14 @@ def picture(runs: Mapping[str, Any], classes: Sequence[str]) -> Figure:
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.add_subplot()
     ConfusionMatrixDisplay.from_predictions(
-        true, heard, display_labels=classes, cmap="Blues", xticks_rotation=45, colorbar=False, ax=axes
+        true,
+        heard,
+        labels=range(len(classes)),
+        display_labels=classes,
+        cmap="Blues",
+        xticks_rotation=45,
+        colorbar=False,
+        ax=axes,
     )
     axes.set(xlabel="heard", ylabel="true")
     return figure
@@ -253,7 +266,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=list(FOLDS), help="to test; first of a pair left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="to test with")
     parser.add_argument("--output", type=Path, help="JSON file to read what is known from, and to write")
-    parser.add_argument("--picture", type=Path, help="PNG file for the confusions of all seeds")
+    parser.add_argument("--picture", type=Path, help="PNG file for the confusions of all seeds, where there are any")
     arguments = parser.parse_args()
     with command_line():
         known = read_json(arguments.output)["runs"] if arguments.output and arguments.output.is_file() else {}
@@ -264,13 +277,13 @@ def main() -> None:
         else:
             study.test(arguments.seeds, arguments.folds)
         runs = study.found()
-        if arguments.picture:
-            picture(runs, class_names(clips)).savefig(arguments.picture, dpi=120)
         if arguments.output:
             write_json({**provenance(), "classes": class_names(clips), "runs": runs}, arguments.output)
             print_figures(validation_rows(runs), "accuracy in the folds beside, by what is tested", "settings")
             if rows := fold_rows(runs):
                 print_figures(rows, "tested with what was chosen", "fold")
+        if arguments.picture and figures_by_seed(runs):
+            picture(runs, class_names(clips)).savefig(arguments.picture, dpi=120)
 
 
 if __name__ == "__main__":

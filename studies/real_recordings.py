@@ -1,25 +1,46 @@
 """Real recordings without any of ESC-10's ten sounds, whose licences allow that a tagger learns from them.
 
-`real_recordings.csv` names them, with authors and licences: files of public repositories, at the commits at which their
-licences were read. They are not part of this repository; a folder of clones holds them, OWNER/NAME of GitHub each.
-Knows no models.
+`real_recordings.csv` names them, with authors and licences: files of public repositories, whose licences were read at
+the commits in it. They are not part of this repository; a folder of clones holds them, OWNER/NAME of GitHub each. Knows
+no models.
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from psla_hf.audio import read_audio
 from studies.foreign_sounds import PEAK, RATE, SECONDS, through_vorbis
 
-__all__ = ["credit_lines", "recorded_clip", "recordings"]
+__all__ = ["LICENCES", "credit_lines", "may_hold_one_of_the_ten", "recorded_clip", "recordings"]
+
+# Words in the names of recordings that may hold one of the ten.
+OF_THE_TEN = {
+    *("rain", "thunder", "storm", "waves", "seagulls", "boat", "sailboat", "fire", "campfire", "fireplace", "village"),
+    *("dog", "clock", "chicken", "chickens", "hens", "rooster", "wipers", "chainsaw", "helicopter", "baby", "sneezing"),
+}
+
+LICENCES = {
+    "CC0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC BY": "https://creativecommons.org/licenses/",  # the source says which version
+    "CC BY 3.0": "https://creativecommons.org/licenses/by/3.0/",
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "public domain": "https://creativecommons.org/publicdomain/mark/1.0/",
+}
 
 LONGEST = 30.0  # seconds: a recording that is longer is not drawn more often
 
-SPEED = (17, 24)  # of a piece, in twentieths of the recording's
+SPEED = (17, 24)  # of a piece, in twentieths of the recording's, the second not among them
+
+FLOOR = 10**-2.5  # of full scale: a piece that is nowhere louder is not made loud
+
+
+def may_hold_one_of_the_ten(name: str) -> bool:
+    """Whether a recording's name, of whole words, says that one of ESC-10's sounds may be in it."""
+    return not OF_THE_TEN.isdisjoint(re.split(r"[\W\d_]+", name.lower()))
 
 
 def credit_lines() -> list[dict[str, str]]:
@@ -28,8 +49,8 @@ def credit_lines() -> list[dict[str, str]]:
         return list(csv.DictReader(table))
 
 
-def recordings(clones: Path) -> list[np.ndarray]:
-    """The named recordings, float32 `[T]` at `RATE`.
+def recordings(clones: Path) -> list[Path]:
+    """The files of the recordings.
 
     Args:
         clones: Folder of the repositories, OWNER/NAME each.
@@ -37,7 +58,7 @@ def recordings(clones: Path) -> list[np.ndarray]:
     Raises:
         FileNotFoundError: One of them is not there.
     """
-    found = []
+    found: list[Path] = []
     for line in credit_lines():
         files = sorted((clones / line["repository"]).glob(line["path"]))
         if not files:
@@ -46,14 +67,14 @@ def recordings(clones: Path) -> list[np.ndarray]:
                 f"Clone https://github.com/{line['repository']} there, at commit {line['commit']}."
             )
         found += files
-    return [read_audio(file, RATE) for file in found]
+    return found
 
 
 def recorded_clip(waveforms: Sequence[np.ndarray], seed: tuple[int, ...], rate: int) -> np.ndarray:
     """Five seconds of one or two recordings, at random levels and speeds.
 
     Args:
-        waveforms: See `recordings`.
+        waveforms: Of the recordings, float32 `[T]` at `RATE`.
         seed: Everything drawn is a function of it.
         rate: Of the samples in Hz.
 
@@ -62,7 +83,8 @@ def recorded_clip(waveforms: Sequence[np.ndarray], seed: tuple[int, ...], rate: 
     """
     rng = np.random.default_rng(seed)
     weights = np.array([min(len(waveform) / RATE, LONGEST) for waveform in waveforms])
-    chosen = rng.choice(len(waveforms), size=rng.choice([1, 2], p=[0.7, 0.3]), replace=False, p=weights / weights.sum())
+    number = min(len(waveforms), rng.choice([1, 2], p=[0.7, 0.3]))
+    chosen = rng.choice(len(waveforms), size=number, replace=False, p=weights / weights.sum())
     heard = np.zeros(round(SECONDS * RATE))
     for k in chosen:
         speed = int(rng.integers(*SPEED))
@@ -70,6 +92,6 @@ def recorded_clip(waveforms: Sequence[np.ndarray], seed: tuple[int, ...], rate: 
         start = rng.integers(0, len(waveforms[k]) - size + 1)
         piece = resample_poly(waveforms[k][start : start + size].astype(float), 20, speed)[: len(heard)]
         start = rng.integers(0, len(heard) - len(piece) + 1)
-        level = 10 ** rng.uniform(*PEAK) / max(1e-9, float(np.abs(piece).max()))
+        level = 10 ** rng.uniform(*PEAK) / max(FLOOR, float(np.abs(piece).max()))
         heard[start : start + len(piece)] += level * piece
     return through_vorbis(heard, rate)

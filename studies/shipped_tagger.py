@@ -1,15 +1,16 @@
 """The tagger that comes with the package: how it was trained, and how often it raises a false alarm.
 
     python -m studies.shipped_tagger train --data-dir esc10 --clones CLONES --work runs/shipped
-    python -m studies.shipped_tagger measure --data-dir esc10 --work runs/shipped --foreign FOLDERS --output RESULTS
+    python -m studies.shipped_tagger measure --data-dir esc10 --clones CLONES --work runs/shipped --foreign FOLDERS \
+        --output RESULTS
     python -m studies.shipped_tagger release --data-dir esc10 --work runs/shipped --results RESULTS --output FOLDER
 
 `train` makes three models: on folds 1 to 3 of ESC-10 alone; on the same with sounds of which none is one of the ten,
-made ones and recordings (see `real_recordings`), and with mixtures of both; and, in the same way, on all folds;
-`--runs` leaves some to other processes. `measure` chooses a threshold of each of the first
-two on fold 4, counts on fold 5 what it still finds, and in FOLDERS, real recordings of other things, how often it finds
-one of the ten. `release` writes the third with the second's threshold in half precision, and its card. Finished runs
-are not run again.
+made ones and recordings (see `real_recordings`), and with mixtures of both; and, in the same way, on all folds.
+`--runs` leaves some to other processes. `measure` chooses a threshold of each of the first two on fold 4, counts on
+fold 5 what it still finds, and in FOLDERS, real recordings of other things that none of them learned from, how often it
+finds one of the ten. `release` writes the third with the second's threshold in half precision, and its card. Finished
+runs are not run again.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.data.schema import targets_of
 from psla_hf.data.toy import dataset_of_waveforms
 from psla_hf.evaluation import score_clips
-from psla_hf.files import write_json
+from psla_hf.files import digest, write_json
 from psla_hf.folder import FolderContents
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.labels.vocabulary import Vocabulary
@@ -44,9 +45,16 @@ from psla_hf.training.build import make_accelerator
 from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import Trainer
+from studies import foreign_sounds
 from studies.folds import every_clip, of_folds
 from studies.foreign_sounds import KINDS, foreign_sound, room_tone
-from studies.real_recordings import credit_lines, recorded_clip, recordings
+from studies.real_recordings import (
+    LICENCES,
+    credit_lines,
+    may_hold_one_of_the_ten,
+    recorded_clip,
+    recordings,
+)
 
 __all__ = ["false_alarms", "highest_threshold", "other_clips"]
 
@@ -59,9 +67,10 @@ WITH_PAUSES = ("dog", "rooster", "crying_baby", "sneezing")  # between whose sou
 
 SNR = (0.0, 25.0)  # of a clip over the other sound in a mixture, in decibels
 
-# Clips of any loudness that begin anywhere; other sounds are mixed in beforehand, with whole labels, and not by mixup.
+# Clips of any loudness that begin anywhere, eight in a batch.
 ALONE = get_recipe("esc10/moved").replace(target=None)
-# Balanced sampling would never draw a clip without labels.
+# Other sounds are mixed in beforehand, with whole labels, and not by mixup. Balanced sampling would never draw a clip
+# without labels.
 RECIPE = ALONE.replace(
     mixup_rate=0.0, balanced_sampling=False, epochs=12, halve_from_epoch=6, halve_every=1, average_last=4
 )
@@ -69,12 +78,6 @@ RECIPE = ALONE.replace(
 LEFT_OUT = "CC-Sampling+"  # the licence of two clips, which forbids what CC BY allows
 
 KEPT = 0.95  # share of the labels that the threshold is to keep
-
-# Words in the names of recordings that may hold one of the ten: they are no foreign sounds.
-OF_THE_TEN = (
-    *("rain", "thunder", "storm", "waves", "seagulls", "boat", "fire", "dog", "clock", "chicken", "hens", "village"),
-    *("wipers", "chainsaw", "helicopter", "rooster", "baby", "sneez"),
-)
 
 RUNS = ("ESC-10 alone", "with other sounds", "all folds")
 
@@ -95,7 +98,7 @@ def other_clips(clips: Dataset, recorded: Sequence[np.ndarray], seed: int) -> Da
 
     Args:
         clips: Of ESC-10.
-        recorded: Recordings, see `real_recordings.recordings`; none: made sounds alone.
+        recorded: Recordings `[T]` at `foreign_sounds.RATE`; none: made sounds alone.
         seed: Everything drawn is a function of it.
     """
     number, mixed = round(FOREIGN * len(clips)), round(MIXED * len(clips))
@@ -114,7 +117,7 @@ def other_clips(clips: Dataset, recorded: Sequence[np.ndarray], seed: int) -> Da
         under = recorded_clip(recorded, new, RATE) if recorded and n % 2 else foreign_sound(new, RATE)
         waveforms.append(over(sounds[k], under, rng))
         labels.append(clips["labels"][int(k)])
-    made = dataset_of_waveforms(waveforms, labels, Vocabulary(tuple(names)), f"made-{seed}", f"seed {seed}")
+    made = dataset_of_waveforms(waveforms, labels, Vocabulary(tuple(names)), f"others-{seed}", f"seed {seed}")
     return made.cast(clips.features)
 
 
@@ -131,12 +134,12 @@ def train(
 ) -> None:
     """Run what is left of these runs."""
     clips = usable_clips(data_dir)
-    recorded = recordings(clones)
     for name in runs:
         print(f"\n{name}", flush=True)
         training = clips if name == RUNS[2] else of_folds(clips, (1, 2, 3))
         recipe = ALONE
         if name != RUNS[0]:
+            recorded = [read_audio(file, foreign_sounds.RATE) for file in recordings(clones)]
             training, recipe = concatenate_datasets([training, other_clips(training, recorded, seed)]), RECIPE
         # The last one has no clips left to be tested on: its figures on fold 4 are nobody's.
         settings = RunSettings(seed=seed, resume=True)
@@ -187,20 +190,31 @@ def false_alarms(tagger: AudioTagger, files: Iterable[Path], threshold: float) -
     }
 
 
+def foreign_files(folders: Iterable[Path], clones: Path) -> dict[str, list[Path]]:
+    """Recordings of other things by their folder's name, without those that may hold one of the ten by their names.
+
+    Raises:
+        ValueError: A model has learned from one.
+    """
+    learned = {digest(file) for file in recordings(clones)}
+    found = {}
+    for folder in folders:
+        files = [file for file in FolderContents.of(folder).audio if not may_hold_one_of_the_ten(file.stem)]
+        if known := [file for file in files if digest(file) in learned]:
+            raise ValueError(f"Expected recordings that no model has learned from, got {known[0]}. Take it out.")
+        found[folder.name] = files
+    return found
+
+
 def measure(
-    data_dir: str, work: Path, foreign: Iterable[Path], accelerator: Accelerator
+    data_dir: str, clones: Path, work: Path, foreign: Iterable[Path], accelerator: Accelerator
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """What is kept of clips that were not trained on, and the false alarms: by run and by threshold."""
+    by_folder = foreign_files(foreign, clones)
     clips = usable_clips(data_dir)
     validation, test = of_folds(clips, (4,)), of_folds(clips, (5,))
-    made = other_clips(test, [], seed=1000)  # as in training, but none of these
+    made = other_clips(test, [], seed=1000)  # of another seed than in training
     unlabelled = made.filter(lambda labels: not labels, input_columns="labels")
-    recordings = {
-        folder.name: [
-            file for file in FolderContents.of(folder).audio if not any(word in file.stem for word in OF_THE_TEN)
-        ]
-        for folder in foreign
-    }
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     thresholds: list[float] = []
     for name in RUNS:
@@ -219,7 +233,7 @@ def measure(
             rows[name][str(level)] = {
                 **(kept(*found, level) if found else {}),
                 "made sounds": 100 * float((silent >= level).any(axis=1).mean()),
-                "foreign": {folder: false_alarms(tagger, files, level) for folder, files in recordings.items()},
+                "foreign": {folder: false_alarms(tagger, files, level) for folder, files in by_folder.items()},
             }
     return rows
 
@@ -288,12 +302,13 @@ def release(data_dir: str, work: Path, results: Path, folder: Path) -> None:
         labels=sorted(model.config.label_names),
         clips=attributions.to_dict("records"),
         recordings=credit_lines(),
+        licences=LICENCES,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 CARD = """---
-license: cc-by-3.0
+license: cc-by-4.0
 library_name: transformers
 pipeline_tag: audio-classification
 tags: [audio-tagging, psla]
@@ -332,13 +347,13 @@ The clips are of ESC-10 (Karol J. Piczak, ESC: Dataset for Environmental Sound C
 | [{{ clip.filename }}]({{ clip.source }}) | {{ clip.title|replace("|", "/") }} | {{ clip.author }} | [{{ clip.license
 }}]({{ clip.license_url }}) |
 {% endfor %}
-The recordings without any of the ten, as their licences were read in these repositories of GitHub:
+Recordings without any of the ten classes, with the licences that these repositories of GitHub state:
 
 | recording | repository, commit | author | licence |
 | --- | --- | --- | --- |
 {% for one in recordings -%}
-| [{{ one.path.split("/")[-1] }}]({{ one.source }}) | {{ one.repository }}, {{ one.commit }} | {{ one.author }} | {{
-one.licence }} |
+| [{{ one.path.split("/")[-1] }}]({{ one.source }}) | {{ one.repository }}, {{ one.commit }} | {{ one.author }} | [{{
+one.licence }}]({{ licences[one.licence] }}) |
 {% endfor %}"""
 
 
@@ -348,7 +363,7 @@ def main() -> None:
     parser.add_argument("what", choices=["train", "measure", "release"])
     parser.add_argument("--data-dir", required=True, help="folder of ESC-10 with ATTRIBUTION.csv")
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
-    parser.add_argument("--clones", type=Path, help="folder of the repositories in real_recordings.csv, to train")
+    parser.add_argument("--clones", type=Path, help="folder of the repositories in real_recordings.csv")
     parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS), help="to train")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--foreign", type=Path, nargs="+", help="folders of recordings without any of the ten")
@@ -356,6 +371,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write, or the folder of the released model")
     arguments = parser.parse_args()
     with command_line():
+        if arguments.what != "release" and arguments.clones is None:
+            raise ValueError("Expected --clones, the repositories in real_recordings.csv, to train and to measure.")
         if arguments.what == "train":
             train(
                 arguments.data_dir, arguments.clones, arguments.work, arguments.seed, make_accelerator(), arguments.runs
@@ -364,7 +381,7 @@ def main() -> None:
         if arguments.what == "release":
             release(arguments.data_dir, arguments.work, arguments.results, arguments.output)
             return
-        rows = measure(arguments.data_dir, arguments.work, arguments.foreign, make_accelerator())
+        rows = measure(arguments.data_dir, arguments.clones, arguments.work, arguments.foreign, make_accelerator())
         print_figures(table(rows), "What is found at a threshold, and what is heard in other recordings", "model")
         if arguments.output:
             write_json({**provenance(), "seed": arguments.seed, "results": rows}, arguments.output)

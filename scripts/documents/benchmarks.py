@@ -1,4 +1,4 @@
-"""Figures of the benchmarks."""
+"""Figures of the benchmarks. Knows no studies."""
 
 from collections.abc import Mapping
 

@@ -1,14 +1,12 @@
-"""Figures of runs of recipes: ESC-10 by folds and settings, and the demo."""
+"""Figures of runs of recipes: ESC-10 by folds, and the demo. Knows no benchmarks and no studies."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from scripts.demo import enhancement_sentence, letter_rows
-from studies.esc10_selection import validation_rows
 
 from .results import result
 
@@ -98,17 +96,6 @@ def killed() -> str:
     )
 
 
-def selection() -> str:
-    content = result("study_esc10_selection")
-    runs = content["runs"]
-    commits = sorted({run["commit"] for run in runs.values()})
-    return (
-        f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
-        "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen. "
-        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
-    )
-
-
 def folds() -> str:
     return markdown_folds({str(fold): result(f"esc10_fold{fold}_imagenet") for fold in range(1, 6)})
 
@@ -120,17 +107,6 @@ def headline() -> str:
     return (
         f"On ESC-10, over all five folds, the averaged weights reach {accuracy:.1%} accuracy and {precision:.3f} mAP."
     )
-
-
-def resamplers() -> str:
-    content = result("study_resamplers")
-    models = content["results"]
-    rows = {
-        f"{resampler}, {Path(model).name}": figures
-        for model, of_model in models.items()
-        for resampler, figures in of_model.items()
-    }
-    return f"{markdown_figures(rows, 'resampler, model')}\n\n{content['clips']} clips. {markdown_origin(content)}."
 
 
 def letters() -> str:

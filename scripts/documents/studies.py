@@ -1,10 +1,12 @@
-"""Figures of the studies."""
+"""Figures of the studies. Knows no benchmarks."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from studies.ablation import FULL, ablation_rows, aggregation_rows
+from studies.esc10_selection import validation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
 from studies.students import BASES, CROSS_FIT, MISSING, MIXTURES, OF_TEACHERS, summary
@@ -169,3 +171,25 @@ def events() -> str:
         f"and {noise} in pink noise 20 dB below them): F1, precision and recall by seconds, and by onsets that are "
         f"right within half a second, by `sed_eval`. Nothing was tuned.\n\n{table}\n\n{markdown_origin(content)}."
     )
+
+
+def selection() -> str:
+    content = result("study_esc10_selection")
+    runs = content["runs"]
+    commits = sorted({run["commit"] for run in runs.values()})
+    return (
+        f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
+        "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen. "
+        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+    )
+
+
+def resamplers() -> str:
+    content = result("study_resamplers")
+    models = content["results"]
+    rows = {
+        f"{resampler}, {Path(model).name}": figures
+        for model, of_model in models.items()
+        for resampler, figures in of_model.items()
+    }
+    return f"{markdown_figures(rows, 'resampler, model')}\n\n{content['clips']} clips. {markdown_origin(content)}."

@@ -12,8 +12,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.load import load, load_tagging_dataset
 from psla_hf.data.schema import class_names
-from psla_hf.data.shards.names import find_shards
 from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
+from psla_hf.data.shards.shard_files import find_shards
 from psla_hf.data.summary import LoadOptions
 from psla_hf.labels.vocabulary import Vocabulary
 

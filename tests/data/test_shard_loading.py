@@ -15,8 +15,8 @@ from datasets import Dataset, IterableDataset
 
 from psla_hf.data.load import load_audioset, load_fsd50k, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, labels_of, targets_of
-from psla_hf.data.shards.names import find_shards
 from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
+from psla_hf.data.shards.shard_files import find_shards
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import Vocabulary

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.fidelity import feature_differences_in_mkl_mode
 from psla_hf import PslaFeatureExtractor
-from psla_hf.models.feature_extraction_psla import mel_filters
+from psla_hf.models.feature_extraction_psla import mel_bands, mel_filters
 
 RATE = 16000
 
@@ -78,6 +78,17 @@ def test_mel_filters_are_kaldis_to_the_bit(torchaudio_kaldi, bins, fft_size, rat
     kaldis, _ = torchaudio_kaldi.get_mel_banks(bins, fft_size, rate, 20.0, 0.0, 100.0, -500.0, 1.0)
     ours = mel_filters(bins, fft_size, rate, torch.device("cpu"))
     assert torch.equal(ours[:-1].T, kaldis) and not ours[-1].any()
+
+
+@pytest.mark.parametrize(("bins", "fft_size", "rate"), [(128, 512, 16000), (64, 1024, 32000), (1, 512, 16000)])
+def test_the_halves_of_the_filters_are_all_of_them(bins, fft_size, rate):
+    settings = bins, fft_size, rate, torch.device("cpu")
+    whole = torch.zeros_like(mel_filters(*settings))
+    first = 0
+    for weighed, filters in mel_bands(*settings):
+        whole[weighed, first : first + filters.shape[1]] = filters
+        first += filters.shape[1]
+    assert first == bins and torch.equal(whole, mel_filters(*settings))
 
 
 def test_a_clip_has_the_same_features_alone_and_in_a_batch():

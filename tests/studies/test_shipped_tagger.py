@@ -1,6 +1,6 @@
 """The tagger that comes with the package learns from sounds that are none of the ten, and that it may learn from."""
 
-import re
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -8,11 +8,9 @@ import soundfile
 
 from studies.folds import every_clip
 from studies.foreign_sounds import RATE
-from studies.real_recordings import credit_lines, recorded_clip, recordings
-from studies.shipped_tagger import FOREIGN, MIXED, OF_THE_TEN, RECORDED, highest_threshold, other_clips
+from studies.real_recordings import LICENCES, credit_lines, may_hold_one_of_the_ten, recorded_clip, recordings
+from studies.shipped_tagger import FOREIGN, MIXED, RECORDED, foreign_files, highest_threshold, other_clips
 from tests.docs.small_world import make_esc
-
-FREE = {"CC0", "CC BY", "CC BY 3.0", "CC BY 4.0", "public domain"}
 
 
 def clones(folder):
@@ -27,8 +25,34 @@ def clones(folder):
 
 def test_recordings_may_be_learned_from_and_are_none_of_the_ten():
     for line in credit_lines():
-        assert line["licence"] in FREE and line["author"] and line["source"].startswith("https://")
-        assert not set(re.split(r"\W", line["path"].rpartition("/")[2])) & set(OF_THE_TEN)
+        assert line["licence"] in LICENCES and line["author"] and line["source"].startswith("https://")
+        assert not may_hold_one_of_the_ten(line["path"].rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("train", False),
+        ("light-rain", True),
+        ("crying_baby", True),
+        ("Dog2", True),
+        ("hound", False),
+        ("rain.mp3", True),
+    ],
+)
+def test_names_say_what_may_be_heard(name, expected):
+    assert may_hold_one_of_the_ten(name) is expected
+
+
+def test_no_recording_is_measured_that_was_learned_from(tmp_path):
+    cloned = clones(tmp_path / "clones")
+    (tmp_path / "foreign").mkdir()
+    copy(recordings(cloned)[3], tmp_path / "foreign" / "other.wav")
+    with pytest.raises(ValueError, match=r"no model has learned from, got .*other\.wav"):
+        foreign_files([tmp_path / "foreign"], cloned)
+    soundfile.write(tmp_path / "foreign" / "other.wav", np.zeros(RATE), RATE)
+    soundfile.write(tmp_path / "foreign" / "a dog.wav", np.zeros(RATE), RATE)
+    assert foreign_files([tmp_path / "foreign"], cloned) == {"foreign": [tmp_path / "foreign" / "other.wav"]}
 
 
 def test_recordings_are_found_in_clones_and_missing_ones_named(tmp_path):

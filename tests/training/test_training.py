@@ -217,10 +217,11 @@ def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
 
 
 def test_every_run_begins_with_the_same_scale_of_gradients(scenes, tmp_path, accelerator, monkeypatch):
-    used = torch.amp.GradScaler("cuda")
-    monkeypatch.setattr(accelerator, "scaler", used)
-    trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator)
-    assert accelerator.scaler is not used and trainer.optimizer.scaler is accelerator.scaler
+    scaler = partial(torch.amp.GradScaler, "cpu")
+    monkeypatch.setattr("psla_hf.training.trainer.get_grad_scaler", scaler)
+    monkeypatch.setattr(accelerator, "scaler", scaler(init_scale=2.0))  # as an earlier run has left it
+    run(RECIPE.replace(epochs=1), scenes, tmp_path / "run", accelerator)
+    assert accelerator.scaler.get_scale() == scaler().get_scale() > 2.0
 
 
 def test_a_full_directory_is_refused_unless_it_may_be_overwritten(scenes, tmp_path, accelerator):

@@ -40,8 +40,8 @@ def plot(
     """
     if not (runs or shards):
         raise ValueError("expected a RUN_DIR, or --shards.")
-    from psla_hf.data.shards.names import find_shards
     from psla_hf.data.shards.parquet import ShardIndex
+    from psla_hf.data.shards.shard_files import find_shards
     from psla_hf.reports import plots
     from psla_hf.training.run import folder
 

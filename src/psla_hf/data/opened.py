@@ -18,9 +18,9 @@ from .foreign import clips_of_dataset, vocabulary_of_datasets
 from .listing import Listing, load_listing, read_vocabulary
 from .made_splits import Division, MadeSplits, with_splits
 from .schema import Clips, IndexedClips, tagging_features
-from .shards.names import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
 from .shards.parquet import ShardedClips, ShardIndex, iterate_parquet, names_that_occur
 from .shards.remote import REMOTE, files_version
+from .shards.shard_files import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
 from .shards.tars import iterate_tar
 from .splits import ONE_SPLIT
 from .summary import LoadOptions, LoadSummary

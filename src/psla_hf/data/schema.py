@@ -171,10 +171,10 @@ def with_labels(clips: Dataset, labels: ClipLabels, values: np.ndarray | None = 
 
 
 class Clips(ABC):
-    """N clips with `tagging_features`: by index (`IndexedClips`), or in shards (`shards.ShardedClips`).
+    """N clips with `tagging_features`: by index (`IndexedClips`), or in shards (`shards.parquet.ShardedClips`).
 
     Attributes:
-        index: The row groups to stream them from (`shards.ShardIndex`); none for clips by index.
+        index: The row groups to stream them from (`shards.parquet.ShardIndex`); none for clips by index.
         scores: What a teacher says of them, `[N, K]`, where they are to be learned from, see `with_scores`.
     """
 

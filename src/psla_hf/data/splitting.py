@@ -19,11 +19,14 @@ T = TypeVar("T")
 
 
 def dealt_out(items: Sequence[T], part: tuple[int, int]) -> Sequence[T]:
-    """What falls to one of several jobs that know nothing of each other: every item to one of them, in turn.
+    """The items of one of several jobs that know nothing of each other; they are dealt out in turn.
 
     Args:
-        items: The whole, the same for all jobs.
-        part: Which part, from 1 on, of how many.
+        items: Of all jobs together.
+        part: Which job's, from 1 on, and how many jobs there are.
+
+    Returns:
+        Every so manieth item; those of all parts are `items`, each once.
 
     Raises:
         ValueError: There is no such part.

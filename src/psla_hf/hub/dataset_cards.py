@@ -29,7 +29,7 @@ def write_card(output_dir: str | Path, *, pretty_name: str, license: str) -> Pat
     """Write the card of a prepared folder: what the Hub reads as YAML, what people read from the manifest.
 
     Args:
-        output_dir: A folder that `data.prepare.prepare` has finished; it is verified first.
+        output_dir: A folder that `data.shards.prepare.prepare` has finished; it is verified first.
         pretty_name: The card's title.
         license: The data's licence as the Hub names it, such as `cc-by-4.0`, or `other`.
 
@@ -77,7 +77,7 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
     preparation is loaded.
 
     Args:
-        output_dir: A folder that `data.prepare.prepare` has finished.
+        output_dir: A folder that `data.shards.prepare.prepare` has finished.
         repo_id: Such as `user/name`; made if it does not exist.
         pretty_name: The card's title.
         license: The data's licence. You must have the right to publish the audio: a list of clips under a free licence,

@@ -53,7 +53,10 @@ def mel_filters(num_mel_bins: int, fft_size: int, sampling_rate: int, device: to
 
 @lru_cache(maxsize=16)
 def mel_bands(num_mel_bins: int, fft_size: int, sampling_rate: int, device: torch.device) -> list[tuple[slice, Tensor]]:
-    """The filters in two halves, each with the bins that it weighs: those of the lower one are a quarter of all."""
+    """The filters in two halves of about `num_mel_bins / 2`, each with the bins of the spectrum that it weighs.
+
+    Those of the lower half are a quarter of all: the two matrix products together are smaller than the whole one.
+    """
     halves = mel_filters(num_mel_bins, fft_size, sampling_rate, device).tensor_split(2, dim=1)
     weighed = [half.any(dim=1).nonzero().flatten().tolist() for half in halves]
     bins = [slice(of_half[0], of_half[-1] + 1) if of_half else slice(0, 0) for of_half in weighed]
@@ -274,8 +277,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         if truncation is not False and limit is not None:
             own = [min(frames, limit) for frames in own]
         frames = self._padded_frames(own, padding, limit)
-        is_even = len(set(lengths)) == 1
-        waveforms = (torch.stack(clips) if is_even else pad_sequence(clips, batch_first=True)).to(device)
+        have_one_length = len(set(lengths)) == 1  # and need no zeros written first
+        waveforms = (torch.stack(clips) if have_one_length else pad_sequence(clips, batch_first=True)).to(device)
         features = {"input_values": self.normalize(self.log_mel(waveforms, lengths, max(frames)), do_normalize)}
         if self.return_attention_mask if return_attention_mask is None else return_attention_mask:
             steps = torch.arange(max(frames), device=waveforms.device)
@@ -334,7 +337,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
 def _means(waveforms: Tensor, lengths: Tensor) -> Tensor:
     """The mean of each clip's true samples, float32 `[B]`, of waveforms `[B, T]`.
 
-    In float64, so that what a clip's features are does not depend on its batch, nor on how many threads share the sum.
+    In float64, so that what a clip's features are does not depend on its batch, nor on how many threads share the sum;
+    on a CPU clip by clip, which needs no masked copy.
     """
     if waveforms.device.type == "cpu":
         sums = [own[:length].sum(dtype=torch.float64) for own, length in zip(waveforms, lengths.tolist(), strict=True)]
@@ -407,7 +411,8 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
         )
     if mono.numel() == 0:
         raise ValueError("Expected audio, got a clip without samples. Drop empty clips first.")
-    if not (torch.isfinite(mono.sum()) or torch.isfinite(mono).all()):  # the sum is quick, and can overflow
+    # A finite sum shows it, in a tenth of the time; one that is not may be an overflow.
+    if not (torch.isfinite(mono.sum()) or torch.isfinite(mono).all()):
         raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
     return mono
 

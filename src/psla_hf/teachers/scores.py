@@ -145,7 +145,7 @@ def ids_fingerprint(ids: Sequence[str]) -> str:
 
 
 def identity_of(teacher: str, ids: Sequence[str], vocabulary: Vocabulary) -> dict[str, Any]:
-    """What a folder of scores says that it is of: the teacher, by its fingerprint, the clips and the classes."""
+    """The entries of `scores.json` that must be the same to go on: the teacher's fingerprint, clips and classes."""
     return {
         "teacher": teacher,
         "clips": ids_fingerprint(ids),
@@ -155,7 +155,7 @@ def identity_of(teacher: str, ids: Sequence[str], vocabulary: Vocabulary) -> dic
 
 
 def notes_about(teacher: str, known: np.ndarray) -> dict[str, Any]:
-    """What it says beside that: the teacher's name, and which of the K classes it knows."""
+    """The entries of `scores.json` that only inform: the teacher's name, and which of the K classes it knows."""
     return {"name of the teacher": teacher, UNKNOWN: np.flatnonzero(~known).tolist(), CLASSES: len(known)}
 
 

@@ -198,7 +198,8 @@ DISTILLED: dict[str, dict[str, Any]] = {
 }
 
 # As their recipe, with clips of any loudness that begin anywhere, and twice as many updates of half as many clips. Not
-# from the paper: chosen beside each fold of ESC-10 by runs that did not hear it (studies/esc10_selection.py).
+# from the paper: the best of three settings that were tried on ESC-10, beside each fold by runs that did not hear it
+# (studies/esc10_selection.py). For ESC-50 nothing was tried.
 # psla train --recipe esc10/moved --data-dir DIR --fold 1 --output-dir OUT
 MOVED: dict[str, dict[str, Any]] = {
     f"{name}/moved": {"gain_db": 12.0, "time_roll": True, "batch_size": 8, "warmup_steps": warmup_steps}
@@ -239,7 +240,7 @@ TARGETS: dict[str, Target] = {
 }
 
 # Every variant that the paper has a figure for, and how it differs from its recipe: `audioset_full/no_mixup`; and
-# the students, and clips that were moved.
+# those that are our own.
 VARIANTS: dict[str, dict[str, Any]] = (
     DISTILLED
     | MOVED

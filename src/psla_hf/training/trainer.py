@@ -38,7 +38,7 @@ from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .recipe import LAST_EPOCHS, Recipe
-from .run.figures import best_on_validation, epochs_since_best, mean_metrics, metrics_of
+from .run.epoch_rows import best_on_validation, epochs_since_best, mean_metrics, metrics_of
 from .run.folder import (
     BEST,
     CHECKPOINTS,
@@ -132,8 +132,6 @@ class Trainer:
             longest=self.extractor.longest_samples,
         )
         arranged = arrange_model(model, recipe, accelerator)
-        if accelerator.scaler is not None:  # each run begins with the same scale, whatever ran before
-            accelerator.scaler = get_grad_scaler(accelerator.distributed_type)
         self.model, self.optimizer = accelerator.prepare(arranged, build_optimizer(recipe, arranged))
         self.test_part = self._evaluation_part(self.test_clips)
         self.validation_part = None
@@ -225,6 +223,7 @@ class Trainer:
     def _run(self, report: Callable[[dict], None]) -> dict:
         """The epochs that are left, and the end."""
         settings, state = self.settings, self.state
+        self._reset_gradient_scale()
         if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log(state.rows)
         with self._tracked(), self.interruption.watched():
@@ -232,6 +231,12 @@ class Trainer:
                 self._train_epoch()
                 self._end_epoch(report)
             return self._finish()
+
+    def _reset_gradient_scale(self) -> None:
+        """Begin with the first scale of gradients in fp16, whatever runs the same accelerator had."""
+        scaler, handler = self.accelerator.scaler, self.accelerator.scaler_handler
+        if scaler is not None:
+            scaler.load_state_dict(get_grad_scaler(**({} if handler is None else handler.to_kwargs())).state_dict())
 
     @contextmanager
     def _tracked(self) -> Iterator[None]:

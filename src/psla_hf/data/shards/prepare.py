@@ -26,8 +26,8 @@ from psla_hf.files import clear_unfinished, digest, read_json, reading, write_js
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
-from .making import ShardJob, is_unchanged, make_shard
-from .names import MANIFEST
+from .one_shard import ShardJob, is_unchanged, make_shard
+from .shard_files import MANIFEST
 
 __all__ = ["DATA", "MANIFEST", "prepare", "verify"]
 

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds
 from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
-from psla_hf.data.shards.names import COMMON_SHARD_NAMES
+from psla_hf.data.shards.shard_files import COMMON_SHARD_NAMES
 from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
 from psla_hf.data.tables.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
 from psla_hf.data.tables.cells import classes_that_occur, find_separator, is_label, labels_in

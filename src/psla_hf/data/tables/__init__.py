@@ -1,4 +1,1 @@
-"""Tables of clips as people have them: their rows, columns and cells, the files they name and the times they list.
-
-Imports nothing: each of its modules is about one of these.
-"""
+"""Tables of clips and annotations as people have them: rows, columns, cells, names of files, times. Opens no audio."""

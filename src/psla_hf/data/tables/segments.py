@@ -58,7 +58,7 @@ def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterab
     """The `start` and `end` of each row in seconds, and its `line`.
 
     Args:
-        table: As `tables.read_any_table` returns it.
+        table: As `reading.read_any_table` returns it.
         columns: What holds `start`, and what `end` or `duration`.
         files: Of each row, for messages.
         path: The table.

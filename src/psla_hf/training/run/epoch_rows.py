@@ -1,4 +1,4 @@
-"""The figures of a run by the rows of its epochs: of one model, of the best epoch. Knows no files and no training."""
+"""A run's metrics from the rows of its epochs: the mean of the last, the best on validation. Knows no files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
