@@ -6,7 +6,7 @@ from statistics import fmean
 
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from studies.ablation import FULL, ablation_rows, aggregation_rows
-from studies.esc10_selection import validation_rows
+from studies.esc10_selection import figures_by_seed, fold_rows, validation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
 from studies.students import BASES, CROSS_FIT, MISSING, MIXTURES, OF_TEACHERS, summary
@@ -88,16 +88,20 @@ def students_table(content: Mapping, base: str | None = None) -> str:
 
 def shipped() -> str:
     content = result("study_shipped_tagger")
+    foreign = next(iter(content["results"]["with other sounds"].values()))["foreign"]
+    files = {
+        folder: f"{figures['files']} recordings, {figures['hours']:.1f} hours" for folder, figures in foreign.items()
+    }
     return (
         f"{markdown_figures(shipped_rows(content['results']), 'model, threshold')}\n\nRecall and precision: of the "
         "clips of fold 5, at the highest threshold that keeps 95 % of the labels of fold 4, and at 0.5, by models of "
         "folds 1 to 3. The last model, of all folds, is the one that is shipped, with the threshold of the one before. "
         "Made sounds: share of held-out made sounds, of which none is one of the ten, in which one is heard. The other "
         "columns: real recordings of other things, the share of 5-second windows in which one of the ten is heard, and "
-        "false alarms an hour; of GitHub's repositories remvze/moodist (commit 983f7412e8cd, 60 files) and "
-        "rafaelmardojai/blanket, mateusfg7/Noisekun and iver56/audiomentations (30 files), without those whose names "
-        "say that one of the ten may be in them. Moodist's were looked at while the made sounds were chosen, the rest "
-        "was not. "
+        f"false alarms an hour; of GitHub's repositories remvze/moodist (commit 983f7412e8cd: {files['moodist']}), and "
+        f"iver56/audiomentations (73b9448) and librosa/data (450cdd8: {files['others']} together, mostly music and "
+        "speech), without those whose names say that one of the ten may be in them. No model has learned from any; "
+        "moodist's were looked at while the made sounds were chosen. "
         f"{markdown_origin(content)}."
     )
 
@@ -177,10 +181,13 @@ def selection() -> str:
     content = result("study_esc10_selection")
     runs = content["runs"]
     commits = sorted({run["commit"] for run in runs.values()})
+    seeds = ", ".join(map(str, figures_by_seed(runs)))
     return (
         f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
-        "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen. "
-        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+        "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen."
+        f"\n\n{markdown_figures(fold_rows(runs), 'fold')}\n\nWhat was chosen, trained on four folds and tested on the "
+        f"fifth: averaged weights, mean ± standard deviation over the seeds {seeds}. {markdown_origin(content)}; runs "
+        f"of the commits {', '.join(commits)}."
     )
 
 
