@@ -8,7 +8,7 @@ from scripts.documents import benchmarks, runs, studies
 from scripts.documents.results import ROOT
 
 DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"headline": runs.headline, "letters": runs.letters},
+    "README.md": {"headline": studies.headline, "letters": runs.letters},
     "docs/index.md": {"letters": runs.letters},
     "docs/tag.md": {"shipped": studies.shipped, "events": studies.events, "length": benchmarks.length},
     "docs/train_your_own.md": {"peers": studies.peers},

@@ -1,7 +1,6 @@
 """Figures of runs of recipes: ESC-10 by folds, and the demo. Knows no benchmarks and no studies."""
 
 from collections.abc import Mapping
-from statistics import fmean
 
 import numpy as np
 
@@ -98,15 +97,6 @@ def killed() -> str:
 
 def folds() -> str:
     return markdown_folds({str(fold): result(f"esc10_fold{fold}_imagenet") for fold in range(1, 6)})
-
-
-def headline() -> str:
-    """Accuracy and mAP of averaged weights over all folds of ESC-10, which are of equal size."""
-    averaged = [result(f"esc10_fold{fold}_imagenet")["results"]["averaged"] for fold in range(1, 6)]
-    accuracy, precision = (fmean(metrics[name] for metrics in averaged) for name in ("accuracy", "mAP"))
-    return (
-        f"On ESC-10, over all five folds, the averaged weights reach {accuracy:.1%} accuracy and {precision:.3f} mAP."
-    )
 
 
 def letters() -> str:
