@@ -84,7 +84,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "32 kHz, moved, 8 clips": WIDE | MOVED | TWICE,
 }
 
-SEEDS = range(100)  # that runs are looked for by
+SEEDS = range(100)  # that can be tested with, and are looked for
 
 FIGURES = "figures.json"  # of a run, in its folder
 
@@ -264,7 +264,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="to validate")
     parser.add_argument("--folds", type=int, nargs="+", default=list(FOLDS), help="to test; first of a pair left out")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="to test with")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], choices=SEEDS, metavar="SEED", help="to test with, below 100"
+    )
     parser.add_argument("--output", type=Path, help="JSON file to read what is known from, and to write")
     parser.add_argument("--picture", type=Path, help="PNG file for the confusions of all seeds, where there are any")
     arguments = parser.parse_args()

@@ -35,6 +35,7 @@ from psla_hf.data.toy import dataset_of_waveforms
 from psla_hf.evaluation import score_clips
 from psla_hf.files import digest, write_json
 from psla_hf.folder import FolderContents
+from psla_hf.inference.recording import Recording
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.models.saved import load_saved
@@ -159,32 +160,31 @@ def highest_threshold(scores: np.ndarray, targets: np.ndarray, kept: float = KEP
     return round(math.floor(100 * float(of_labels[int((1 - kept) * len(of_labels))])) / 100, 2)
 
 
-def false_alarms(tagger: AudioTagger, files: Iterable[Path], threshold: float) -> dict[str, Any]:
+def false_alarms(heard: Sequence[Recording], threshold: float) -> dict[str, Any]:
     """What a tagger hears in recordings without any of its classes, window by window.
 
     Args:
-        tagger: Whose windows are laid side by side.
-        files: The recordings.
+        heard: What it gave them, its windows side by side.
         threshold: From which score on a class counts as heard.
 
     Returns:
         `files`, `hours`, `windows`; `percent`, the share of windows with a class at the threshold; `per hour`, how many
         classes in all windows were; `of`, the same by class, and `in`, the windows by file, from most to least.
     """
-    seconds, heard, where = 0.0, [], {}
-    for recording in tagger.recordings(files):
-        seconds += recording.seconds
-        at = recording.scores >= threshold
-        heard.append(at)
-        where[Path(str(recording.source)).stem] = f"{at.any(axis=1).sum()} of {len(at)}"
-    every = np.concatenate(heard)
-    by_class = {name: int(count) for name, count in zip(tagger.labels, every.sum(axis=0), strict=True)}
+    hours = sum(recording.seconds for recording in heard) / 3600
+    reached = [recording.scores >= threshold for recording in heard]
+    every = np.concatenate(reached)
+    by_class = {name: int(count) for name, count in zip(heard[0].labels, every.sum(axis=0), strict=True)}
+    where = {
+        Path(str(recording.source)).stem: f"{at.any(axis=1).sum()} of {len(at)}"
+        for recording, at in zip(heard, reached, strict=True)
+    }
     return {
-        "files": len(where),
-        "hours": seconds / 3600,
+        "files": len(heard),
+        "hours": hours,
         "windows": len(every),
         "percent": 100 * float(every.any(axis=1).mean()),
-        "per hour": float(every.sum() / (seconds / 3600)),
+        "per hour": float(every.sum() / hours),
         "of": dict(sorted(by_class.items(), key=lambda item: -item[1])),
         "in": dict(sorted(where.items(), key=lambda item: -int(item[1].split()[0]))),
     }
@@ -228,12 +228,13 @@ def measure(
             thresholds = [threshold, 0.5]
             found = score_clips(model, extractor, test, accelerator), targets_of(test)
         tagger = AudioTagger.from_pretrained(work / name)
+        heard = {folder: list(tagger.recordings(files)) for folder, files in by_folder.items()}
         rows[name] = {}
         for level in thresholds:
             rows[name][str(level)] = {
                 **(kept(*found, level) if found else {}),
                 "made sounds": 100 * float((silent >= level).any(axis=1).mean()),
-                "foreign": {folder: false_alarms(tagger, files, level) for folder, files in by_folder.items()},
+                "foreign": {folder: false_alarms(of_folder, level) for folder, of_folder in heard.items()},
             }
     return rows
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from psla_hf.inference.recording import Recording
 from studies.folds import every_clip
 from studies.foreign_sounds import RATE
 from studies.real_recordings import LICENCES, credit_lines, may_hold_one_of_the_ten, recorded_clip, recordings
-from studies.shipped_tagger import FOREIGN, MIXED, RECORDED, foreign_files, highest_threshold, other_clips
+from studies.shipped_tagger import FOREIGN, MIXED, RECORDED, false_alarms, foreign_files, highest_threshold, other_clips
 from tests.docs.small_world import make_esc
 
 
@@ -77,6 +78,17 @@ def test_clips_of_the_ten_lie_over_other_sounds_which_have_no_labels(tmp_path):
         labels = other_clips(clips, recorded, seed=3)["labels"]
         assert labels.count([]) == round(kinds * len(clips))
         assert len(labels) == round(kinds * len(clips)) + round(MIXED * len(clips))
+
+
+def test_false_alarms_are_counted_by_window_class_and_recording():
+    heard = [
+        Recording(f"{name}.wav", 5.0 * len(scores), ("dog", "rain"), np.zeros(len(scores)), np.array(scores))
+        for name, scores in {"a": [[0.6, 0.7], [0.1, 0.2]], "b": [[0.4, 0.5]]}.items()
+    ]
+    found = false_alarms(heard, 0.5)
+    assert (found["files"], found["windows"], found["hours"]) == (2, 3, pytest.approx(15 / 3600))
+    assert found["percent"] == pytest.approx(200 / 3) and found["per hour"] == pytest.approx(3 * 3600 / 15)
+    assert found["of"] == {"rain": 2, "dog": 1} and found["in"] == {"a": "1 of 2", "b": "1 of 1"}
 
 
 def test_the_threshold_keeps_its_share_of_the_labels():

@@ -22,7 +22,6 @@ __all__ = [
     "chunk_files",
     "highest",
     "identity_of",
-    "ids_fingerprint",
     "notes_about",
     "open_scores",
     "open_teachers",
