@@ -14,10 +14,12 @@ import torchaudio
 from transformers import ASTConfig
 
 from benchmarks.fidelity import OriginalTagger
-from benchmarks.peers import Way, peers
+from benchmarks.peers import Cnn14, Way, peers
 from benchmarks.timing import rates, seconds_per_clip
 from psla_hf.audio import read_audio
-from psla_hf.inference.backends import ExportedModel, clip_scores
+from psla_hf.inference.backends import ExportedModel
+from psla_hf.inference.overlap import in_streams
+from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.configuration_psla import PslaConfig
 from psla_hf.models.export import export_model
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -30,6 +32,8 @@ __all__ = ["Architecture", "benchmark_inference"]
 NUM_CLASSES = 527
 LABELS = {k: f"class {k}" for k in range(NUM_CLASSES)}
 RATE = 16000
+
+MODEL_ALONE = ("torch", "ONNX Runtime", "OpenVINO")
 
 
 @dataclass(frozen=True)
@@ -54,40 +58,79 @@ ARCHITECTURES = {
 def benchmark_inference(
     architectures: Mapping[str, Architecture] = ARCHITECTURES,
     ast: ASTConfig | None = None,
-    num_clips: int = 4,
+    num_clips: int = 8,
     seconds: float = 10.0,
     rounds: int = 9,
 ) -> dict[str, dict[str, float]]:
-    """Clips per second from FLAC files to probabilities, in one batch; weights are random.
+    """Clips per second from FLAC files to probabilities; weights are random.
 
-    The files are of the rate that a model takes, so that nobody has to resample.
+    The files are of the rate that a model takes, so that nobody has to resample. Of ours, `AudioTagger` decodes and
+    scores them as it does by default; `model alone` is the same model on ready spectrograms. The others read and score
+    four files at a time.
 
     Args:
         architectures: Ours, by name.
         ast: For comparison; by default the one that was published.
-        num_clips: Clips in the batch.
-        seconds: Length of a clip.
+        num_clips: Files.
+        seconds: Length of each.
         rounds: How often each way is timed, in turn, after one round that does not count.
 
     Returns:
         See `timing.rates`.
     """
     with tempfile.TemporaryDirectory() as place:
-        ways: dict[str, Way] = {}
+        files = {rate: list(write_clips(Path(place), num_clips, seconds, rate)) for rate in (RATE, Cnn14.RATE)}
+        ways: dict[str, Callable[[], object]] = {}
         for name, architecture in architectures.items():
-            ours = ways_of(architecture, Path(place) / name)
-            ways |= {f"{name}: {way}": Way(RATE, run) for way, run in ours.items()}
-        ways |= peers(NUM_CLASSES, ast or ASTConfig(id2label=LABELS))
-        heard = {way.rate for way in ways.values()}
-        files = {rate: list(write_clips(Path(place), num_clips, seconds, rate)) for rate in heard}
+            if architecture.original is not None:
+                original = OriginalTagger(*architecture.original, NUM_CLASSES).eval()
+                ways[f"{name}: original"] = partial(by_fours, Way(RATE, partial(original_scores, original)), files)
+            for kind, tagger in taggers_of(architecture, Path(place) / name).items():
+                ways[f"{name}: {kind}"] = partial(tag_files, tagger, files[RATE])
+                if kind in MODEL_ALONE:
+                    ways[f"{name}: {kind}, model alone"] = model_alone(tagger, files[RATE])
+        for name, way in peers(NUM_CLASSES, ast or ASTConfig(id2label=LABELS)).items():
+            ways[name] = partial(by_fours, way, files)
 
-        @torch.inference_mode()
-        def from_files(way: Way) -> int:
-            way.run([read_audio(file, way.rate) for file in files[way.rate]])
+        def timed(way: Callable[[], object]) -> int:
+            way()
             return num_clips
 
-        times = seconds_per_clip({name: partial(from_files, way) for name, way in ways.items()}, rounds)
+        times = seconds_per_clip({name: partial(timed, way) for name, way in ways.items()}, rounds)
     return rates(times)
+
+
+@torch.inference_mode()
+def by_fours(way: Way, files: Mapping[int, Sequence[Path]]) -> None:
+    """Read and score the files of a way's rate."""
+    of_rate = files[way.rate]
+    for k in range(0, len(of_rate), 4):
+        way.run([read_audio(file, way.rate) for file in of_rate[k : k + 4]])
+
+
+def tag_files(tagger: AudioTagger, files: Sequence[Path]) -> None:
+    """Everything from files to scores."""
+    for _ in tagger.recordings(files):
+        pass
+
+
+def model_alone(tagger: AudioTagger, files: Sequence[Path]) -> Callable[[], None]:
+    """What scores the files' spectrograms, which are ready, as the tagger does."""
+    extractor, model = tagger.extractor, tagger.model
+    clips = [read_audio(file, RATE) for file in files]
+    ready = [extractor([clip], sampling_rate=RATE, return_tensors="pt")["input_values"] for clip in clips]
+
+    @torch.inference_mode()
+    def score(values: torch.Tensor) -> object:
+        if isinstance(model, ExportedModel):
+            return model.run({"input_values": values.numpy()})
+        return model(values, output_frame_scores=True)
+
+    def run() -> None:
+        for _ in in_streams(score, ready, tagger.streams):
+            pass
+
+    return run
 
 
 def write_clips(folder: Path, num_clips: int, seconds: float, rate: int) -> Iterator[Path]:
@@ -98,13 +141,19 @@ def write_clips(folder: Path, num_clips: int, seconds: float, rate: int) -> Iter
         yield path
 
 
-def ways_of(architecture: Architecture, folder: Path) -> dict[str, Callable[[Sequence[np.ndarray]], object]]:
-    """What turns waveforms into probabilities with this architecture, by name; graphs go into the folder."""
+def taggers_of(architecture: Architecture, folder: Path) -> dict[str, AudioTagger]:
+    """Taggers with this architecture by what runs them; models and graphs go into the folder."""
     torch.manual_seed(0)
     model = PslaForAudioClassification(PslaConfig(id2label=LABELS, **architecture.settings)).eval()
     extractor = PslaFeatureExtractor()
     noise = [0.1 * np.random.default_rng(k).standard_normal(10 * RATE).astype(np.float32) for k in range(4)]
-    models: dict[str, Any] = {}
+    for part in (model, extractor):
+        part.save_pretrained(folder / "torch")
+    taggers = {
+        "torch, as trained": AudioTagger(model, extractor),
+        "torch": AudioTagger.from_pretrained(folder / "torch"),
+        "torch, bf16": AudioTagger.from_pretrained(folder / "torch", dtype=torch.bfloat16),
+    }
     for name, format, front_end, calibration in (
         ("ONNX Runtime", "onnx", False, None),
         ("ONNX Runtime, front end too", "onnx", True, None),
@@ -113,17 +162,11 @@ def ways_of(architecture: Architecture, folder: Path) -> dict[str, Callable[[Seq
         ("OpenVINO, int8", "openvino", False, noise),
     ):
         export_model(model, extractor, folder / name, format, front_end, calibration)  # type: ignore[arg-type]
-        models[name] = ExportedModel(folder / name, format)  # type: ignore[arg-type]
-    models["OpenVINO, bf16"] = ExportedModel(folder / "OpenVINO", "openvino", torch.bfloat16)
-    last, half = (
-        PslaForAudioClassification(model.config).eval().to(dtype=dtype, memory_format=torch.channels_last)
-        for dtype in (None, torch.bfloat16)
+        taggers[name] = AudioTagger.from_pretrained(folder / name, backend=format)  # type: ignore[arg-type]
+    taggers["OpenVINO, bf16"] = AudioTagger.from_pretrained(
+        folder / "OpenVINO", backend="openvino", dtype=torch.bfloat16
     )
-    models = {"torch": model, "torch, channels last": last, "torch, channels last, bf16": half, **models}
-    ways: dict[str, Any] = {name: partial(clip_scores, model, extractor) for name, model in models.items()}
-    if architecture.original is not None:
-        ways = {"original": partial(original_scores, OriginalTagger(*architecture.original, NUM_CLASSES).eval())} | ways
-    return ways
+    return taggers
 
 
 def original_scores(model: OriginalTagger, clips: Sequence[np.ndarray], frames: int = 1056) -> torch.Tensor:

@@ -1,9 +1,11 @@
 """Taggers that others use, from their published layers, with random weights: what they cost, not what they know."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import onnxruntime
 import timm
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,9 @@ from torch.nn.functional import avg_pool2d, relu
 from torchaudio.functional import preemphasis
 from torchaudio.transforms import MelSpectrogram
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+from psla_hf.inference.backends import default_streams
+from psla_hf.inference.overlap import in_streams
 
 __all__ = ["Cnn14", "MobileNetTagger", "Way", "peers"]
 
@@ -78,19 +83,24 @@ class MobileNetTagger(nn.Module):
         self.mel = MelSpectrogram(self.RATE, 1024, 800, hop_length=320, n_mels=128)
         self.network = timm.create_model(architecture, in_chans=1, num_classes=num_labels)
 
+    def spectrograms(self, waveforms: Tensor) -> Tensor:
+        """Waveforms `[B, T]` to the network's images `[B, 1, bands, frames]`."""
+        log_mel = (self.mel(preemphasis(waveforms)) + 1e-5).log()
+        return ((log_mel + 4.5) / 5)[:, None]
+
     def forward(self, waveforms: Tensor) -> Tensor:
         """Waveforms `[B, T]` to probabilities `[B, K]`."""
-        log_mel = (self.mel(preemphasis(waveforms)) + 1e-5).log()
-        return self.network(((log_mel + 4.5) / 5)[:, None]).sigmoid()
+        return self.network(self.spectrograms(waveforms)).sigmoid()
 
 
 def peers(num_labels: int, ast: ASTConfig) -> dict[str, Way]:
-    """AST of transformers, CNN14 and mn10 in torch, by name; the latter two with channels last in memory, too."""
+    """AST of transformers, CNN14 and mn10 in torch, by name; these with channels last, too, and mn10 as a graph."""
     ways = {"AST": Way(16000, _ast(ast))}
     for name, make in (("PANNs CNN14", Cnn14), ("EfficientAT mn10", MobileNetTagger)):
         ways[name] = Way(make.RATE, _of_waveforms(make(num_labels).eval()))
         last = make(num_labels).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no types for it
         ways[f"{name}, channels last"] = Way(make.RATE, _of_waveforms(last))
+    ways["EfficientAT mn10, ONNX Runtime"] = Way(MobileNetTagger.RATE, _as_graph(MobileNetTagger(num_labels).eval()))
     return ways
 
 
@@ -106,3 +116,35 @@ def _ast(config: ASTConfig) -> Callable[[Sequence[np.ndarray]], Tensor]:
 def _of_waveforms(model: nn.Module) -> Callable[[Sequence[np.ndarray]], Tensor]:
     """Clips of equal length, in one batch."""
     return lambda clips: model(torch.from_numpy(np.stack(clips)))
+
+
+def _as_graph(tagger: MobileNetTagger) -> Callable[[Sequence[np.ndarray]], object]:
+    """The network in ONNX Runtime, its clips beside each other as ours, one on each core.
+
+    The graph is made when the first clip has come, for clips of its length.
+    """
+    streams = default_streams()
+    threads = max(1, torch.get_num_threads() // streams)
+
+    @cache
+    def session(frames: int) -> onnxruntime.InferenceSession:
+        example = torch.zeros(1, 1, 128, frames)
+        program = torch.onnx.export(tagger.network, (example,), dynamo=True, verbose=False)
+        assert program is not None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        graph = program.model_proto.SerializeToString()
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    @torch.inference_mode()
+    def score(clip: np.ndarray) -> np.ndarray:
+        images = tagger.spectrograms(torch.from_numpy(clip)[None]).numpy()
+        graph = session(images.shape[3])
+        [logits] = graph.run(None, {graph.get_inputs()[0].name: images})
+        return logits
+
+    def run(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        session(tagger.spectrograms(torch.from_numpy(clips[0])[None]).shape[3])  # not by several threads at once
+        return [logits for _, logits in in_streams(score, clips, streams)]
+
+    return run

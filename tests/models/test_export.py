@@ -170,15 +170,12 @@ def test_in_bfloat16_openvino_computes_nearly_the_same(exported):
         torch.testing.assert_close(one, other, rtol=0, atol=0.05)
 
 
-def test_with_the_channels_last_torch_computes_the_same_and_saves_it(saved_model, tmp_path):
+def test_made_ready_for_inference_torch_computes_the_same(saved_model):
     tagger = AudioTagger.from_pretrained(saved_model)
     plain = Tagger.from_pretrained(saved_model)
     expected = clip_scores(plain, tagger.extractor, clips())
     for got, one in zip(clip_scores(tagger.model, tagger.extractor, clips()), expected, strict=True):
         torch.testing.assert_close(got, one, rtol=0, atol=1e-5)
-    tagger.model.save_pretrained(tmp_path / "again")
-    again = Tagger.from_pretrained(tmp_path / "again")
-    torch.testing.assert_close(clip_scores(again, tagger.extractor, clips()), expected, rtol=0, atol=0)
 
 
 def test_graphs_that_are_let_go_leave_the_process_whole(exported):

@@ -17,9 +17,9 @@ from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 from psla_hf.files import atomic_files, read_text, write_json
-from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
+from psla_hf.models.saved import Saved
 from psla_hf.provenance import provenance
 from psla_hf.teachers.scores import open_scores
 from psla_hf.training.run.folder import RESULTS_FILE, run_folder
@@ -62,7 +62,7 @@ class Scorer:
         self.targets = self.clips.labels.multi_hot()
         self.label_names = list(self.clips.vocabulary.names)
 
-    def scores(self, tagger: AudioTagger) -> np.ndarray:
+    def scores(self, tagger: Saved) -> np.ndarray:
         """Probabilities `[N, K]` with the data set's order of classes, which may differ from the tagger's.
 
         Raises:
@@ -76,7 +76,7 @@ class Scorer:
         self.accelerator.free_memory()  # else it would hold every model that it prepared
         return scores
 
-    def mean_precision(self, tagger: AudioTagger) -> float:
+    def mean_precision(self, tagger: Saved) -> float:
         """The mAP of its scores."""
         return tagging_metrics(self.scores(tagger), self.targets)["mAP"]
 
@@ -106,7 +106,7 @@ class Aggregate:
 
     kind: str
     runs: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    tagger: AudioTagger | None = None
+    tagger: Saved | None = None
     members: dict[str, dict[str, float]] = field(default_factory=dict)
     metrics: dict[str, float] | None = None
     scores: dict[str, np.ndarray] = field(default_factory=dict)
@@ -247,7 +247,7 @@ def ensemble(members: Sequence[Member], scorer: Scorer | None = None, build: boo
         outcome.about |= scorer.described()
     if build:
         model: Any = PslaEnsembleForAudioClassification.from_members(models)
-        outcome.tagger = AudioTagger(model, tagger.extractor)
+        outcome.tagger = Saved(model, tagger.extractor)
     return outcome
 
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.files import read_json, reading
-from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.modeling_psla import check_fit
+from psla_hf.models.saved import Saved, load_saved
 from psla_hf.places import local_path
 from psla_hf.training.run.folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
 
@@ -77,7 +78,7 @@ class Member:
         """What to call it: its path, of an absolute one only the end, so that results tell nothing of a machine."""
         return "/".join(self.path.parts[-self.tail :]) if self.path.is_absolute() else str(self.path)
 
-    def load(self) -> AudioTagger:
+    def load(self) -> Saved:
         """The model and its feature extractor.
 
         Raises:
@@ -85,13 +86,14 @@ class Member:
             ValueError: The weights are not of the architecture that the directory's configuration names.
         """
         if self.weights is None:
-            return AudioTagger.from_pretrained(self.place)
+            return load_saved(self.place)
         model = AutoModelForAudioClassification.from_config(AutoConfig.from_pretrained(self.place))
         with reading(self.weights, "weights as safetensors"):
             weights = load_file(self.weights)
         check_fit(model.state_dict(), weights, f"the weights in {self.weights}")
         model.load_state_dict(weights)
-        return AudioTagger(model, AutoFeatureExtractor.from_pretrained(self.place))
+        model = model.eval().to(memory_format=torch.channels_last)
+        return Saved(model, AutoFeatureExtractor.from_pretrained(self.place))
 
     def origin(self) -> dict[str, Any] | None:
         """What the result file says that belongs to it: its own, or that of the run that it is an epoch of.
@@ -192,7 +194,7 @@ class Alike:
         self._weights = weights
         self._first: tuple[str, dict[str, Any]] | None = None
 
-    def check(self, name: str, tagger: AudioTagger) -> None:
+    def check(self, name: str, tagger: Saved) -> None:
         """Refuse a member that differs.
 
         Raises:
@@ -207,7 +209,7 @@ class Alike:
             differences = "; ".join(_difference(what, expected[what], described[what]) for what in differ)
             raise ValueError(f"Expected members that are alike; {name} differs from {first}: {differences}.")
 
-    def _described(self, tagger: AudioTagger) -> dict[str, Any]:
+    def _described(self, tagger: Saved) -> dict[str, Any]:
         config = tagger.model.config
         described = {f"the extractor's {what}": getattr(tagger.extractor, what) for what in FRONT_END}
         described["dtype"] = str(tagger.model.dtype).removeprefix("torch.")

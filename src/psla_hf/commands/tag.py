@@ -91,7 +91,7 @@ class Machine:
     dtype: Literal["float32", "bfloat16", "float16"] | None = option(
         "Precision of the backbone, or of an OpenVINO graph.", None
     )
-    batch_size: Whole | None = option("Windows at a time; by default 4 on a CPU, else 16.", None)
+    batch_size: Whole | None = option("Windows at a time; by default 16 on a GPU, on a CPU one for each core.", None)
 
 
 def tag(

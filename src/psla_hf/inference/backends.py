@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from psla_hf.models.saved import load_extractor
 if TYPE_CHECKING:  # graphs do without torch's models, which take memory and time to import
     from psla_hf.models.modeling_psla import PslaTagging
 
-__all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores"]
+__all__ = ["BackendName", "ExportedModel", "Scores", "clip_scores", "default_streams"]
 
 
 logger = logging.get_logger(__name__)
@@ -29,9 +31,16 @@ BackendName = Literal["torch", "onnx", "openvino"]
 # By itself OpenVINO computes in bfloat16 where the processor can: it is always told.
 OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
+MOST_STREAMS = 4  # each takes memory for its feature maps
+
+
+def default_streams() -> int:
+    """How many windows a CPU takes beside each other: one on each of torch's threads, at most four."""
+    return min(MOST_STREAMS, torch.get_num_threads())
+
 
 class Graph(NamedTuple):
-    """A compiled graph."""
+    """A compiled graph, which several threads may run."""
 
     inputs: list[str]
     run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]  # outputs of inputs, both by name
@@ -77,7 +86,7 @@ def clip_scores(
 
 
 class ExportedModel:
-    """The graph of an exported folder, on the CPU with as many threads as torch uses.
+    """The graph of an exported folder, on the CPU with as many threads as torch uses, all streams together.
 
     Clips as long as the model's window go through one by one, in a graph that is compiled for one such clip: both
     runtimes are faster where they know all shapes, and a clip's feature maps stay in the cache. Others go through as
@@ -88,10 +97,13 @@ class ExportedModel:
         format: The graph's.
         dtype: What OpenVINO computes in: float32, as by default, or bfloat16, the heads too; with a warning in float32
             where the processor has no bfloat16. ONNX Runtime computes in float32.
+        streams: How many threads will run it at the same time, each with its share of torch's; by default
+            `default_streams`.
 
     Attributes:
         config: The model's configuration, with its classes.
         front_end: The graph takes waveforms.
+        streams: See above.
 
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
@@ -99,7 +111,7 @@ class ExportedModel:
         ValueError: It does not run in this precision, or computes the spectrograms, which need float32.
     """
 
-    def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None):
+    def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None, streams: int | None = None):
         path = folder / GRAPH_FILES[format]
         if not path.is_file():
             others = exported_formats(folder)
@@ -114,8 +126,12 @@ class ExportedModel:
         if dtype not in (None, *precisions):
             known = " or ".join(map(str, precisions))
             raise ValueError(f"Expected dtype {known} with backend={format!r}, got {dtype}. Leave it out.")
+        self.streams = streams or default_streams()
+        self._opening = Lock()
         self._open: Callable[[Mapping[str, int]], Graph] = (
-            partial(open_onnx, path) if format == "onnx" else partial(open_openvino, path, dtype=dtype or torch.float32)
+            partial(open_onnx, path, streams=self.streams)
+            if format == "onnx"
+            else partial(open_openvino, path, streams=self.streams, dtype=dtype or torch.float32)
         )
         self.front_end = "waveforms" in self._of_windows.inputs
         if self.front_end and dtype == torch.bfloat16:
@@ -139,23 +155,26 @@ class ExportedModel:
         }
         batch = sizes.pop("batch")
         if not self._window or any(size != self._window[axis] for axis, size in sizes.items()):
-            return self._of_any.run(inputs)
+            with self._opening:
+                graph = self._of_any
+            return graph.run(inputs)
         each = [self._of_windows.run({name: array[k : k + 1] for name, array in inputs.items()}) for k in range(batch)]
         return {name: np.concatenate([outputs[name] for outputs in each]) for name in each[0]}
 
 
-def open_onnx(path: Path, sizes: Mapping[str, int]) -> Graph:
+def open_onnx(path: Path, sizes: Mapping[str, int], streams: int) -> Graph:
     """A graph in ONNX Runtime.
 
     Args:
         path: Its file.
         sizes: Of those of its axes (`AXES`) that are to have one.
+        streams: See `ExportedModel`.
     """
     check_installed("onnx", "onnxruntime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = max(1, torch.get_num_threads() // streams)  # of each that runs it
     for axis, size in sizes.items():
         options.add_free_dimension_override_by_name(axis, size)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -166,7 +185,7 @@ def open_onnx(path: Path, sizes: Mapping[str, int]) -> Graph:
     )
 
 
-def open_openvino(path: Path, sizes: Mapping[str, int], dtype: torch.dtype) -> Graph:
+def open_openvino(path: Path, sizes: Mapping[str, int], streams: int, dtype: torch.dtype) -> Graph:
     """A graph in OpenVINO, which computes in one of `OPENVINO_PRECISIONS`; other arguments as of `open_onnx`."""
     check_installed("openvino", "openvino")
     core = _openvino_core()
@@ -180,14 +199,23 @@ def open_openvino(path: Path, sizes: Mapping[str, int], dtype: torch.dtype) -> G
     settings = {
         "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[dtype],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": streams,
     }
     graph = core.compile_model(model, "CPU", settings)
     if (found := graph.get_property("INFERENCE_PRECISION_HINT").get_type_name()) != OPENVINO_PRECISIONS[dtype]:
         logger.warning_once(f"OpenVINO computes in {found} on this processor, and not in {OPENVINO_PRECISIONS[dtype]}.")
-    return Graph(
-        [port.any_name for port in graph.inputs],
-        lambda inputs: {port.any_name: array for port, array in graph(inputs, share_outputs=False).items()},
-    )
+    idle: SimpleQueue[Any] = SimpleQueue()  # requests, each of which one thread at a time may use
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            request = idle.get_nowait()
+        except Empty:
+            request = graph.create_infer_request()
+        outputs = request.infer(inputs, share_outputs=False)
+        idle.put(request)
+        return {port.any_name: array for port, array in outputs.items()}
+
+    return Graph([port.any_name for port in graph.inputs], run)
 
 
 @cache

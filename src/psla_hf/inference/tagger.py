@@ -1,13 +1,11 @@
 """From sounds of any length to tags, scores over time and events. Knows nothing of training."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar, cast, get_args, overload
+from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args, overload
 
 import numpy as np
 import torch
@@ -19,7 +17,8 @@ from psla_hf.models.graphs import exported_formats
 from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
 from psla_hf.places import local_path
 
-from .backends import BackendName, ExportedModel, clip_scores
+from .backends import BackendName, ExportedModel, Scores, clip_scores, default_streams
+from .overlap import ahead, in_streams
 from .recording import Recording, Threshold, TopK, WindowPooling, tag_count
 from .timeline import Event, EventRule, Timeline
 from .windows import LastWindow, Rows, Stitcher, Windows
@@ -27,9 +26,7 @@ from .windows import LastWindow, Rows, Stitcher, Windows
 __all__ = ["AudioTagger", "Sound", "Windowing"]
 
 
-CPU_BATCH, BATCH = 4, 16
-
-BATCHES_AHEAD = 2  # decoded while the model is at work
+BATCH = 16  # windows that a GPU takes at once
 
 UNLIMITED_FRAMES = 1056  # in a window of a model that has no longest one: PSLA's
 
@@ -40,10 +37,6 @@ SLID_SECONDS = 2.24
 Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[float]
 
 AnyThreshold: TypeAlias = Threshold | Literal["auto"]
-
-Item = TypeVar("Item")
-
-END: Any = object()
 
 
 @dataclass(frozen=True)
@@ -127,11 +120,14 @@ class AudioTagger:
         extractor: Its feature extractor.
         device: Where to run; by default a GPU if there is one.
         windowing: How long sounds are cut.
-        batch_size: Windows that go through the model at once, of one sound or of several; by default 4 on a CPU, where
+        batch_size: Windows that go through the model at once, of one sound or of several; by default 1 on a CPU, where
             more are no faster and take more memory, and 16 elsewhere.
+        streams: Batches that go through the model beside each other, with a share of torch's threads each; by default
+            `backends.default_streams` on a CPU, or what an exported model was opened for, and 1 elsewhere.
 
     Raises:
-        ValueError: The batch is empty, or an exported model is to run elsewhere than on the CPU.
+        ValueError: There are no windows in a batch or no streams, or an exported model is to run elsewhere than on the
+            CPU.
     """
 
     def __init__(
@@ -141,9 +137,11 @@ class AudioTagger:
         device: str | torch.device | None = None,
         windowing: Windowing | None = None,
         batch_size: int | None = None,
+        streams: int | None = None,
     ):
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"Expected batch_size of 1 or more, got {batch_size}.")
+        for name, value in (("batch_size", batch_size), ("streams", streams)):
+            if value is not None and value < 1:
+                raise ValueError(f"Expected {name} of 1 or more, got {value}.")
         self.model: Any = model  # whoever needs its weights has not exported it
         if not isinstance(model, ExportedModel):
             self.model = model.eval().to(default_device() if device is None else device)
@@ -152,7 +150,9 @@ class AudioTagger:
         self.extractor = extractor
         self.windowing = windowing or Windowing()
         on_cpu = isinstance(model, ExportedModel) or model.device.type == "cpu"
-        self.batch_size = batch_size or (CPU_BATCH if on_cpu else BATCH)
+        self.batch_size = batch_size or (1 if on_cpu else BATCH)
+        opened_for = model.streams if isinstance(model, ExportedModel) else default_streams()
+        self.streams = streams or (opened_for if on_cpu else 1)
 
     @classmethod
     def from_pretrained(
@@ -161,9 +161,13 @@ class AudioTagger:
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
         backend: BackendName = "torch",
+        streams: int | None = None,
         **options: Any,
     ) -> "AudioTagger":
         """Load a tagger from a directory or from the Hub.
+
+        What torch runs is made ready for that, see `psla_hf.models.folding`: load a model that is to be trained or
+        saved with `psla_hf.models.saved.load_saved`.
 
         Args:
             name_or_path: A saved model, or a folder of `psla_hf.models.export.export_model`, which is never on the Hub;
@@ -172,6 +176,7 @@ class AudioTagger:
             dtype: Precision of the backbone in torch, such as `torch.bfloat16`, by default that of the saved weights;
                 or of a whole graph in OpenVINO, see `ExportedModel`.
             backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
+            streams: See the constructor. With 1 a single window is soonest ready in an exported model, too.
             **options: Further arguments of the constructor.
 
         Raises:
@@ -189,16 +194,18 @@ class AudioTagger:
                 raise ValueError(
                     f"Expected the folder of an exported model with backend={backend!r}, got {name_or_path}."
                 )
-            return cls(ExportedModel(path, backend, dtype), load_extractor(path), device, **options)
+            graph = ExportedModel(path, backend, dtype, streams)
+            return cls(graph, load_extractor(path), device, **options)
         formats = exported_formats(path) if path else []
         if path and formats and not any(path.glob("*.safetensors*")):
             raise FileNotFoundError(
                 f"Expected weights of torch in {path}, it holds an exported model. Pass backend={formats[0]!r}."
             )
-        model: Any
+        from psla_hf.models.folding import fold_batch_norms  # with timm, which graphs do without
+
         model, extractor = load_saved(name_or_path)
-        model = model.to(dtype=dtype, memory_format=torch.channels_last)  # faster on a CPU
-        return cls(model, extractor, device, **options)
+        fold_batch_norms(model)
+        return cls(model.to(dtype=dtype), extractor, device, streams=streams, **options)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -348,8 +355,9 @@ class AudioTagger:
         """
         layout = self._layout(timeline, window_seconds)
         windows = self._windows(sounds, sampling_rate, layout)
-        for batch in ahead(batches(windows, self.batch_size), BATCHES_AHEAD):
-            self._predict([window for window in batch if window[2] is not None], layout)
+        ready = ahead(batches(windows, self.batch_size), 1 + self.streams)
+        for batch, scores in in_streams(partial(self._scores, layout=layout), ready, self.streams):
+            self._note(batch, scores, layout)
             for one, _, samples in batch:
                 if samples is not None:
                     continue
@@ -442,18 +450,23 @@ class AudioTagger:
             raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
         return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
-    def _predict(self, windows: Sequence[Window], layout: _Layout) -> None:
-        """Note each window's scores with its sound."""
-        if not windows:
-            return
-        waveforms = [samples for _, _, samples in windows if samples is not None]
+    def _scores(self, batch: Sequence[Window], layout: _Layout) -> Scores | None:
+        """The model's scores of a batch, none of one that has only a sound's end."""
+        waveforms = [samples for _, _, samples in batch if samples is not None]
         # Without the padding that fills the model's window, if windows are shorter than that.
         slid = self.extractor.num_frames(layout.size) if layout.slides else None
-        found = clip_scores(self.model, self.extractor, waveforms, slid)
+        return clip_scores(self.model, self.extractor, waveforms, slid) if waveforms else None
+
+    def _note(self, batch: Sequence[Window], found: Scores | None, layout: _Layout) -> None:
+        """Note each window's scores with its sound."""
+        if found is None:
+            return
+        windows = [window for window in batch if window[2] is not None]
         scores = found.probabilities.numpy()
-        frames = scores[:, None] if slid or found.frame_scores is None else found.frame_scores.numpy()
-        for (one, start, _), samples, of_window, of_frames in zip(windows, waveforms, scores, frames, strict=True):
+        frames = scores[:, None] if layout.slides or found.frame_scores is None else found.frame_scores.numpy()
+        for (one, start, samples), of_window, of_frames in zip(windows, scores, frames, strict=True):
             if not np.isfinite(of_window).all():
+                assert samples is not None
                 peak = np.abs(samples).max()
                 cause = (
                     f"the samples reach {peak:.3g}, where 1 is full scale. Scale the sound, or see how it was recorded."
@@ -499,24 +512,14 @@ def files_in(folder: str | Path) -> list[Path]:
 
 
 def batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
-    """Lists with so many windows; the ends of sounds among them count for nothing."""
+    """Lists with so many windows; the ends of sounds count for nothing, and are in the list of the window before."""
     batch: list[Window] = []
     count = 0
     for window in windows:
-        batch.append(window)
-        count += window[2] is not None
-        if count == size:
+        if count == size and window[2] is not None:
             yield batch
             batch, count = [], 0
+        batch.append(window)
+        count += window[2] is not None
     if batch:
         yield batch
-
-
-def ahead(iterable: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items; the next ones are made in a thread in the meantime."""
-    items = iter(iterable)
-    with ThreadPoolExecutor(1) as thread:
-        coming = deque(thread.submit(next, items, END) for _ in range(depth))
-        while (item := coming.popleft().result()) is not END:
-            coming.append(thread.submit(next, items, END))
-            yield item

@@ -83,6 +83,7 @@ class PslaPreTrainedModel(PreTrainedModel):
     input_modalities = "audio"
     # What a saved model carries, for where this package is not installed: the modules of its Auto classes.
     remote_modules: tuple[str, ...] = ("configuration_psla", "feature_extraction_psla", "modeling_psla")
+    is_folded = False  # for inference; what is left has not all weights of its configuration
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -142,7 +143,16 @@ class PslaPreTrainedModel(PreTrainedModel):
         return (model, found) if output_loading_info else model
 
     def save_pretrained(self, save_directory: str | PathLike, *args: Any, **kwargs: Any) -> None:
-        """Save as any transformers model, and with it the files that `trust_remote_code=True` loads it from."""
+        """Save as any transformers model, and with it the files that `trust_remote_code=True` loads it from.
+
+        Raises:
+            ValueError: Its batch norms were folded into the convolutions.
+        """
+        if self.is_folded:
+            raise ValueError(
+                "Expected a model as it was trained, this one is an AudioTagger's, whose batch norms were folded into "
+                "the convolutions. Save the model of psla_hf.models.saved.load_saved."
+            )
         super().save_pretrained(save_directory, *args, **kwargs)
         if self._auto_class is None:  # else this is remote code itself, and transformers has copied its files
             for module in self.remote_modules:

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 from transformers.utils import CONFIG_NAME, FEATURE_EXTRACTOR_NAME, cached_file
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .modeling_psla import PslaForAudioClassification
     from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
-__all__ = ["SHIPPED", "Tagger", "load_extractor", "load_saved", "read_config"]
+__all__ = ["SHIPPED", "Saved", "Tagger", "load_extractor", "load_saved", "read_config"]
 
 
 Tagger: TypeAlias = Union["PslaForAudioClassification", "PslaEnsembleForAudioClassification"]
@@ -25,8 +26,15 @@ Tagger: TypeAlias = Union["PslaForAudioClassification", "PslaEnsembleForAudioCla
 SHIPPED = Path(__file__).with_name("esc10")  # the tagger of ten sounds that comes with the package; see its README.md
 
 
-def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
-    """The model, in eval mode, and the feature extractor of a folder or of a Hub id.
+class Saved(NamedTuple):
+    """What a saved tagger consists of, in eval mode and with the channels last, which a CPU is faster with."""
+
+    model: Any  # a `Tagger`; not said, so that whoever needs what only one of the kinds has need not ask
+    extractor: PslaFeatureExtractor
+
+
+def load_saved(name_or_path: str | Path) -> Saved:
+    """The model and the feature extractor of a folder or of a Hub id.
 
     Raises:
         FileNotFoundError: A path is given (`local_path` says when) and holds no model, or no feature extractor.
@@ -50,7 +58,8 @@ def load_saved(name_or_path: str | Path) -> tuple[Tagger, PslaFeatureExtractor]:
             f"Expected {FEATURE_EXTRACTOR_NAME} in {place} for spectrograms of {sorted(bins)} mel bins as in "
             f"{CONFIG_NAME}, it makes {extractor.num_mel_bins}. Save model and extractor again."
         )
-    return AutoModelForAudioClassification.from_pretrained(place, config=config), extractor
+    model = AutoModelForAudioClassification.from_pretrained(place, config=config)
+    return Saved(model.to(memory_format=torch.channels_last), extractor)
 
 
 def read_config(place: str | Path) -> PslaConfig | PslaEnsembleConfig:
