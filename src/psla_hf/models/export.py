@@ -17,6 +17,7 @@ from psla_hf.provenance import __version__
 
 from .configuration_psla import PslaConfig, PslaEnsembleConfig
 from .feature_extraction_psla import FRAME_MS, HOP_MS, PslaFeatureExtractor
+from .folding import fold_batch_norms
 from .graphs import AXES, GRAPH_FILES, GraphFormat, graph_inputs
 from .modeling_psla import EPSILON, Pooled, PslaTagging
 
@@ -129,7 +130,9 @@ def traced(model: PslaTagging, extractor: PslaFeatureExtractor, front_end: bool)
     example: tuple[Tensor, ...] = (
         extractor.normalize(extractor.log_mel(torch.zeros(EXAMPLE_CLIPS, EXAMPLE_FRAMES * extractor.hop_size))),
     )
-    tagger = SpectrogramGraph(copy.deepcopy(model).float().cpu())
+    folded = copy.deepcopy(model).float().cpu().eval()
+    fold_batch_norms(folded)  # whose ranges would else be quantized, too
+    tagger = SpectrogramGraph(folded)
     graph: nn.Module = tagger
     inputs = ["input_values"]
     if front_end:

@@ -419,9 +419,11 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
 
 def mix_down(channels: Tensor) -> Tensor:
     """The mean `[T]` of channels `[channels, T]`, with a warning where they cancel each other."""
+    if len(channels) == 1:
+        return channels[0].clone()
     mono = channels.mean(dim=0)
     loudest = channels.square().mean(dim=1).max().sqrt() if channels.numel() else 0.0
-    if len(channels) > 1 and mono.square().mean().sqrt() < CANCELLED * loudest:
+    if mono.square().mean().sqrt() < CANCELLED * loudest:
         logger.warning_once(
             "The mean of the channels is far quieter than the channels are: they cancel each other. Pass one "
             "channel, or turn the phase of one, if that is not meant."
