@@ -67,8 +67,8 @@ def benchmark_inference(
     """Clips per second from FLAC files to probabilities; weights are random.
 
     The files are of the rate that a model takes, so that nobody has to resample. Of ours, `AudioTagger` decodes and
-    scores them as it does by default; `model alone` is the same model on ready spectrograms. The others read and score
-    four files at a time.
+    scores them, three times over, as it does by default; `model alone` is the same model on ready spectrograms. The
+    others read and score four files at a time.
 
     Args:
         architectures: Ours, by name.
@@ -100,7 +100,7 @@ def benchmark_inference(
 
 @torch.inference_mode()
 def by_fours(way: Way, files: Mapping[int, Sequence[Path]]) -> int:
-    """Read and score the files of a way's rate; how many there are."""
+    """Read and score the files of a way's rate; their number."""
     of_rate = files[way.rate]
     for k in range(0, len(of_rate), 4):
         way.run([read_audio(file, way.rate) for file in of_rate[k : k + 4]])
@@ -108,7 +108,7 @@ def by_fours(way: Way, files: Mapping[int, Sequence[Path]]) -> int:
 
 
 def tag_files(tagger: AudioTagger, files: Sequence[Path]) -> int:
-    """Everything from files to scores; of how many."""
+    """Everything from files to scores; the number of files."""
     return sum(1 for _ in tagger.recordings(files))
 
 
@@ -144,9 +144,9 @@ def taggers_of(architecture: Architecture, folder: Path) -> dict[str, AudioTagge
     for part in (model, extractor):
         part.save_pretrained(folder / "torch")
     taggers = {
-        "torch, as trained": AudioTagger(model, extractor),
-        "torch": AudioTagger.from_pretrained(folder / "torch"),
-        "torch, bf16": AudioTagger.from_pretrained(folder / "torch", dtype=torch.bfloat16),
+        "torch, as trained": AudioTagger(model, extractor, "cpu"),
+        "torch": AudioTagger.from_pretrained(folder / "torch", "cpu"),
+        "torch, bf16": AudioTagger.from_pretrained(folder / "torch", "cpu", torch.bfloat16),
     }
     for name, format, front_end, calibration in (
         ("ONNX Runtime", "onnx", False, None),

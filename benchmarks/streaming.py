@@ -9,6 +9,7 @@ from psla_hf.inference.stream import StreamingTagger
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.configuration_psla import PslaConfig
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
+from psla_hf.models.folding import fold_batch_norms
 from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.training.recipes import PAPER_ARCHITECTURES
 
@@ -43,8 +44,9 @@ def benchmark_streaming(
     for name, settings in models.items():
         config = PslaConfig(**{"num_labels": classes, **settings})
         model = PslaForAudioClassification(config).eval()
-        model.to(memory_format=torch.channels_last)  # as `from_pretrained` has it
-        tagger = AudioTagger(model, PslaFeatureExtractor())
+        fold_batch_norms(model)  # as `from_pretrained` does
+        model.to(memory_format=torch.channels_last)
+        tagger = AudioTagger(model, PslaFeatureExtractor(), "cpu")
         for window in (10.0, 2.5):
             streaming = StreamingTagger(tagger, rate, hop_seconds, window)
             sound = 0.1 * np.random.default_rng(0).standard_normal(int(rate * (window + seconds))).astype(np.float32)

@@ -21,6 +21,7 @@ from psla_hf.enhancement.algorithm import enhance_labels
 from psla_hf.evaluation import score_clips
 from psla_hf.files import read_json, write_json
 from psla_hf.inference.tagger import AudioTagger
+from psla_hf.models.saved import load_saved
 from psla_hf.models.weights import imagenet_source
 from psla_hf.progress import progress
 from psla_hf.provenance import provenance
@@ -164,7 +165,7 @@ def train_letters(number: int, demo: Demo, finished: torch.multiprocessing.Simpl
         return trainer.train(report=lambda row: finished.put((seed, name, row)))["results"]
 
     results = {name: train(name, clips) for name in ("plain", "pretrained", "teacher")}
-    teacher = AudioTagger.from_pretrained(demo.folder(seed) / "teacher")
+    teacher = load_saved(demo.folder(seed) / "teacher")
     scores = score_clips(teacher.model, teacher.extractor, clips, accelerator)
     given = targets_of(clips)
     enhanced = enhance_labels(given, scores, scene_ontology(), THRESHOLD, ids=class_names(clips))

@@ -21,7 +21,7 @@ from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.enhancement.algorithm import RelationType, Threshold, enhance_labels, threshold_name
 from psla_hf.evaluation import score_clips
 from psla_hf.files import write_json
-from psla_hf.inference.tagger import AudioTagger
+from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_epoch, print_figures
 from psla_hf.training.build import make_accelerator
@@ -114,7 +114,7 @@ def study_seed(
         return run.train(report=print_epoch)["results"]["averaged"]
 
     models = {"original": train("original", given)}
-    teacher = AudioTagger.from_pretrained(Path(output_dir) / "original")
+    teacher = load_saved(Path(output_dir) / "original")
     scores = score_clips(teacher.model, teacher.extractor, train_clips, accelerator)
     labels = {
         f"{threshold_name(threshold)}, {'+'.join(types)}": added_labels(

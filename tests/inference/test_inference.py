@@ -8,6 +8,7 @@ from transformers.utils.logging import warning_once
 
 from psla_hf import AudioTagger, PslaFeatureExtractor
 from psla_hf.models import feature_extraction_psla
+from psla_hf.models.saved import load_saved
 
 RATE = 16000
 
@@ -143,3 +144,30 @@ def test_dictionaries_that_lack_something_or_contradict_are_refused(tagger):
             tagger(wrong)
     with pytest.raises(ValueError, match="one sampling rate"):
         tagger({"array": SOUND, "sampling_rate": RATE}, 44100)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize("streams", [0, -1])
+def test_no_streams_are_refused(saved_model, tmp_path, backend, streams):
+    folder = saved_model
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime")
+        from psla_hf.models.export import export_model
+
+        folder = tmp_path / "graph"
+        export_model(*load_saved(saved_model), folder)
+    with pytest.raises(ValueError, match=f"streams of 1 or more, got {streams}"):
+        AudioTagger.from_pretrained(folder, backend=backend, streams=streams)
+
+
+@pytest.mark.parametrize(("streams", "batch_size"), [(1, 1), (1, 4), (2, 1), (3, 2)])
+def test_tags_do_not_depend_on_what_is_tagged_beside_what(saved_model, streams, batch_size):
+    noise = np.random.default_rng(0)
+    sounds = [0.1 * noise.standard_normal(length).astype(np.float32) for length in (16000, 400, 90000, 30000)]
+    alone, together = (
+        AudioTagger.from_pretrained(saved_model, streams=one, batch_size=size)
+        for one, size in ((1, 1), (streams, batch_size))
+    )
+    for sound, found in zip(sounds, together.recordings(sounds, 16000), strict=True):
+        assert found.source is sound
+        np.testing.assert_allclose(found.scores, alone.scores(sound, 16000).numpy(), atol=1e-6)

@@ -68,6 +68,29 @@ def test_other_backbones_stay_as_they_are():
     assert torch.equal(model(CLIPS).logits, expected)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_low_precision_only_the_result_is_rounded(dtype):
+    model = trained().to(dtype)
+    exact = trained().to(dtype).float()  # the same weights
+    for each in (model, exact):
+        fold_batch_norms(each)
+    for got, expected in zip(model.parameters(), exact.parameters(), strict=True):
+        assert got.dtype == dtype
+        assert torch.equal(got, expected.to(dtype))
+
+
+def test_nothing_of_a_folded_model_is_saved_and_all_of_another_is(tmp_path):
+    ensemble = PslaEnsembleForAudioClassification.from_members([trained(), trained("resnet10t")])
+    fold_batch_norms(ensemble)
+    folded, other = ensemble.members
+    for model in (ensemble, folded, folded.psla, PslaEnsembleForAudioClassification.from_members([folded])):
+        with pytest.raises(ValueError, match="folded"):
+            model.save_pretrained(tmp_path / "no")
+    other.save_pretrained(tmp_path / "other")
+    assert Tagger.from_pretrained(tmp_path / "other")
+
+
 def test_a_tagger_for_inference_is_not_saved_as_if_it_were_the_trained_one(saved_model, tmp_path):
     with pytest.raises(ValueError, match="load_saved"):
         AudioTagger.from_pretrained(saved_model).model.save_pretrained(tmp_path / "again")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
@@ -14,7 +13,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClas
 
 from psla_hf.files import read_json, reading
 from psla_hf.models.modeling_psla import check_fit
-from psla_hf.models.saved import Saved, load_saved
+from psla_hf.models.saved import Saved, load_saved, ready
 from psla_hf.places import local_path
 from psla_hf.training.run.folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
 
@@ -92,8 +91,7 @@ class Member:
             weights = load_file(self.weights)
         check_fit(model.state_dict(), weights, f"the weights in {self.weights}")
         model.load_state_dict(weights)
-        model = model.eval().to(memory_format=torch.channels_last)
-        return Saved(model, AutoFeatureExtractor.from_pretrained(self.place))
+        return ready(model, AutoFeatureExtractor.from_pretrained(self.place))
 
     def origin(self) -> dict[str, Any] | None:
         """What the result file says that belongs to it: its own, or that of the run that it is an epoch of.
@@ -194,13 +192,13 @@ class Alike:
         self._weights = weights
         self._first: tuple[str, dict[str, Any]] | None = None
 
-    def check(self, name: str, tagger: Saved) -> None:
+    def check(self, name: str, saved: Saved) -> None:
         """Refuse a member that differs.
 
         Raises:
             ValueError: The message names the member and what differs.
         """
-        described = self._described(tagger)
+        described = self._described(saved)
         if self._first is None:
             self._first = name, described
         first, expected = self._first
@@ -209,10 +207,10 @@ class Alike:
             differences = "; ".join(_difference(what, expected[what], described[what]) for what in differ)
             raise ValueError(f"Expected members that are alike; {name} differs from {first}: {differences}.")
 
-    def _described(self, tagger: Saved) -> dict[str, Any]:
-        config = tagger.model.config
-        described = {f"the extractor's {what}": getattr(tagger.extractor, what) for what in FRONT_END}
-        described["dtype"] = str(tagger.model.dtype).removeprefix("torch.")
+    def _described(self, saved: Saved) -> dict[str, Any]:
+        config = saved.model.config
+        described = {f"the extractor's {what}": getattr(saved.extractor, what) for what in FRONT_END}
+        described["dtype"] = str(saved.model.dtype).removeprefix("torch.")
         if self._weights:
             described |= {what: getattr(config, what, None) for what in ARCHITECTURE}
             described["the classes"] = config.label_names

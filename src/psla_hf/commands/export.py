@@ -44,6 +44,7 @@ def export(
     from psla_hf.files import check_output
     from psla_hf.inference.tagger import AudioTagger
     from psla_hf.models.export import export_model
+    from psla_hf.models.saved import load_saved
 
     if onnxruntime_web is not None and format != "web":
         raise ValueError("--onnxruntime-web would have no effect: it needs --format web. Leave it out.")
@@ -51,7 +52,7 @@ def export(
         raise ValueError("--front-end would have no effect: with --format web it is always inside. Leave it out.")
     folder = output or Path(f"{Path(model).name}-{format}" + ("-int8" if int8 else ""))
     check_output(folder, overwrite)
-    tagger = AudioTagger.from_pretrained(model)
+    tagger = AudioTagger(*load_saved(model), device="cpu")
     clips = None if int8 is None else calibration_clips(int8, tagger.extractor.sampling_rate)
     if format == "web":
         from psla_hf.app.web import export_web

@@ -91,7 +91,10 @@ class Machine:
     dtype: Literal["float32", "bfloat16", "float16"] | None = option(
         "Precision of the backbone, or of an OpenVINO graph.", None
     )
-    batch_size: Whole | None = option("Windows at a time; by default 16 on a GPU, on a CPU one for each core.", None)
+    batch_size: Whole | None = option("Windows in a batch; by default 1 on a CPU, else 16.", None)
+    streams: Whole | None = option(
+        "Batches at work beside each other; by default up to 4 on a CPU. 1 is soonest for a single sound.", None
+    )
 
 
 def tag(
@@ -142,6 +145,7 @@ def tag(
         dtype=None if machine.dtype is None else getattr(torch, machine.dtype),
         windowing=Windowing(windows.hop_seconds, windows.last_window, windows.pooling),
         batch_size=machine.batch_size,
+        streams=machine.streams,
     )
     tag_count(output.top_k, len(tagger.labels), output.threshold)  # refused before anything is read
     if written.threshold == "auto":

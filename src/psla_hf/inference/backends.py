@@ -35,8 +35,9 @@ MOST_STREAMS = 4  # each takes memory for its feature maps
 
 
 def default_streams() -> int:
-    """How many windows a CPU takes beside each other: one on each of torch's threads, at most four."""
-    return min(MOST_STREAMS, torch.get_num_threads())
+    """How many windows a CPU takes beside each other: at most four, with equal shares of torch's threads."""
+    threads = torch.get_num_threads()
+    return max(streams for streams in range(1, MOST_STREAMS + 1) if threads % streams == 0)
 
 
 class Graph(NamedTuple):
@@ -108,10 +109,13 @@ class ExportedModel:
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
         ImportError: What runs it is not installed.
-        ValueError: It does not run in this precision, or computes the spectrograms, which need float32.
+        ValueError: There are no streams; or it does not run in this precision, or computes the spectrograms, which need
+            float32.
     """
 
     def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None, streams: int | None = None):
+        if streams is not None and streams < 1:
+            raise ValueError(f"Expected streams of 1 or more, got {streams}.")
         path = folder / GRAPH_FILES[format]
         if not path.is_file():
             others = exported_formats(folder)
@@ -174,7 +178,7 @@ def open_onnx(path: Path, sizes: Mapping[str, int], streams: int) -> Graph:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, torch.get_num_threads() // streams)  # of each that runs it
+    options.intra_op_num_threads = max(1, torch.get_num_threads() - streams + 1)  # who runs it, and others for all
     for axis, size in sizes.items():
         options.add_free_dimension_override_by_name(axis, size)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -42,7 +42,7 @@ class StreamingTagger:
     ...         print(moment.end, moment.tags[0]["label"])
 
     Args:
-        tagger: What tags each window.
+        tagger: What tags each window; an exported model is soonest with `streams=1`.
         sampling_rate: Of the pieces in Hz; they are resampled if the model wants another.
         hop_seconds: From one window's beginning to the next one's; by default a second, or the window if it is shorter.
         window_seconds: Length of a window; by default, and at most, the model's. Shorter ones answer sooner after a

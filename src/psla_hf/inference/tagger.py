@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -176,7 +177,8 @@ class AudioTagger:
             dtype: Precision of the backbone in torch, such as `torch.bfloat16`, by default that of the saved weights;
                 or of a whole graph in OpenVINO, see `ExportedModel`.
             backend: `"torch"` for a saved model; `"onnx"` or `"openvino"` for what was exported so, on the CPU.
-            streams: See the constructor. With 1 a single window is soonest ready in an exported model, too.
+            streams: See the constructor. An exported model has a share of the threads for a single window, too; with 1
+                it has all.
             **options: Further arguments of the constructor.
 
         Raises:
@@ -355,18 +357,21 @@ class AudioTagger:
         """
         layout = self._layout(timeline, window_seconds)
         windows = self._windows(sounds, sampling_rate, layout)
-        ready = ahead(batches(windows, self.batch_size), 1 + self.streams)
-        for batch, scores in in_streams(partial(self._scores, layout=layout), ready, self.streams):
-            self._note(batch, scores, layout)
-            for one, _, samples in batch:
-                if samples is not None:
-                    continue
-                if one.error is None:
-                    yield self._recording_of(one, layout)
-                elif on_error is None:
-                    raise one.error
-                else:
-                    on_error(one.source, one.error)
+        with (
+            closing(ahead(batches(windows, self.batch_size), 1 + self.streams)) as ready,
+            closing(in_streams(partial(self._scores, layout=layout), ready, self.streams)) as scored,
+        ):
+            for batch, scores in scored:
+                self._note(batch, scores, layout)
+                for one, _, samples in batch:
+                    if samples is not None:
+                        continue
+                    if one.error is None:
+                        yield self._recording_of(one, layout)
+                    elif on_error is None:
+                        raise one.error
+                    else:
+                        on_error(one.source, one.error)
 
     @property
     def window_samples(self) -> int:

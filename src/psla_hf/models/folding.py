@@ -16,7 +16,7 @@ def fold_batch_norms(model: Tagger) -> None:
     """Put the batch norms of EfficientNets into the convolutions before them: one pass over the feature maps less.
 
     Outputs change by rounding only. It happens in place, and the model is for inference from then on: it cannot be
-    saved. Other backbones stay as they are, for whose layers it is not certain which follows which.
+    saved. Other backbones stay as they are: it is not certain which of their layers follows which.
 
     Args:
         model: A tagger or an ensemble of them, in eval mode.
@@ -25,12 +25,13 @@ def fold_batch_norms(model: Tagger) -> None:
         if isinstance(backbone, EfficientNet):
             for module in backbone.modules():
                 _fold_children(module)
-    model.is_folded = True
+            backbone.is_folded = True  # type: ignore[assignment]  # no module; save_pretrained asks for it
 
 
 def _fold_children(parent: nn.Module) -> None:
     """Fold the batch norms among a module's own layers, which timm's EfficientNets register as they run them."""
-    for (of_convolution, convolution), (of_norm, norm) in pairwise(list(parent.named_children())):
+    for (convolution_name, convolution), (norm_name, norm) in pairwise(list(parent.named_children())):
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(parent, of_convolution, fuse_conv_bn_eval(convolution, norm))
-            setattr(parent, of_norm, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
+            dtype = convolution.weight.dtype  # in a lower precision every factor would be rounded
+            setattr(parent, convolution_name, fuse_conv_bn_eval(convolution.float(), norm.float()).to(dtype))
+            setattr(parent, norm_name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())

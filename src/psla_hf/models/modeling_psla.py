@@ -83,7 +83,6 @@ class PslaPreTrainedModel(PreTrainedModel):
     input_modalities = "audio"
     # What a saved model carries, for where this package is not installed: the modules of its Auto classes.
     remote_modules: tuple[str, ...] = ("configuration_psla", "feature_extraction_psla", "modeling_psla")
-    is_folded = False  # for inference; what is left has not all weights of its configuration
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -148,7 +147,7 @@ class PslaPreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: Its batch norms were folded into the convolutions.
         """
-        if self.is_folded:
+        if any(getattr(module, "is_folded", False) for module in self.modules()):  # by psla_hf.models.folding
             raise ValueError(
                 "Expected a model as it was trained, this one is an AudioTagger's, whose batch norms were folded into "
                 "the convolutions. Save the model of psla_hf.models.saved.load_saved."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .modeling_psla import PslaForAudioClassification
     from .modeling_psla_ensemble import PslaEnsembleForAudioClassification
 
-__all__ = ["SHIPPED", "Saved", "Tagger", "load_extractor", "load_saved", "read_config"]
+__all__ = ["SHIPPED", "Saved", "Tagger", "load_extractor", "load_saved", "read_config", "ready"]
 
 
 Tagger: TypeAlias = Union["PslaForAudioClassification", "PslaEnsembleForAudioClassification"]
@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).with_name("esc10")  # the tagger of ten sounds that com
 class Saved(NamedTuple):
     """What a saved tagger consists of, in eval mode and with the channels last, which a CPU is faster with."""
 
-    model: Any  # a `Tagger`; not said, so that whoever needs what only one of the kinds has need not ask
+    model: Any  # a `Tagger`, whose two kinds differ in attributes
     extractor: PslaFeatureExtractor
 
 
@@ -58,8 +58,13 @@ def load_saved(name_or_path: str | Path) -> Saved:
             f"Expected {FEATURE_EXTRACTOR_NAME} in {place} for spectrograms of {sorted(bins)} mel bins as in "
             f"{CONFIG_NAME}, it makes {extractor.num_mel_bins}. Save model and extractor again."
         )
-    model = AutoModelForAudioClassification.from_pretrained(place, config=config)
-    return Saved(model.to(memory_format=torch.channels_last), extractor)
+    return ready(AutoModelForAudioClassification.from_pretrained(place, config=config), extractor)
+
+
+def ready(model: Tagger, extractor: PslaFeatureExtractor) -> Saved:
+    """What was loaded, in eval mode and with the channels last."""
+    placed: Any = model.eval()  # whose `to` transformers wraps without types
+    return Saved(placed.to(memory_format=torch.channels_last), extractor)
 
 
 def read_config(place: str | Path) -> PslaConfig | PslaEnsembleConfig:
