@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -124,7 +125,7 @@ def _as_graph(tagger: MobileNetTagger) -> Callable[[Sequence[np.ndarray]], objec
     The graph is made when the first clip has come, for clips of its length.
     """
     streams = default_streams()
-    threads = max(1, torch.get_num_threads() // streams)
+    making = Lock()
 
     @cache
     def session(frames: int) -> onnxruntime.InferenceSession:
@@ -132,19 +133,16 @@ def _as_graph(tagger: MobileNetTagger) -> Callable[[Sequence[np.ndarray]], objec
         program = torch.onnx.export(tagger.network, (example,), dynamo=True, verbose=False)
         assert program is not None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = max(1, torch.get_num_threads() - streams + 1)  # as ours
         graph = program.model_proto.SerializeToString()
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     @torch.inference_mode()
     def score(clip: np.ndarray) -> np.ndarray:
         images = tagger.spectrograms(torch.from_numpy(clip)[None]).numpy()
-        graph = session(images.shape[3])
+        with making:  # once, by one of them
+            graph = session(images.shape[3])
         [logits] = graph.run(None, {graph.get_inputs()[0].name: images})
         return logits
 
-    def run(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
-        session(tagger.spectrograms(torch.from_numpy(clips[0])[None]).shape[3])  # not by several threads at once
-        return [logits for _, logits in in_streams(score, clips, streams)]
-
-    return run
+    return lambda clips: [logits for _, logits in in_streams(score, clips, streams)]

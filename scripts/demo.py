@@ -165,8 +165,7 @@ def train_letters(number: int, demo: Demo, finished: torch.multiprocessing.Simpl
         return trainer.train(report=lambda row: finished.put((seed, name, row)))["results"]
 
     results = {name: train(name, clips) for name in ("plain", "pretrained", "teacher")}
-    teacher = load_saved(demo.folder(seed) / "teacher")
-    scores = score_clips(teacher.model, teacher.extractor, clips, accelerator)
+    scores = score_clips(*load_saved(demo.folder(seed) / "teacher"), clips, accelerator)
     given = targets_of(clips)
     enhanced = enhance_labels(given, scores, scene_ontology(), THRESHOLD, ids=class_names(clips))
     results["psla"] = train("psla", with_targets(clips, enhanced))

@@ -114,8 +114,7 @@ def study_seed(
         return run.train(report=print_epoch)["results"]["averaged"]
 
     models = {"original": train("original", given)}
-    teacher = load_saved(Path(output_dir) / "original")
-    scores = score_clips(teacher.model, teacher.extractor, train_clips, accelerator)
+    scores = score_clips(*load_saved(Path(output_dir) / "original"), train_clips, accelerator)
     labels = {
         f"{threshold_name(threshold)}, {'+'.join(types)}": added_labels(
             given, _enhanced(given, scores, threshold, types), truth
