@@ -13,12 +13,13 @@ A run whose figures are in the work folder or in RESULTS is not trained again, a
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 from matplotlib.figure import Figure
@@ -28,8 +29,6 @@ from psla_hf.commands.arguments import command_line
 from psla_hf.data.schema import class_names, targets_of
 from psla_hf.evaluation import score_clips, tagging_metrics
 from psla_hf.files import read_json, write_json
-from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.saved import load_saved
 from psla_hf.provenance import provenance
 from psla_hf.reports.tables import print_epoch, print_figures
@@ -121,8 +120,11 @@ class Selection:
         chosen = choices(self.found())
         for seed in seeds:
             for fold in folds:
-                name = chosen[fold][0]
-                self._run(tested_run(name, fold, seed), name, [fold], seed)
+                self.test_one(chosen[fold][0], fold, seed)
+
+    def test_one(self, name: str, fold: int, seed: int) -> None:
+        """Train settings on the other four folds."""
+        self._run(tested_run(name, fold, seed), name, [fold], seed)
 
     def found(self) -> dict[str, Any]:
         """All finished runs by name: those known before, and those in the work folder."""
@@ -142,22 +144,22 @@ class Selection:
         trainer = Trainer(recipe, training, watched, folder, self.accelerator, settings)
         commit = trainer.train(report=print_epoch)["commit"]
         model, extractor = load_saved(folder)
-        assert isinstance(model, PslaForAudioClassification)  # as it was trained
-        found = {str(fold): self._found_in(fold, model, extractor) for fold in held_out}
+        parts = {str(fold): of_folds(self.clips, [fold]) for fold in held_out}
+        found = {
+            fold: findings(score_clips(model, extractor, part, self.accelerator), targets_of(part))
+            for fold, part in parts.items()
+        }
         write_json({"commit": commit, "folds": found}, folder / FIGURES)
 
-    def _found_in(
-        self, fold: int, model: PslaForAudioClassification, extractor: PslaFeatureExtractor
-    ) -> dict[str, Any]:
-        """What a model finds in a fold: figures, and for each clip the class that is heard and the true one."""
-        part = of_folds(self.clips, [fold])
-        probabilities, targets = score_clips(model, extractor, part, self.accelerator), targets_of(part)
-        metrics = tagging_metrics(probabilities, targets)
-        return {
-            **{name: metrics[name] for name in ("accuracy", "mAP")},
-            "heard": probabilities.argmax(axis=1).tolist(),
-            "true": targets.argmax(axis=1).tolist(),
-        }
+
+def findings(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """What was found in clips, `[N, K]`: figures, and for each clip the class that is heard and the true one."""
+    metrics = tagging_metrics(probabilities, targets)
+    return {
+        **{name: metrics[name] for name in ("accuracy", "mAP")},
+        "heard": probabilities.argmax(axis=1).tolist(),
+        "true": targets.argmax(axis=1).tolist(),
+    }
 
 
 def validation_run(name: str, pair: tuple[int, int]) -> str:
@@ -168,11 +170,14 @@ def tested_run(name: str, fold: int, seed: int) -> str:
     return f"{name}, fold {fold}, seed {seed}"
 
 
-def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str, float]]]]:
+def choices(
+    runs: Mapping[str, Any], names: Collection[str] = SETTINGS
+) -> dict[int, tuple[str, dict[str, dict[str, float]]]]:
     """The settings chosen for each fold, and what all of them reach without it.
 
     Args:
         runs: See `Selection.found`. Settings that lack a run of a fold's two are no choice for that fold.
+        names: Of the settings to choose from.
 
     Returns:
         By fold: the settings with the highest accuracy in the two folds beside it, and of equal ones the highest mAP;
@@ -184,7 +189,7 @@ def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str,
     chosen = {}
     for fold in FOLDS:
         figures = {}
-        for name in SETTINGS:
+        for name in names:
             finished = [(pair, runs.get(validation_run(name, pair))) for pair in PAIRS if fold in pair]
             beside = [run["folds"][str(other)] for pair, run in finished if run for other in pair if other != fold]
             if len(beside) == len(finished):
@@ -195,9 +200,9 @@ def choices(runs: Mapping[str, Any]) -> dict[int, tuple[str, dict[str, dict[str,
     return chosen
 
 
-def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, Any]]]:
+def figures_by_seed(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) -> dict[int, dict[int, dict[str, Any]]]:
     """What was found in each fold by the runs of its settings, by seed; seeds that lack a fold are left out."""
-    chosen = {fold: name for fold, (name, _) in choices(runs).items()}
+    chosen = {fold: name for fold, (name, _) in choices(runs, names).items()}
     by_seed = {}
     for seed in SEEDS:
         found = {fold: runs.get(tested_run(name, fold, seed)) for fold, name in chosen.items()}
@@ -206,11 +211,11 @@ def figures_by_seed(runs: Mapping[str, Any]) -> dict[int, dict[int, dict[str, An
     return by_seed
 
 
-def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def validation_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) -> dict[str, dict[str, str]]:
     """A table: what each of the settings reaches beside each fold, with a tick where it is chosen, and the mean."""
-    chosen = choices(runs)
+    chosen = choices(runs, names)
     table: dict[str, dict[str, str]] = {}
-    for name in SETTINGS:
+    for name in names:
         of_name = {fold: figures[name]["accuracy"] for fold, (_, figures) in chosen.items() if name in figures}
         if of_name:
             ticks = {fold: " ✓" if chosen[fold][0] == name else "" for fold in of_name}
@@ -220,9 +225,9 @@ def validation_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return table
 
 
-def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def fold_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) -> dict[str, dict[str, str]]:
     """A table: accuracy and mAP of all folds and of each, mean and standard deviation over seeds."""
-    seeds = figures_by_seed(runs)
+    seeds = figures_by_seed(runs, names)
     rows = {f"all {len(FOLDS)}": FOLDS, **{str(fold): (fold,) for fold in FOLDS}} if seeds else {}
     return {
         title: over_seeds(

@@ -290,9 +290,13 @@ def test_overwriting_leaves_nothing_of_what_was_there_but_the_users_own(zoo, tmp
     shards = {f"model-0000{shard}-of-00002.safetensors" for shard in (1, 2)}
     for name in own | left | shards | {"modeling_psla_ensemble.py"}:
         (folder / name).write_text("{}")
-    with open_output(folder, members(zoo, "b"), accelerator, overwrite=True):
-        pass
-    assert {path.name for path in folder.iterdir()} == own
+    found = members(zoo, "a", "b")
+    with open_output(folder, found, accelerator, overwrite=True):
+        assert {path.name for path in folder.iterdir()} > own | left | shards  # whatever may still go wrong
+        save_aggregate(average(found), folder, accelerator)
+    saved = {"config.json", "preprocessor_config.json", "model.safetensors", "results.json", "configuration_psla.py"}
+    saved |= {"modeling_psla.py", "feature_extraction_psla.py"}
+    assert {path.name for path in folder.iterdir()} == own | saved
 
 
 def test_the_origin_of_a_model_is_its_own_run_and_no_neighbours(zoo, tmp_path):

@@ -47,6 +47,20 @@ def test_an_interval_holds_the_figure_and_gets_narrower_with_more_clips():
     assert (widths[1] < widths[0]).all()
 
 
+@pytest.mark.parametrize(("clips", "heard"), [(400, 40), (10_000, 60), (60, 60)])
+def test_an_interval_is_that_of_resampled_clips_whatever_their_number(clips, heard):
+    rng = np.random.default_rng(clips)
+    targets = (np.arange(clips) < heard)[:, None]
+    scores = np.round(rng.normal(size=(clips, 1)) + 1.5 * targets, 1)  # with equal ones
+    drawn = np.concatenate(
+        [rng.choice(group, (400, len(group))) for group in (np.arange(heard), np.arange(heard, clips)) if len(group)],
+        axis=1,
+    )
+    resampled = average_precision(scores[drawn, 0].T, targets[drawn, 0].T)
+    expected = np.quantile(resampled, (0.025, 0.975))
+    np.testing.assert_allclose(bootstrap_intervals(scores, targets)[0], expected, atol=0.3 * np.ptp(expected))
+
+
 def test_confusions_are_of_single_labels_or_of_what_was_missed_and_heard_instead():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     matrix, is_matrix = confusions(probabilities, np.array([[1, 0], [1, 0], [0, 1]]), np.full(2, 0.5))

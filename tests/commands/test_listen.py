@@ -10,7 +10,7 @@ import pytest
 
 from psla_hf import AudioTagger
 from psla_hf.commands import run
-from psla_hf.inference.tagger import Windowing
+from psla_hf.inference.layout import Windowing
 
 RATE = 44100
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from psla_hf.data.shards.parquet import ShardIndex
-from psla_hf.data.shards.remote import RemoteFile, find_files, open_binary
+from psla_hf.data.shards.remote import RemoteFile, files_under, open_binary
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from tests import fake_hub
 
@@ -132,11 +132,11 @@ def test_files_are_found_in_folders_lists_and_by_name(tmp_path):
     (tmp_path / "deep").mkdir()
     for name in ("b.parquet", "deep/a.parquet", "c.tar"):
         (tmp_path / name).touch()
-    assert [path[len(str(tmp_path)) :] for path in find_files(tmp_path, (".parquet",))] == [
+    assert [path[len(str(tmp_path)) :] for path in files_under(tmp_path, (".parquet",))] == [
         "/b.parquet",
         "/deep/a.parquet",
     ]
-    both = find_files([tmp_path / "c.tar", "http://server/x.parquet"], (".tar", ".parquet"))
+    both = files_under([tmp_path / "c.tar", "http://server/x.parquet"], (".tar", ".parquet"))
     assert both == [str(tmp_path / "c.tar"), "http://server/x.parquet"]
     assert open_binary(tmp_path / "b.parquet").read() == b""
     with pytest.raises(ValueError, match="Expected hf://datasets/owner/name"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from psla_hf import AudioTagger
+from psla_hf.inference.layout import Windowing
 from psla_hf.inference.stream import StreamingTagger
-from psla_hf.inference.tagger import Windowing
 
 RATE = 16000
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from psla_hf import AudioTagger, PslaConfig, PslaFeatureExtractor, PslaForAudioClassification
-from psla_hf.inference.tagger import Windowing
+from psla_hf.inference.layout import Windowing
 from psla_hf.inference.timeline import EventRule
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 

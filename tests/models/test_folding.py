@@ -80,13 +80,17 @@ def test_in_low_precision_only_the_result_is_rounded(dtype):
         assert torch.equal(got, expected.to(dtype))
 
 
-def test_nothing_of_a_folded_model_is_saved_and_all_of_another_is(tmp_path):
+def test_nothing_of_a_folded_model_is_trained_or_saved_and_all_of_another_is(tmp_path):
     ensemble = PslaEnsembleForAudioClassification.from_members([trained(), trained("resnet10t")])
     fold_batch_norms(ensemble)
     folded, other = ensemble.members
     for model in (ensemble, folded, folded.psla, PslaEnsembleForAudioClassification.from_members([folded])):
-        with pytest.raises(ValueError, match="folded"):
+        with pytest.raises(ValueError, match=r"folded.*Save the model of"):
             model.save_pretrained(tmp_path / "no")
+        with pytest.raises(ValueError, match=r"folded.*Train the model of"):
+            model.train()
+        assert not model.eval().training
+    assert other.train().training
     other.save_pretrained(tmp_path / "other")
     assert Tagger.from_pretrained(tmp_path / "other")
 

@@ -1,6 +1,7 @@
 """The model's probabilities, losses and initialisation, and its life in transformers."""
 
 from types import SimpleNamespace
+from typing import get_args, get_type_hints
 
 import pytest
 import timm
@@ -10,7 +11,13 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelF
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
 from psla_hf import PslaConfig, PslaForAudioClassification, PslaModel
-from psla_hf.models.modeling_psla import PslaAttentionPooling, PslaAudioClassifierOutput, StaticallyPaddedConv2d
+from psla_hf.models.modeling_psla import (
+    POOLINGS,
+    PslaAttentionPooling,
+    PslaAudioClassifierOutput,
+    StaticallyPaddedConv2d,
+)
+from psla_hf.training.recipe import ModelSettings
 from psla_hf.training.recipes import PAPER_ARCHITECTURES
 from tests.conftest import TINY_BACKBONE
 
@@ -25,6 +32,15 @@ def test_the_papers_architectures_have_its_numbers_of_parameters(architecture, m
     with torch.device("meta"):
         model = PslaForAudioClassification(PslaConfig(num_labels=527, **architecture))
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == millions
+
+
+def test_recipes_know_every_pooling():
+    assert set(get_args(get_type_hints(ModelSettings)["pooling"])) == set(POOLINGS)
+
+
+def test_a_pooling_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"attention, mean, linear, got 'atention'"):
+        PslaForAudioClassification(PslaConfig(backbone=TINY_BACKBONE, pooling="atention"))
 
 
 @pytest.mark.parametrize(
@@ -340,9 +356,7 @@ def test_a_head_for_other_classes_is_fresh_and_the_backbone_is_kept(tiny_model, 
     assert torch.equal(loaded.psla.backbone.conv_stem.weight, tiny_model.psla.backbone.conv_stem.weight)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"num_attention_heads": 0}, {"num_mel_bins": 16}, {"batch_norm_momentum": 0.0}, {"pooling": "max"}]
-)
+@pytest.mark.parametrize("wrong", [{"num_attention_heads": 0}, {"num_mel_bins": 16}, {"batch_norm_momentum": 0.0}])
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(Exception, match=next(iter(wrong))):
         PslaConfig(**wrong)

@@ -22,7 +22,7 @@ from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassifica
 from psla_hf.models.saved import Saved
 from psla_hf.provenance import provenance
 from psla_hf.teachers.scores import open_scores
-from psla_hf.training.run.folder import RESULTS_FILE, run_folder
+from psla_hf.training.run.folder import RESULTS_FILE, clear_earlier, run_folder
 
 from .members import Alike, Member
 
@@ -312,6 +312,8 @@ def open_output(
 ) -> Iterator[Path]:
     """The folder for an aggregate, created, or checked that it may be used: before the work, not after it.
 
+    What is to be overwritten stays until `save_aggregate` has something to put in its place.
+
     Raises:
         BlockingIOError: A run works in it.
         FileExistsError: It holds something, and may not be overwritten.
@@ -324,12 +326,16 @@ def open_output(
         raise ValueError(
             f"Expected an output folder without members in it, {folder} holds {inside[0]}. Choose another."
         )
-    with run_folder(folder, accelerator, resume=False, overwrite=overwrite):
+    with run_folder(folder, accelerator, resume=overwrite, overwrite=False):
         yield folder
 
 
 def save_aggregate(outcome: Aggregate, folder: Path, accelerator: Accelerator) -> dict[str, Any]:
-    """Write the model, if there is one, with its extractor and the result file; the content of that is returned."""
+    """Write the model, if there is one, with its extractor and the result file, in place of what is in the folder.
+
+    Returns:
+        The content of the result file.
+    """
     content, tagger = outcome.content, outcome.tagger
     if accelerator.is_main_process:
         with atomic_files(folder) as place:
@@ -337,6 +343,7 @@ def save_aggregate(outcome: Aggregate, folder: Path, accelerator: Accelerator) -
                 tagger.model.save_pretrained(place)
                 tagger.extractor.save_pretrained(place)
             write_json(content, place / RESULTS_FILE)
+            clear_earlier(folder)
     accelerator.wait_for_everyone()
     return content
 

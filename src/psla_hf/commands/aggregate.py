@@ -220,7 +220,7 @@ def write(
     accelerator = make_accelerator()
     members = find_members(patterns)
     scorer = None if data is None else scorer_of(data, own, accelerator, messages, origins_of(members))
-    work = plan(members, scorer, accelerator)  # what is wrong with it shows before an earlier result is deleted
+    work = plan(members, scorer, accelerator)
     with aggregation.open_output(output.output_dir, members, accelerator, output.overwrite) as folder:
         outcome = work()
         content: dict[str, Any] = aggregation.save_aggregate(outcome, folder, accelerator)

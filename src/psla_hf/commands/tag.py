@@ -72,7 +72,9 @@ class Windowed:
     hop_seconds: float | None = option(
         "From one window to the next; by default side by side, for times half a window.", None
     )
-    last_window: Literal["end", "padded"] = option("The last one ends with the file, or is zero-padded.", "end")
+    last_window: Literal["end", "padded"] = option(
+        "The last one ends with the file, or, as always for times, is padded.", "end"
+    )
     pooling: Literal["max", "mean"] = option("A tag's score is the windows' highest, or their mean.", "max")
     window_seconds: float | None = option(
         "For times, slide short windows of this length instead of taking frame scores.", None
@@ -126,9 +128,10 @@ def tag(
     """
     import torch
 
+    from psla_hf.inference.layout import Windowing
     from psla_hf.inference.outputs import OutputFile
     from psla_hf.inference.recording import tag_count
-    from psla_hf.inference.tagger import AudioTagger, Windowing
+    from psla_hf.inference.tagger import AudioTagger
 
     is_shipped = names_a_sound(model)
     if not is_shipped and not files:

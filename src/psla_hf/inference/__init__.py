@@ -1,1 +1,5 @@
 """Tagging sounds with a trained model. Knows no training and no data sets."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

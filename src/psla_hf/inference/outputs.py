@@ -10,7 +10,7 @@ from os import fspath
 from pathlib import Path
 from typing import Any, Literal
 
-from psla_hf.files import atomic_file
+from psla_hf.files import atomic_file, reading
 
 from .recording import Recording, Threshold, TopK, WindowPooling
 from .timeline import Event, EventRule
@@ -149,7 +149,6 @@ class OutputFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         if is_there:
             self._names = self._keep_whole(path)
-            self._begin = ""
         else:
             path.touch()
 
@@ -195,17 +194,29 @@ class OutputFile:
         return path_inside(self.path, name, PER_RECORDING[self.output.format])
 
     def _keep_whole(self, path: Path) -> set[str]:
-        """Remove what a kill has cut of the last recording, and return the names of the others."""
+        """Remove what a kill has cut of the last recording, and return the names of the others.
+
+        Raises:
+            ValueError: The file holds something else than is to be written.
+        """
         text = path.read_bytes().decode(errors="surrogateescape")
         text = text[: text.rfind("\n") + 1]
+        if not text.startswith(self._begin[: len(text)]) or (text and not text.startswith(self._begin)):
+            raise ValueError(
+                f"Expected {path} to begin with {self._begin.strip()}, as what is to be written does, got "
+                f"{text.partition(chr(10))[0]!r}. Resume with the flags that it was begun with, or take another file."
+            )
+        names: list[str] = []
         if self.output.format == "jsonl":
-            names = [json.loads(line)["file"] for line in text.split("\n") if line]
-        else:
+            with reading(path, "a recording in each line"):
+                names = [json.loads(line)["file"] for line in text.split("\n") if line]
+        elif text:
             head, *rows = csv.reader(io.StringIO(text))
             rows = [row for row in rows if row[0] != rows[-1][0]]  # of the last one there may be more to come
             names, text = [row[0] for row in rows], _csv([head, *rows])
         with atomic_file(path) as temporary:
             temporary.write_bytes(text.encode(errors="surrogateescape"))
+        self._begin = "" if text else self._begin
         return set(names)
 
 

@@ -40,19 +40,24 @@ def overview(blocks: Iterable[np.ndarray], extractor: PslaFeatureExtractor) -> O
     """Look at mono blocks float32 `[n]` at the extractor's rate, a second at a time."""
     size = extractor.hop_size * min(FRAMES_AT_A_TIME, extractor.max_length or FRAMES_AT_A_TIME)
     second = Windows(size, size, last="padded")
-    columns = np.empty((0, 2 + extractor.num_mel_bins), np.float32)
+    columns = rest = np.empty((0, 2 + extractor.num_mel_bins), np.float32)
     frames = 1  # in a column
 
     def look(windows: list[tuple[int, np.ndarray]]) -> None:
-        nonlocal columns, frames
+        nonlocal columns, rest, frames
         for _, samples in windows:
-            columns = np.concatenate([columns, joined(_frames(samples, extractor), frames)])
+            rest = np.concatenate([rest, _frames(samples, extractor)])
+            whole = len(rest) // frames * frames  # what is left waits for the next ones
+            columns, rest = np.concatenate([columns, joined(rest[:whole], frames)]), rest[whole:]
             if len(columns) > MOST_COLUMNS:
-                columns, frames = joined(columns, 2), 2 * frames
+                odd = columns[len(columns) // 2 * 2 :]
+                rest = np.concatenate([np.repeat(odd, frames, axis=0), rest])
+                columns, frames = joined(columns[: len(columns) // 2 * 2], 2), 2 * frames
 
     for block in blocks:
         look(second.push(block))
     look(second.finish())
+    columns = np.concatenate([columns, joined(rest, frames)])
     hop_seconds = extractor.hop_size / extractor.sampling_rate
     return Overview(columns[:, 0], columns[:, 1], columns[:, 2:].T, frames * hop_seconds, extractor.sampling_rate / 2)
 

@@ -1,12 +1,12 @@
 """What a tagger heard in one sound. Knows no audio and no models."""
 
-from collections.abc import Mapping
+import operator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from .timeline import Thresholds, Timeline
+from .timeline import Thresholds, Timeline, class_thresholds
 
 __all__ = ["Recording", "Threshold", "TopK", "WindowPooling"]
 
@@ -53,19 +53,16 @@ class Recording:
         Args:
             top_k: How many at most, 1 to K; `"auto"` for five or all of fewer, and for all with a threshold; `None` for
                 all.
-            threshold: Only tags with at least this score, or with that of their class, by its name.
+            threshold: Only tags with at least this score, or with that of their class; see `class_thresholds`.
             pooling: See `clip_scores`.
 
         Raises:
-            ValueError: `top_k` is out of range.
+            ValueError: `top_k` is out of range, or a threshold is of no class.
         """
         scores = self.clip_scores(pooling)
         best = np.argsort(-scores, kind="stable")[: tag_count(top_k, len(self.labels), threshold)]
-        tags = [{"label": self.labels[k], "score": float(scores[k])} for k in best]
-        if threshold is None:
-            return tags
-        least = threshold if isinstance(threshold, Mapping) else dict.fromkeys(self.labels, threshold)
-        return [tag for tag in tags if tag["score"] >= least[tag["label"]]]
+        least = class_thresholds(0.0 if threshold is None else threshold, self.labels)
+        return [{"label": self.labels[k], "score": float(scores[k])} for k in best if scores[k] >= least[k]]
 
 
 def tag_count(top_k: TopK, num_classes: int, threshold: object = None) -> int:
@@ -76,7 +73,10 @@ def tag_count(top_k: TopK, num_classes: int, threshold: object = None) -> int:
     """
     if top_k == "auto":
         return num_classes if threshold is not None else min(FEW, num_classes)
-    count = num_classes if top_k is None else top_k
-    if not isinstance(count, int) or not 1 <= count <= num_classes:
+    try:
+        count = num_classes if top_k is None else operator.index(top_k)
+    except TypeError:
+        count = 0
+    if isinstance(top_k, bool) or not 1 <= count <= num_classes:
         raise ValueError(f"Expected top_k from 1 to {num_classes}, the model's classes, or None, got {top_k!r}.")
     return count

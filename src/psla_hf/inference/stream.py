@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
-import torch
 
-from psla_hf.models.feature_extraction_psla import as_mono, mix_down, scale_to_float
+from psla_hf.models.feature_extraction_psla import MAX_CHANNELS, as_mono, as_samples, mix_down, scale_to_float
 
 from .recording import Recording, TopK
 from .tagger import AudioTagger
@@ -89,13 +88,19 @@ class StreamingTagger:
         Raises:
             ValueError: It is of another shape or type, or has samples that are not finite.
         """
-        samples = torch.as_tensor(piece)
+        samples = as_samples(piece)
         if not samples.numel():
             return []
         if samples.ndim == 2:
             if self._time_axis is None:
                 self._time_axis = 0 if samples.shape[0] > samples.shape[1] else 1
-            samples = mix_down(scale_to_float(samples if self._time_axis else samples.T))
+            channels = scale_to_float(samples if self._time_axis else samples.T)
+            if len(channels) > MAX_CHANNELS:
+                raise ValueError(
+                    f"Expected pieces of up to {MAX_CHANNELS} channels with their axes in the first one's order, got "
+                    f"one of shape {list(samples.shape)}. Begin with a piece that is longer than it has channels."
+                )
+            samples = mix_down(channels)
         return list(self._moments(self._windows.push(self._at_rate(as_mono(samples).cpu().numpy(), last=False))))
 
     def finish(self) -> list[Moment]:

@@ -1,9 +1,7 @@
 """From sounds of any length to tags, scores over time and events. Knows nothing of training."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args, overload
@@ -19,90 +17,18 @@ from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
 from psla_hf.places import local_path
 
 from .backends import BackendName, ExportedModel, Scores, clip_scores, default_streams
+from .layout import Heard, Layout, Window, Windowing, batches, model_window, note_scores, windows_of
 from .overlap import ahead, in_streams
-from .recording import Recording, Threshold, TopK, WindowPooling, tag_count
+from .recording import Recording, Threshold, TopK, tag_count
 from .timeline import Event, EventRule, Timeline
-from .windows import LastWindow, Rows, Stitcher, Windows
 
-__all__ = ["AudioTagger", "Sound", "Windowing"]
-
+__all__ = ["AudioTagger", "Sound"]
 
 BATCH = 16  # windows that a GPU takes at once
-
-UNLIMITED_FRAMES = 1056  # in a window of a model that has no longest one: PSLA's
-
-STEP_SECONDS = 0.32  # of models without frame scores; those of others are about as long
-
-SLID_SECONDS = 2.24
 
 Sound: TypeAlias = str | Path | bytes | BinaryIO | np.ndarray | torch.Tensor | Mapping[str, Any] | Sequence[float]
 
 AnyThreshold: TypeAlias = Threshold | Literal["auto"]
-
-
-@dataclass(frozen=True)
-class Windowing:
-    """How a sound that is longer than the model's window is tagged.
-
-    Attributes:
-        hop_seconds: From one window's beginning to the next one's; by default windows lie side by side, and for scores
-            over time they overlap by half.
-        last: The last window ends with the sound (`"end"`), or begins where the next one would and is zero-padded
-            (`"padded"`), as training clips are.
-        pooling: A tag's score is the windows' highest (`"max"`: it can be heard somewhere) or their mean (`"mean"`).
-
-    Raises:
-        ValueError: The hop is no time, or a choice is misspelt.
-    """
-
-    hop_seconds: float | None = None
-    last: LastWindow = "end"
-    pooling: WindowPooling = "max"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is read."""
-        if self.hop_seconds is not None and not self.hop_seconds > 0:
-            raise ValueError(f"Expected hop_seconds above 0, got {self.hop_seconds}.")
-        if self.last not in ("end", "padded") or self.pooling not in ("max", "mean"):
-            raise ValueError(
-                f"Expected last 'end' or 'padded' and pooling 'max' or 'mean', got {self.last!r} and {self.pooling!r}."
-            )
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How windows are cut and what is asked of each.
-
-    Attributes:
-        size: Samples in a window.
-        hop: Samples from one to the next.
-        longest: Samples of the longest sound that is one window.
-        last: See `Windowing`.
-        step: Samples in a step of the time line; 0 where there is to be none.
-        slides: The time line has a step for each window instead of its frames.
-    """
-
-    size: int
-    hop: int
-    longest: int
-    last: LastWindow
-    step: float = 0.0
-    slides: bool = False
-
-
-@dataclass
-class _Heard:
-    """What is known of one sound while its windows go through the model."""
-
-    source: Any
-    starts: list[int] = field(default_factory=list)
-    scores: Rows = field(default_factory=Rows)
-    stitcher: Stitcher = field(default_factory=Stitcher)
-    total: int = 0  # samples
-    error: Exception | None = None
-
-
-Window: TypeAlias = tuple[_Heard, int, np.ndarray | None]  # its sound, its first sample, and it; or the sound's end
 
 
 class AudioTagger:
@@ -356,18 +282,23 @@ class AudioTagger:
             ValueError: A sound cannot be tagged.
         """
         layout = self._layout(timeline, window_seconds)
-        windows = self._windows(sounds, sampling_rate, layout)
+        windows = (
+            window
+            for sound in sounds
+            for window in windows_of(Heard(sound, layout), partial(self.blocks, sound, sampling_rate))
+        )
+        score = partial(self._scores, frames=layout.frames(self.extractor))
         with (
             closing(ahead(batches(windows, self.batch_size), 1 + self.streams)) as ready,
-            closing(in_streams(partial(self._scores, layout=layout), ready, self.streams)) as scored,
+            closing(in_streams(score, ready, self.streams)) as scored,
         ):
             for batch, scores in scored:
-                self._note(batch, scores, layout)
+                note_scores(batch, scores, self.model.config.name_or_path)
                 for one, _, samples in batch:
                     if samples is not None:
                         continue
                     if one.error is None:
-                        yield self._recording_of(one, layout)
+                        yield one.recording(self.labels, self.extractor.sampling_rate)
                     elif on_error is None:
                         raise one.error
                     else:
@@ -376,56 +307,20 @@ class AudioTagger:
     @property
     def window_samples(self) -> int:
         """Samples in the model's window, at its rate: the longest sound that is tagged at once."""
-        extractor = self.extractor
-        return extractor.max_samples or extractor.frame_size + (UNLIMITED_FRAMES - 1) * extractor.hop_size
+        return model_window(self.extractor)
 
-    def _layout(self, timeline: bool, window_seconds: float | None) -> _Layout:
-        extractor, windowing, rate = self.extractor, self.windowing, self.extractor.sampling_rate
-        size = self.window_samples
-        frames = extractor.num_frames(size)
-        longest = size + extractor.hop_size - 1  # the last frame begins before the window's end
-        hop = None if windowing.hop_seconds is None else max(1, round(windowing.hop_seconds * rate))
-        if hop and hop > size:
-            raise ValueError(
-                f"Expected hop_seconds of at most {size / rate:.2f}, the model's window, got {windowing.hop_seconds}: "
-                "what lies between windows would not be heard."
-            )
+    def _layout(self, timeline: bool, window_seconds: float | None) -> Layout:
         if not timeline:
-            return _Layout(size, hop or size, longest, windowing.last)
-        steps = self.window_steps if window_seconds is None else 0
-        if steps:
-            step = frames / steps * extractor.hop_size
-            by_steps = max(1, round(hop / step) if hop else steps // 2)
-            return _Layout(size, round(by_steps * step), longest, "padded", step)
-        step = round(STEP_SECONDS * rate)
-        slid = min(size, round((window_seconds or SLID_SECONDS) * rate))
-        if not step <= round((window_seconds or STEP_SECONDS) * rate) <= size:
-            raise ValueError(
-                f"Expected window_seconds from {STEP_SECONDS} to {size / rate:.2f} (the model's window), got "
-                f"{window_seconds}."
-            )
-        slid = (slid // step - 1) // 2 * 2 * step + step  # an odd number of steps, so that one lies in the middle
-        return _Layout(slid, step, slid, "padded", step, slides=True)
+            return Layout.for_tags(self.extractor, self.windowing)
+        if window_seconds is None and self.window_steps:
+            return Layout.for_timeline(self.extractor, self.windowing, self.window_steps)
+        return Layout.sliding(self.extractor, self.windowing, window_seconds)
 
     @cached_property
     def window_steps(self) -> int:
         """Steps of the frame scores of a window; none without frame scores."""
         scores = clip_scores(self.model, self.extractor, [np.zeros(self.window_samples, np.float32)]).frame_scores
         return 0 if scores is None else scores.shape[1]
-
-    def _windows(self, sounds: Iterable[Sound], sampling_rate: int | None, layout: _Layout) -> Iterator[Window]:
-        """All windows of all sounds, each followed by its sound's end."""
-        for sound in sounds:
-            one = _Heard(sound)
-            windows = Windows(layout.size, layout.hop, layout.longest, layout.last)
-            try:
-                for block in self.blocks(sound, sampling_rate):
-                    yield from ((one, start, samples) for start, samples in windows.push(block))
-                yield from ((one, start, samples) for start, samples in windows.finish())
-                one.total = windows.total
-            except (OSError, ValueError) as error:
-                one.error = error
-            yield one, windows.total, None
 
     def blocks(self, sound: Any, sampling_rate: int | None = None) -> Iterator[np.ndarray]:
         """One sound in any of its forms as mono blocks float32 `[n]` at the model's rate.
@@ -455,48 +350,10 @@ class AudioTagger:
             raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
         return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
-    def _scores(self, batch: Sequence[Window], layout: _Layout) -> Scores | None:
+    def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
         """The model's scores of a batch, none of one that has only a sound's end."""
         waveforms = [samples for _, _, samples in batch if samples is not None]
-        # Without the padding that fills the model's window, if windows are shorter than that.
-        slid = self.extractor.num_frames(layout.size) if layout.slides else None
-        return clip_scores(self.model, self.extractor, waveforms, slid) if waveforms else None
-
-    def _note(self, batch: Sequence[Window], found: Scores | None, layout: _Layout) -> None:
-        """Note each window's scores with its sound."""
-        if found is None:
-            return
-        windows = [window for window in batch if window[2] is not None]
-        scores = found.probabilities.numpy()
-        frames = scores[:, None] if layout.slides or found.frame_scores is None else found.frame_scores.numpy()
-        for (one, start, samples), of_window, of_frames in zip(windows, scores, frames, strict=True):
-            if not np.isfinite(of_window).all():
-                assert samples is not None
-                peak = np.abs(samples).max()
-                cause = (
-                    f"the samples reach {peak:.3g}, where 1 is full scale. Scale the sound, or see how it was recorded."
-                    if peak > 1
-                    else f"the weights of the model {self.model.config.name_or_path} are damaged. Save it again."
-                )
-                one.error = ValueError(f"Expected finite scores, got NaN: {cause}")
-            one.starts.append(start)
-            one.scores.push(of_window[None])
-            if layout.step:
-                one.stitcher.push(round(start / layout.step), of_frames)
-
-    def _recording_of(self, one: _Heard, layout: _Layout) -> Recording:
-        rate = self.extractor.sampling_rate
-        timeline = None
-        if layout.step:
-            steps = math.ceil(one.total / layout.step)
-            scores = one.stitcher.finish(steps)
-            if layout.slides:  # a window's score is its middle's; before the first and behind the last it is theirs
-                before = min(steps, layout.size // layout.hop) // 2
-                scores = np.pad(scores, ((before, 0), (0, 0)), mode="edge")[:steps]
-                scores = np.pad(scores, ((0, steps - len(scores)), (0, 0)), mode="edge")
-            timeline = Timeline(scores, layout.step / rate, one.total / rate, self.labels)
-        starts = np.array(one.starts) / rate
-        return Recording(one.source, one.total / rate, self.labels, starts, one.scores.joined(), timeline, rate / 2)
+        return clip_scores(self.model, self.extractor, waveforms, frames) if waveforms else None
 
 
 def default_device() -> torch.device:
@@ -514,17 +371,3 @@ def files_in(folder: str | Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"Expected audio files ({', '.join(AUDIO_SUFFIXES)}) in {folder}, there is none.")
     return files
-
-
-def batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
-    """Lists with so many windows; the ends of sounds count for nothing, and are in the list of the window before."""
-    batch: list[Window] = []
-    count = 0
-    for window in windows:
-        if count == size and window[2] is not None:
-            yield batch
-            batch, count = [], 0
-        batch.append(window)
-        count += window[2] is not None
-    if batch:
-        yield batch

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["Event", "EventRule", "Thresholds", "Timeline"]
+__all__ = ["Event", "EventRule", "Thresholds", "Timeline", "class_thresholds"]
 
 Thresholds = float | Mapping[str, float]
 
@@ -26,6 +26,21 @@ class Event(NamedTuple):
     offset: float
     label: str
     score: float
+
+
+def class_thresholds(threshold: Thresholds, labels: Sequence[str]) -> np.ndarray:
+    """The threshold of each class, `[K]`: the same for all, or by name and 0.5 for those that are not named.
+
+    Raises:
+        ValueError: It is no number, or one is given for a class that there is not.
+    """
+    if isinstance(threshold, str):
+        raise ValueError(f"Expected a threshold such as 0.5, or one for each class by its name, got {threshold!r}.")
+    if not isinstance(threshold, Mapping):
+        return np.full(len(labels), threshold)
+    if unknown := threshold.keys() - set(labels):
+        raise ValueError(f"Expected thresholds of the model's classes, got some of {sorted(unknown)[:5]}.")
+    return np.array([threshold.get(label, 0.5) for label in labels])
 
 
 @dataclass(frozen=True)
@@ -57,18 +72,6 @@ class EventRule:
         if not (self.min_seconds >= 0 and self.min_gap >= 0):
             raise ValueError(f"Expected times of 0 s or more, got {self.min_seconds} and {self.min_gap}.")
 
-    def thresholds(self, labels: Sequence[str]) -> np.ndarray:
-        """The high threshold of each class, `[K]`.
-
-        Raises:
-            ValueError: One is given for a class that there is not.
-        """
-        if not isinstance(self.threshold, Mapping):
-            return np.full(len(labels), self.threshold)
-        if unknown := self.threshold.keys() - set(labels):
-            raise ValueError(f"Expected thresholds of the model's classes, got some of {sorted(unknown)[:5]}.")
-        return np.array([self.threshold.get(label, 0.5) for label in labels])
-
 
 @dataclass(frozen=True)
 class Timeline:
@@ -94,7 +97,7 @@ class Timeline:
     def events(self, rule: EventRule | None = None) -> list[Event]:
         """Events in the order of their onsets, by `EventRule`'s defaults if no rule is given."""
         rule = rule or EventRule()
-        thresholds = rule.thresholds(self.labels)
+        thresholds = class_thresholds(rule.threshold, self.labels)
         heard = np.flatnonzero((self.scores >= thresholds).any(axis=0)).tolist()
         return sorted(event for k in heard for event in self._events_of(k, thresholds[k], rule))
 

@@ -189,7 +189,7 @@ class TaggingStream(torch.utils.data.IterableDataset):
         """A stream of parquet shards, with one reader for each worker of each process.
 
         Args:
-            shards: Paths or addresses, see `data.shards.remote.find_files`; or what has been opened of them.
+            shards: Paths or addresses, see `data.shards.remote.files_under`; or what has been opened of them.
             maker: What makes samples of their clips.
             batch_size: Of one process.
             seed: Of order and augmentation.

@@ -52,8 +52,8 @@ class PslaConfig(LabelNames, PreTrainedConfig):
 
     Args:
         backbone: Name of a timm model whose last feature map is `[B, C, height, width]`.
-        pooling: How frames become a clip's scores: `"attention"`, `"mean"` (sigmoid of
-            each frame, averaged) or `"linear"` (features averaged over time, then one linear layer).
+        pooling: How frames become a clip's scores: `"attention"`, `"mean"` (sigmoid of each frame, averaged) or
+            `"linear"` (features averaged over time, then one linear layer). A model refuses other words.
         num_attention_heads: Number of attention heads H; with 1 there is no head weight. Only for `"attention"`.
         num_mel_bins: Mel bins F of the input `[B, frames, F]`.
         static_padding_size: Only for `tf_` backbones. The original PSLA pads its strided convolutions as for a square
@@ -71,7 +71,7 @@ class PslaConfig(LabelNames, PreTrainedConfig):
     model_type = "psla"
 
     backbone: str = "tf_efficientnet_b2"
-    pooling: Literal["attention", "mean", "linear"] = "attention"
+    pooling: str = "attention"
     num_attention_heads: int = 4
     num_mel_bins: int = 128
     static_padding_size: int | None = None

@@ -340,6 +340,8 @@ def _means(waveforms: Tensor, lengths: Tensor) -> Tensor:
     In float64, so that what a clip's features are does not depend on its batch, nor on how many threads share the sum;
     on a CPU clip by clip, which needs no masked copy.
     """
+    if waveforms.device.type == "mps":  # which has no float64
+        return _means(waveforms.cpu(), lengths.cpu()).to(waveforms.device)
     if waveforms.device.type == "cpu":
         sums = [own[:length].sum(dtype=torch.float64) for own, length in zip(waveforms, lengths.tolist(), strict=True)]
         return (torch.stack(sums) / lengths).float()
@@ -401,7 +403,7 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
     Raises:
         ValueError: It is empty, of another shape or type, or has samples that are not finite.
     """
-    mono = scale_to_float(torch.as_tensor(samples))
+    mono = scale_to_float(as_samples(samples))
     if mono.dim() == 2 and min(mono.shape) <= MAX_CHANNELS:
         mono = mix_down(mono if mono.shape[0] <= mono.shape[1] else mono.T)
     if mono.dim() != 1:
@@ -415,6 +417,22 @@ def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
     if not (torch.isfinite(mono.sum()) or torch.isfinite(mono).all()):
         raise ValueError("Expected finite samples, got NaN or infinity. Check how the clip was decoded.")
     return mono
+
+
+def as_samples(samples: np.ndarray | Tensor | Sequence) -> Tensor:
+    """Samples in any form as a tensor of the same numbers, arrays that run backwards or have foreign bytes too.
+
+    Raises:
+        ValueError: They are no numbers.
+    """
+    if isinstance(samples, np.ndarray):
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=min(samples.strides, default=0) < 0)
+    try:
+        return torch.as_tensor(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"Expected samples as an array, a tensor or a list of numbers, got {samples!r:.80}."
+        ) from error
 
 
 def mix_down(channels: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ __all__ = ["fold_batch_norms"]
 def fold_batch_norms(model: Tagger) -> None:
     """Put the batch norms of EfficientNets into the convolutions before them: one pass over the feature maps less.
 
-    Outputs change by rounding only. It happens in place, and the model is for inference from then on: it cannot be
-    saved. Other backbones stay as they are: it is not certain which of their layers follows which.
+    Outputs change by rounding only. It happens in place, and the model is for inference from then on: it can be neither
+    trained nor saved. Other backbones stay as they are: it is not certain which of their layers follows which.
 
     Args:
         model: A tagger or an ensemble of them, in eval mode.
@@ -25,7 +25,7 @@ def fold_batch_norms(model: Tagger) -> None:
         if isinstance(backbone, EfficientNet):
             for module in backbone.modules():
                 _fold_children(module)
-            backbone.is_folded = True  # type: ignore[assignment]  # no module; save_pretrained asks for it
+            backbone.is_folded = True  # type: ignore[assignment]  # no module; PslaPreTrainedModel asks for it
 
 
 def _fold_children(parent: nn.Module) -> None:

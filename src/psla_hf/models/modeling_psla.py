@@ -3,11 +3,11 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import timm
 import torch
@@ -147,15 +147,28 @@ class PslaPreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: Its batch norms were folded into the convolutions.
         """
-        if any(getattr(module, "is_folded", False) for module in self.modules()):  # by psla_hf.models.folding
-            raise ValueError(
-                "Expected a model as it was trained, this one is an AudioTagger's, whose batch norms were folded into "
-                "the convolutions. Save the model of psla_hf.models.saved.load_saved."
-            )
+        self._check_not_folded("Save")
         super().save_pretrained(save_directory, *args, **kwargs)
         if self._auto_class is None:  # else this is remote code itself, and transformers has copied its files
             for module in self.remote_modules:
                 shutil.copy(Path(__file__).with_name(f"{module}.py"), save_directory)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module.
+
+        Raises:
+            ValueError: Its batch norms were folded into the convolutions, and it is to be trained.
+        """
+        if mode:
+            self._check_not_folded("Train")
+        return super().train(mode)
+
+    def _check_not_folded(self, what_to_do: str) -> None:
+        if any(getattr(module, "is_folded", False) for module in self.modules()):  # by psla_hf.models.folding
+            raise ValueError(
+                "Expected a model as it was trained, this one is an AudioTagger's, whose batch norms were folded into "
+                f"the convolutions. {what_to_do} the model of psla_hf.models.saved.load_saved."
+            )
 
 
 class PslaModel(PslaPreTrainedModel):
@@ -443,14 +456,25 @@ class PslaLinearPooling(nn.Module):
         return Pooled(self.scores(hidden.mean(dim=1)).float().sigmoid())
 
 
+# A pooling by its word in `PslaConfig.pooling`: from the configuration and the features' number to the head.
+POOLINGS: dict[str, Callable[[PslaConfig, int], nn.Module]] = {
+    "attention": lambda config, in_features: PslaAttentionPooling(
+        in_features, len(config.label_names), config.num_attention_heads
+    ),
+    "mean": lambda config, in_features: PslaMeanPooling(in_features, len(config.label_names)),
+    "linear": lambda config, in_features: PslaLinearPooling(in_features, len(config.label_names)),
+}
+
+
 def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
-    """The pooling that the configuration names."""
-    num_labels = len(config.label_names)
-    if config.pooling == "attention":
-        return PslaAttentionPooling(in_features, num_labels, config.num_attention_heads)
-    if config.pooling == "mean":
-        return PslaMeanPooling(in_features, num_labels)
-    return PslaLinearPooling(in_features, num_labels)
+    """The pooling that the configuration names.
+
+    Raises:
+        ValueError: There is no such pooling.
+    """
+    if config.pooling not in POOLINGS:
+        raise ValueError(f"Expected pooling to be one of {', '.join(POOLINGS)}, got {config.pooling!r}.")
+    return POOLINGS[config.pooling](config, in_features)
 
 
 class PslaTagging(PslaPreTrainedModel):

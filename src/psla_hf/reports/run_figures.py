@@ -9,8 +9,6 @@ __all__ = ["Mistake", "average_precision", "bootstrap_intervals", "calibration",
 
 RESAMPLES = 300
 
-MOST_CLIPS = 2000  # of which an interval is resampled: more make it no more certain
-
 BINS = 10
 
 
@@ -44,22 +42,27 @@ def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndar
         return (at_end * hits).sum(axis=0) / hits.sum(axis=0)
 
 
-def bootstrap_intervals(probabilities: np.ndarray, targets: np.ndarray, seed: int = 0) -> np.ndarray:
+def bootstrap_intervals(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """95 % intervals of each class's AP `[K, 2]`, over resampled clips; NaN where a class has no positive clip.
 
-    Resamples keep the numbers of positive and of other clips of each class: an AP depends on them.
+    Resamples keep the numbers of positive and of other clips of each class: an AP depends on them. Of the other clips
+    it depends only on how many score at least as high as each positive one, so that these counts are drawn.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     intervals = np.full((targets.shape[1], 2), np.nan)
     for k in range(targets.shape[1]):
-        scores, positive = probabilities[:, k], targets[:, k] > 0
-        groups = [np.flatnonzero(positive), np.flatnonzero(~positive)]
-        if not len(groups[0]):
+        scores, positive = -probabilities[:, k], targets[:, k] > 0  # the smallest first
+        if not positive.any():
             continue
-        groups = [rng.permutation(group)[:MOST_CLIPS] for group in groups]
-        drawn = np.concatenate([rng.choice(group, (RESAMPLES, len(group))) for group in groups if len(group)], axis=1)
-        found = average_precision(scores[drawn].T, positive[drawn].T)
-        intervals[k] = np.quantile(found, (0.025, 0.975))
+        levels, hits = np.unique(scores[positive], return_counts=True)
+        others = np.bincount(np.searchsorted(levels, scores[~positive]), minlength=len(levels) + 1)
+        drawn_hits, drawn_others = (
+            rng.multinomial(counts.sum(), counts / max(1, counts.sum()), RESAMPLES) for counts in (hits, others)
+        )
+        found = np.cumsum(drawn_hits, axis=1)
+        ranks = found + np.cumsum(drawn_others[:, :-1], axis=1)
+        precision = found / np.maximum(ranks, 1)  # where nothing is found it has no weight
+        intervals[k] = np.quantile((drawn_hits * precision).sum(axis=1) / hits.sum(), (0.025, 0.975))
     return intervals
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, get_grad_scaler
 from timm.layers import convert_sync_batchnorm
 from timm.models import group_parameters
 from torch import nn
@@ -19,7 +19,14 @@ from psla_hf.provenance import cpu_count
 
 from .recipe import Recipe
 
-__all__ = ["arrange_model", "build_model", "build_optimizer", "make_accelerator", "tune_for_cpu"]
+__all__ = [
+    "arrange_model",
+    "build_model",
+    "build_optimizer",
+    "make_accelerator",
+    "reset_gradient_scale",
+    "tune_for_cpu",
+]
 
 
 # glibc's mallopt parameters, from malloc.h.
@@ -76,6 +83,13 @@ def make_accelerator(
     if accelerator.device.type == "cpu":
         tune_for_cpu(accelerator.num_processes)
     return accelerator
+
+
+def reset_gradient_scale(accelerator: Accelerator) -> None:
+    """Begin with the first scale of gradients in fp16, whatever runs the same accelerator had."""
+    scaler, handler = accelerator.scaler, accelerator.scaler_handler
+    if scaler is not None:
+        scaler.load_state_dict(get_grad_scaler(**({} if handler is None else handler.to_kwargs())).state_dict())
 
 
 def build_model(recipe: Recipe, names: list[str], seed: int) -> PslaForAudioClassification:

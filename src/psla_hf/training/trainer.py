@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, get_grad_scaler
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -33,7 +33,7 @@ from psla_hf.progress import progress
 from psla_hf.provenance import provenance
 from psla_hf.thresholds import choose_thresholds
 
-from .build import arrange_model, build_model, build_optimizer
+from .build import arrange_model, build_model, build_optimizer, reset_gradient_scale
 from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
@@ -50,6 +50,7 @@ from .run.folder import (
     read_results,
     run_folder,
 )
+from .run.identity import RunClips, run_identity
 from .run.interruption import SIGNALS, Interruption
 from .run.lengthening import check_continues
 from .run.losses import PendingLosses, updates_between_looks
@@ -57,6 +58,7 @@ from .run.processes import memory_in_use, on_main, others_explained
 from .run.scores import PartScores, write_scores
 from .run.settings import RunSettings
 from .run.state import Place, RunState, Totals, keep_latest
+from .run.trackers import tracked
 from .start import Start
 
 __all__ = ["RunInterruptedError", "Trainer"]
@@ -112,19 +114,23 @@ class Trainer:
     ):
         self.recipe, self.accelerator = recipe, accelerator
         self.settings = with_workers(settings or RunSettings(), accelerator.device.type, accelerator.num_processes)
-        self.train_clips, self.test_clips = as_clips(train_clips), as_clips(test_clips)
-        self.validation_clips = None if validation_clips is None else as_clips(validation_clips)
+        self.clips = RunClips(
+            as_clips(train_clips),
+            as_clips(test_clips),
+            None if validation_clips is None else as_clips(validation_clips),
+        )
         self.output_dir, self.about_data, self.start = Path(output_dir), about_data, start
-        self._check_data()
-        names, max_length = list(self.test_clips.vocabulary.names), recipe.input.max_length
+        self.clips.check(recipe)
+        recipe.clips_per_step(accelerator.num_processes)  # refuses a batch that cannot be shared
+        vocabulary, max_length = self.clips.test.vocabulary, recipe.input.max_length
         if start is None:
-            model = build_model(recipe, names, self.settings.seed)
+            model = build_model(recipe, list(vocabulary.names), self.settings.seed)
             self.extractor = PslaFeatureExtractor(recipe.input.sampling_rate, max_length=max_length)
         else:
-            model = start.build(recipe, self.test_clips.vocabulary, self.settings.seed)
+            model = start.build(recipe, vocabulary, self.settings.seed)
             self.extractor = start.extractor_of_length(max_length)
         self.maker = SampleMaker(
-            len(names),
+            len(vocabulary.names),
             self.extractor.sampling_rate,
             recipe.augmentation,
             self.settings.on_error,
@@ -133,45 +139,24 @@ class Trainer:
         )
         arranged = arrange_model(model, recipe, accelerator)
         self.model, self.optimizer = accelerator.prepare(arranged, build_optimizer(recipe, arranged))
-        self.test_part = self._evaluation_part(self.test_clips)
+        self.test_part = self._evaluation_part(self.clips.test)
         self.validation_part = None
-        if self.validation_clips is not None:
-            self.validation_part = self._evaluation_part(self.validation_clips)
-        self.state = RunState(accelerator, self._identity())
+        if self.clips.validation is not None:
+            self.validation_part = self._evaluation_part(self.clips.validation)
+        init_from = None if start is None else start.fingerprint
+        self.state = RunState(accelerator, run_identity(recipe, self.settings, self.clips, accelerator, init_from))
         self.interruption = Interruption()
         self.pending, self.updates_between_looks = PendingLosses(), updates_between_looks(accelerator.device)
 
     @cached_property
     def epochs(self) -> IndexedEpochs | StreamedEpochs:
         """The batches to train on; shards are opened, and clips that are often drawn fetched, when first asked for."""
-        return open_epochs(self.recipe, self.train_clips, self.maker, self.accelerator, self.settings)
+        return open_epochs(self.recipe, self.clips.train, self.maker, self.accelerator, self.settings)
 
     @property
     def updates_per_epoch(self) -> int:
         """Updates of the weights in an epoch."""
         return self.epochs.batches_per_epoch // self.recipe.input.gradient_accumulation
-
-    def _check_data(self) -> None:
-        """Refuse data and settings that do not go together."""
-        names = self.test_clips.vocabulary.names
-        for purpose, clips in (("train", self.train_clips), ("validate", self.validation_clips)):
-            if clips is not None and clips.vocabulary.names != names:
-                raise ValueError(
-                    f"Expected the same classes to {purpose} and to test on, got {list(clips.vocabulary.names)} and "
-                    f"{list(names)}."
-                )
-        if bool(self.recipe.distillation.distillation_weight) != (self.train_clips.scores is not None):
-            raise ValueError(
-                "Expected a teacher's scores and a distillation_weight above 0, or neither, got distillation_weight="
-                f"{self.recipe.distillation.distillation_weight} and {'no ' if self.train_clips.scores is None else ''}"
-                "scores (teacher_scores=FOLDER)."
-            )
-        if self.validation_clips is None:
-            if self.recipe.aggregation.report == "best_on_validation":
-                raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
-            if self.recipe.schedule.early_stopping:
-                raise ValueError("Expected validation clips: early_stopping waits for a better epoch on them.")
-        self.recipe.clips_per_step(self.accelerator.num_processes)  # refuses a batch that cannot be shared
 
     def _evaluation_part(self, clips: Clips) -> tuple[DataLoader, np.ndarray]:
         """Batches of all processes together, each window of each clip once, and the windows' owners."""
@@ -223,39 +208,15 @@ class Trainer:
     def _run(self, report: Callable[[dict], None]) -> dict:
         """The epochs that are left, and the end."""
         settings, state = self.settings, self.state
-        self._reset_gradient_scale()
+        reset_gradient_scale(self.accelerator)
         if settings.resume and state.restore(self.output_dir / CHECKPOINTS, self._unwrapped(), self.optimizer):
             self._write_log(state.rows)
-        with self._tracked(), self.interruption.watched():
+        config = {**self.recipe.settings(), "seed": settings.seed}
+        with tracked(self.accelerator, self.output_dir, config), self.interruption.watched():
             while state.place.epoch <= self.recipe.schedule.epochs and not self._stops_early():
                 self._train_epoch()
                 self._end_epoch(report)
             return self._finish()
-
-    def _reset_gradient_scale(self) -> None:
-        """Begin with the first scale of gradients in fp16, whatever runs the same accelerator had."""
-        scaler, handler = self.accelerator.scaler, self.accelerator.scaler_handler
-        if scaler is not None:
-            scaler.load_state_dict(get_grad_scaler(**({} if handler is None else handler.to_kwargs())).state_dict())
-
-    @contextmanager
-    def _tracked(self) -> Iterator[None]:
-        """Give trackers a run of its own, whatever runs the same accelerator had or will have.
-
-        It ends in its process group, which may have more to do: `end_training` would end that too.
-        """
-        self.accelerator.project_configuration.logging_dir = str(self.output_dir)
-        self.accelerator.init_trackers(
-            "psla-hf",
-            config={**self.recipe.settings(), "seed": self.settings.seed},
-            init_kwargs={tracker: {"name": "/".join(self.output_dir.parts[-2:])} for tracker in ("wandb", "trackio")},
-        )
-        try:
-            yield
-        finally:
-            for tracker in self.accelerator.trackers:
-                tracker.finish()
-            self.accelerator.trackers = []
 
     def _stops_early(self) -> bool:
         """Whether the validation part has not become better for as many epochs as the recipe waits."""
@@ -458,7 +419,7 @@ class Trainer:
         self._unwrapped().load_state_dict(self.state.weights.result())
         self._choose_thresholds()
         probabilities, targets = self._predict(self.test_part)
-        self._write_scores("test", self.test_clips, probabilities)
+        self._write_scores("test", self.clips.test, probabilities)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
         averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1]), "averaged": averaged}
@@ -478,10 +439,10 @@ class Trainer:
 
     def _choose_thresholds(self) -> None:
         """Give the model thresholds of its classes, by the validation part, where there is one."""
-        if self.validation_part is None or self.validation_clips is None:
+        if self.validation_part is None or self.clips.validation is None:
             return
         probabilities, targets = self._predict(self.validation_part)
-        self._write_scores("validation", self.validation_clips, probabilities)
+        self._write_scores("validation", self.clips.validation, probabilities)
         chosen = choose_thresholds(probabilities.numpy(), targets.numpy())
         self._unwrapped().config.thresholds = [round(float(value), 6) for value in chosen.values]
 
@@ -516,13 +477,13 @@ class Trainer:
             **provenance(),
             "recipe": recipe.groups(),
             "imagenet_weights": weights,
-            "init_from": None if self.start is None else self.start.facts(self.test_clips.vocabulary),
+            "init_from": None if self.start is None else self.start.facts(self.clips.test.vocabulary),
             "seed": self.settings.seed,
             "processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
-            "clips": {"train": self.epochs.num_clips, "test": len(self.test_clips)},
+            "clips": {"train": self.epochs.num_clips, "test": len(self.clips.test)},
             "data": self.about_data,
-            "classes": list(self.test_clips.vocabulary.names),
+            "classes": list(self.clips.test.vocabulary.names),
             "identity": self.state.identity,
             "epochs": self.state.rows,
             "results": results,
@@ -530,20 +491,6 @@ class Trainer:
 
     def _save_state(self, folder: str, keep: int = 2) -> None:
         self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
-
-    def _identity(self) -> dict[str, Any]:
-        """What must be the same for a resumed run to end as an uninterrupted one."""
-        streamed = self.train_clips.index is not None
-        clips = (self.train_clips, self.test_clips, self.validation_clips)
-        return {
-            **{f"recipe.{name}": value for name, value in self.recipe.settings().items()},
-            "init_from": None if self.start is None else self.start.fingerprint,
-            "seed": self.settings.seed,
-            "processes": self.accelerator.num_processes,
-            "mixed_precision": self.accelerator.mixed_precision,
-            "data": [None if part is None else part.fingerprint for part in clips],
-            "workers": self.settings.num_workers if streamed else "any",
-        }
 
     def _model_state(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self._unwrapped().state_dict().items()}

@@ -14,7 +14,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 
 from psla_hf.files import digest
 
-__all__ = ["REMOTE", "RemoteFile", "files_version", "find_files", "open_binary"]
+__all__ = ["REMOTE", "RemoteFile", "files_under", "files_version", "open_binary"]
 
 
 REMOTE = ("http://", "https://", "hf://")
@@ -124,7 +124,7 @@ def files_version(files: Sequence[str]) -> str:
     return digest(repr(versions))
 
 
-def find_files(source: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> list[str]:
+def files_under(source: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> list[str]:
     """Files with one of the suffixes, sorted: a folder's (at any depth), one file, an address, or a list of these.
 
     Args:
@@ -133,7 +133,7 @@ def find_files(source: str | Path | Sequence[str | Path], suffixes: tuple[str, .
         suffixes: Such as `(".parquet",)`.
     """
     if not isinstance(source, str | Path):
-        return [file for part in source for file in find_files(part, suffixes)]
+        return [file for part in source for file in files_under(part, suffixes)]
     if str(source).endswith(suffixes):
         return [str(source)]
     if str(source).startswith("hf://"):

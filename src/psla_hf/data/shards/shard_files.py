@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psla_hf.folder import METADATA_FILES
 
-from .remote import REMOTE, find_files
+from .remote import REMOTE, files_under
 
 __all__ = ["COMMON_SHARD_NAMES", "MANIFEST", "Shards", "all_shards", "find_shards", "holds_shards", "shards_by_split"]
 
@@ -50,7 +50,7 @@ def find_shards(
     """The shards of a split.
 
     Args:
-        source: See `remote.find_files`.
+        source: See `remote.files_under`.
         split: Which; none for all of shards that belong to one split or do not say.
         names: By split, what it is called as a folder or at the beginning of a file's name; else as it is.
         files: All shards of the source, where they have been listed: remotely, listing takes a request.
@@ -90,8 +90,8 @@ def shards_by_split(
 
 
 def all_shards(source: Shards) -> list[str]:
-    """The shards of all splits, sorted, see `remote.find_files`."""
-    return [file for file in find_files(source, SHARDS) if Path(file).name not in METADATA_FILES]
+    """The shards of all splits, sorted, see `remote.files_under`."""
+    return [file for file in files_under(source, SHARDS) if Path(file).name not in METADATA_FILES]
 
 
 def _split_of(file: str, source: Shards, names: Mapping[str, tuple[str, ...]]) -> str | None:

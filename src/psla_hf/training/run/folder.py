@@ -26,6 +26,7 @@ __all__ = [
     "RESULTS_FILE",
     "SCORES",
     "WEIGHTS_FILE",
+    "clear_earlier",
     "read_curve",
     "read_epochs",
     "read_results",
@@ -69,15 +70,11 @@ FILES = (
 def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overwrite: bool) -> Iterator[Path]:
     """A run's folder, for this run alone: created, or checked that the run may use it.
 
-    Overwriting deletes what an earlier run or aggregate left: the model with its configuration, extractor, code and
-    card (`README.md`), `results.json`, `metrics.jsonl`, `averaging_curve.json`, and the folders `checkpoints`,
-    `epochs`, `last_epoch`, `best`, `scores` and `failed`. Other files stay.
-
     Args:
         folder: The run's.
         accelerator: The main process looks and writes, all are refused alike.
         resume: A run's own folder is welcome.
-        overwrite: So is any other.
+        overwrite: So is any other, and it is cleared, see `clear_earlier`.
 
     Raises:
         BlockingIOError: Another run works in it.
@@ -92,7 +89,7 @@ def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overw
             _check_occupied(folder, resume or overwrite)
             clear_unfinished(folder)
             if overwrite and not resume:
-                _clear(folder)
+                clear_earlier(folder)
 
         on_main(accelerator, take)
         yield folder
@@ -106,8 +103,12 @@ def _check_occupied(folder: Path, welcome: bool) -> None:
         raise FileExistsError(f"{folder} is not empty. {advice} or pass overwrite=True.")
 
 
-def _clear(folder: Path) -> None:
-    """Delete what an earlier run left."""
+def clear_earlier(folder: Path) -> None:
+    """Delete what an earlier run or aggregate left, and nothing else.
+
+    That is the model with its configuration, extractor, code and card (`README.md`), `results.json`, `metrics.jsonl`,
+    `averaging_curve.json`, and the folders `checkpoints`, `epochs`, `last_epoch`, `best`, `scores` and `failed`.
+    """
     for file in [path for pattern in FILES for path in folder.glob(pattern)]:
         file.unlink()
     for earlier in (CHECKPOINTS, EPOCHS, LAST_EPOCH, BEST, FAILED, SCORES):
