@@ -100,6 +100,13 @@ def test_resuming_passes_over_what_is_there(tag, sounds):
     assert after.startswith(before) and len(after.splitlines()) == 2
 
 
+def test_a_picture_beside_it_changes_nothing_of_what_is_written(tag, sounds):
+    for form in ("csv", "json"):
+        tag("sounds/a.wav", "--output", f"alone.{form}")
+        tag("sounds/a.wav", "--output", f"drawn.{form}", "--plot", f"{form}.png")
+        assert (sounds / f"alone.{form}").read_bytes() == (sounds / f"drawn.{form}").read_bytes()
+
+
 def test_tables_and_pictures_of_several_files_lie_in_folders(tag, sounds):
     tag(
         "sounds",
@@ -131,6 +138,13 @@ def test_tables_and_pictures_of_several_files_lie_in_folders(tag, sounds):
         (("sounds/a.wav", "--thresold", "1"), "Did you mean --threshold"),
         (("bad",), "3 of 3 files could not be tagged"),
         ((".",), "Pass --recursive"),
+        (("sounds/a.wav", "--device", "cuda:7"), "Expected a device of this machine"),
+        (("sounds/a.wav", "--hop-seconds", "inf"), "hop_seconds above 0"),
+        (("sounds", "--events", "--timeline", "--format", "csv"), "Take --format jsonl for both"),
+        (("~nobody/b.wav",), "~nobody/b.wav"),
+        (("-", "--plot", "out.png"), "Save it to a file first"),
+        (("-", "--output", "out.csv", "--resume"), "Save it to a file first"),
+        (("sounds/a.wav", "../sounds/a.wav", "--plot", "out"), "would be written to one file"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(tag, sounds, words, message):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from datasets import Dataset
 from transformers.utils.logging import warning_once
 
 from psla_hf import AudioTagger, PslaFeatureExtractor
@@ -69,6 +70,8 @@ SAMPLES = {
     "sixteen channels": lambda x: (np.repeat(x[:, None], 16, axis=1), RATE),
     "array in a dictionary": lambda x: ({"array": x, "sampling_rate": RATE},),
     "as datasets decodes": lambda x: ({"array": x, "path": "gone.wav", "sampling_rate": RATE},),
+    "backwards": lambda x: (x[::-1].copy()[::-1], RATE),
+    "foreign bytes": lambda x: (x.astype(">f4"), RATE),
     "raw in a dictionary": lambda x: ({"raw": x, "sampling_rate": RATE},),
 }
 FILES = {
@@ -109,10 +112,54 @@ def test_a_list_of_sounds_has_a_list_of_answers(tagger, tmp_path):
     for sounds in ([tmp_path / "sound.wav"] * 2, [{"array": SOUND, "sampling_rate": RATE}] * 2, (SOUND, SOUND)):
         rate = RATE if sounds[0] is SOUND else None
         assert [[tag["label"] for tag in tags] for tags in tagger(sounds, rate)] == [[t["label"] for t in one]] * 2
+    by_name = {"a": {"array": SOUND, "sampling_rate": RATE}}
+    column = Dataset.from_list([{"audio": {"array": SOUND.tolist(), "sampling_rate": RATE}}])["audio"]
+    assert [[tag["label"] for tag in tags] for several in (by_name.values(), column) for tags in tagger(several)] == [
+        [tag["label"] for tag in one]
+    ] * 2
     assert tagger([]) == []
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 4, 2.5, "all"])
+@pytest.mark.parametrize(
+    ("sound", "message"),
+    [
+        ({"array": np.zeros(1), "sampling_rate": 48000}, "too few samples"),
+        ({"array": ["a", "b"], "sampling_rate": RATE}, "Expected samples as an array"),
+        ({"array": SOUND, "sampling_rate": "16000"}, "Expected sampling_rate"),
+        ({"array": SOUND, "sampling_rate": 0}, "Expected sampling_rate"),
+        (None, "Expected sampling_rate"),
+    ],
+)
+def test_what_is_no_sound_is_one_error_and_the_others_are_tagged(tagger, sound, message):
+    errors, good = [], {"array": SOUND, "sampling_rate": RATE}
+    found = list(tagger.recordings([good, sound, good], on_error=lambda *what: errors.append(what)))
+    assert len(found) == 2
+    [(source, error)] = errors
+    assert source is sound and message in str(error)
+    with pytest.raises(ValueError, match=message):
+        tagger([sound])
+
+
+def test_thresholds_are_by_class_and_of_classes_there_are(tagger):
+    scores = {tag["label"]: tag["score"] for tag in tagger(SOUND, RATE, top_k=None)}
+    tags = tagger(SOUND, RATE, threshold={"dog": 0.0})
+    assert {tag["label"] for tag in tags} == {"dog", *(label for label, score in scores.items() if score >= 0.5)}
+    for wrong in ({"cat": 0.1}, "atuo"):
+        with pytest.raises(ValueError, match=r"Expected (a )?threshold"):
+            tagger(SOUND, RATE, threshold=wrong)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "quantum"])
+def test_a_device_that_is_not_there_is_refused(saved_model, device):
+    with pytest.raises(ValueError, match=f"Expected a device of this machine, such as cpu, got {device}"):
+        AudioTagger.from_pretrained(saved_model, device=device)
+
+
+def test_numbers_of_tags_may_be_numpys(tagger):
+    assert len(tagger(SOUND, RATE, top_k=np.int64(2))) == 2
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 4, 2.5, "all", True])
 def test_more_tags_than_classes_and_fewer_than_one_are_refused(tagger, top_k):
     with pytest.raises(ValueError, match="top_k from 1 to 3"):
         tagger(SOUND, RATE, top_k=top_k)

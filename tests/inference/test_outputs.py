@@ -82,10 +82,25 @@ def test_resuming_repeats_what_a_kill_has_cut_and_nothing_else(form, cut, tmp_pa
 
     names = [f"{letter}.wav" for letter in "abcde"]
     whole = write(tmp_path / "whole", names)
-    (tmp_path / "killed").write_bytes(whole[: max(len(OutputFile(Output(form)).output.head()), len(whole) - cut)])
-    assert write(tmp_path / "killed", names, resume=True) == whole
+    for size in (len(whole) - cut, min(cut, 60) - 1):  # in the midst, and before the first recording is whole
+        (tmp_path / "killed").write_bytes(whole[: max(0, size)])
+        assert write(tmp_path / "killed", names, resume=True) == whole
     with pytest.raises(FileExistsError, match="resume=True"):
         OutputFile(Output(form), tmp_path / "killed")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize(("then", "now"), [({}, {"rule": EventRule()}), ({"rule": EventRule()}, {"timeline": True})])
+def test_what_was_begun_otherwise_is_not_gone_on_with(form, then, now, tmp_path):
+    path = tmp_path / f"out.{form}"
+    OutputFile(Output(form, **then), path).write(recording("a.wav"))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="Resume as it was begun"):
+        OutputFile(Output(form, **now), path, resume=True)
+    path.with_suffix(".other").write_text('{"name": 1}\n' if form == "jsonl" else "name\n1\n")
+    with pytest.raises(ValueError, match="other"):
+        OutputFile(Output(form), path.with_suffix(".other"), resume=True)
+    assert path.read_bytes() == before
 
 
 def test_json_is_one_list_and_tables_are_a_file_each(tmp_path):

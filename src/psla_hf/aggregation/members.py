@@ -9,11 +9,11 @@ from typing import Any
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
+from transformers import AutoModelForAudioClassification
 
 from psla_hf.files import read_json, reading
 from psla_hf.models.modeling_psla import check_fit
-from psla_hf.models.saved import Saved, load_saved, ready
+from psla_hf.models.saved import Saved, load_extractor, load_saved, read_config, ready
 from psla_hf.places import local_path
 from psla_hf.training.run.folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
 
@@ -86,12 +86,12 @@ class Member:
         """
         if self.weights is None:
             return load_saved(self.place)
-        model = AutoModelForAudioClassification.from_config(AutoConfig.from_pretrained(self.place))
+        model = AutoModelForAudioClassification.from_config(read_config(self.place))
         with reading(self.weights, "weights as safetensors"):
             weights = load_file(self.weights)
         check_fit(model.state_dict(), weights, f"the weights in {self.weights}")
         model.load_state_dict(weights)
-        return ready(model, AutoFeatureExtractor.from_pretrained(self.place))
+        return ready(model, load_extractor(self.place))
 
     def origin(self) -> dict[str, Any] | None:
         """What the result file says that belongs to it: its own, or that of the run that it is an epoch of.

@@ -27,7 +27,7 @@ def names_a_sound(word: str) -> bool:
     from psla_hf.audio import AUDIO_SUFFIXES
     from psla_hf.models.graphs import exported_formats
 
-    path = Path(word).expanduser()
+    path = Path(os.path.expanduser(word))  # noqa: PTH111 - which leaves ~nobody as it is
     if path.is_dir():
         is_model = (path / "config.json").exists() or bool(exported_formats(path))
         names = (name for _, _, files in os.walk(path) for name in files)

@@ -2,7 +2,7 @@
 
 import glob
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
     from psla_hf.inference.recording import Recording
     from psla_hf.inference.tagger import AudioTagger
+    from psla_hf.inference.timeline import EventRule
 
 
 def threshold_of(kind: Any, tokens: Sequence[Token]) -> float | str:
@@ -141,7 +142,8 @@ def tag(
     sounds = list(found([model, *(files or [])] if is_shipped else files or [], recursive))
     if is_shipped and written.threshold is None and written.top_k is None:
         written = replace(written, threshold="auto")
-    output = output_of(written, events, windows.pooling, len(sounds))
+    output, rule = output_of(written, events, windows.pooling, len(sounds))
+    check_apart(sounds, output, written)
     load = shipped_tagger if is_shipped else partial(AudioTagger.from_pretrained, model, backend=machine.backend)
     tagger = load(
         device=machine.device,
@@ -152,10 +154,11 @@ def tag(
     )
     tag_count(output.top_k, len(tagger.labels), output.threshold)  # refused before anything is read
     if written.threshold == "auto":
-        output = with_thresholds(output, tagger.thresholds)
+        rule = None if rule is None else replace(rule, threshold=tagger.thresholds)
+        output = replace(output, threshold=tagger.thresholds, rule=output.rule and rule)
     file = None if output.format == "table" else OutputFile(output, written.output, written.resume)
     left = [sound for sound in sounds if file is None or not file.has(sound)]
-    failed = tag_all(tagger, left, Sink(output, file, written, tagger, len(sounds)), windows.window_seconds)
+    failed = tag_all(tagger, left, Sink(output, file, written, rule, tagger, len(sounds)), windows.window_seconds)
     if failed:
         raise ValueError(f"{failed} of {len(left)} files could not be tagged.")
 
@@ -167,6 +170,7 @@ class Sink:
     output: "Output"
     file: "OutputFile | None"
     written: Written
+    rule: "EventRule | None"  # of the events that are drawn
     tagger: "AudioTagger"
     number: int
 
@@ -176,17 +180,17 @@ class Sink:
         return self.output.timeline or self.output.rule is not None or self.written.plot is not None
 
     def put(self, recording: "Recording") -> None:
-        """Write one recording.
+        """Draw one recording where that is wanted, and write it: what is written is finished.
 
         Raises:
             ValueError: The format cannot hold it.
         """
+        if self.written.plot is not None:
+            self.draw(recording, self.written.plot)
         if self.file is not None:
             self.file.write(recording)
         else:
             show(recording, self.output)
-        if self.written.plot is not None:
-            self.draw(recording, self.written.plot)
 
     def draw(self, recording: "Recording", place: Path) -> None:
         """Draw one recording."""
@@ -198,7 +202,7 @@ class Sink:
         assert recording.timeline is not None
         name = name_of(recording)
         look = overview(self.tagger.blocks(recording.source), self.tagger.extractor)
-        picture = recording_picture(Path(name).name, look, recording.timeline, self.output.events(recording))
+        picture = recording_picture(Path(name).name, look, recording.timeline, recording.timeline.events(self.rule))
         save(picture, place if self.number == 1 else path_inside(place, name, ".png"))
 
 
@@ -261,8 +265,8 @@ def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
             yield name
 
 
-def output_of(written: Written, events: Events, pooling: Any, number: int) -> "Output":
-    """What is to be written of each file.
+def output_of(written: Written, events: Events, pooling: Any, number: int) -> tuple["Output", "EventRule | None"]:
+    """What is to be written of each file, and the rule of the events that are written or drawn.
 
     Raises:
         ValueError: Flags contradict each other.
@@ -276,22 +280,42 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> "O
         raise ValueError(f"A table is for the screen. Choose a --format for {written.output}, such as csv.")
     if form in PER_RECORDING and written.output is None and number > 1:
         raise ValueError(f"Expected --output FOLDER for {number} files: {form} has a table for each.")
+    writes_events = written.events or form in EVENT_FORMATS
+    if form == "csv" and written.events and written.timeline:
+        raise ValueError("CSV holds --events or --timeline, not both. Take --format jsonl for both.")
     threshold = written.threshold if isinstance(written.threshold, float) else None
-    rule = EventRule(0.5 if threshold is None else threshold, events.low, events.min_seconds, events.min_gap)
-    return Output(
+    rule = None
+    if writes_events or written.plot is not None:
+        rule = EventRule(0.5 if threshold is None else threshold, events.low, events.min_seconds, events.min_gap)
+    output = Output(
         cast(Any, form),
         "auto" if written.top_k is None else written.top_k,
         threshold,
         pooling,
-        rule if written.events or written.plot is not None or form in EVENT_FORMATS else None,
+        rule if writes_events else None,
         written.timeline,
     )
+    return output, rule
 
 
-def with_thresholds(output: "Output", thresholds: Mapping[str, float]) -> "Output":
-    """The same with thresholds of the classes, for tags and events alike."""
-    rule = None if output.rule is None else replace(output.rule, threshold=thresholds)
-    return replace(output, threshold=thresholds, rule=rule)
+def check_apart(sounds: Sequence[str], output: "Output", written: Written) -> None:
+    """Refuse what cannot be done with these files, before anything is read.
+
+    Raises:
+        ValueError: Two of them would have one table or picture, or standard input is to be read twice or resumed.
+    """
+    from psla_hf.inference.outputs import PER_RECORDING, path_inside
+
+    if STDIN in sounds and (written.plot is not None or written.resume):
+        what = "--plot reads a sound again" if written.plot is not None else "--resume passes over files by their names"
+        raise ValueError(f"Standard input has no name and is read once; {what}. Save it to a file first.")
+    if output.format not in PER_RECORDING and written.plot is None:
+        return
+    taken: dict[Path, str] = {}
+    for sound in sounds:
+        first = taken.setdefault(path_inside(Path(), sound, ""), sound)
+        if first != sound:
+            raise ValueError(f"{first} and {sound} would be written to one file. Tag them one after the other.")
 
 
 def show(recording: "Recording", output: "Output") -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig
 from transformers.utils import logging
 
 from psla_hf.extras import check_installed
+from psla_hf.files import reading
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.graphs import AXES, GRAPH_FILES, GraphFormat, exported_formats, graph_inputs, window_sizes
-from psla_hf.models.saved import load_extractor
+from psla_hf.models.saved import load_extractor, read_config
 
 if TYPE_CHECKING:  # graphs do without torch's models, which take memory and time to import
     from psla_hf.models.modeling_psla import PslaTagging
@@ -109,8 +109,8 @@ class ExportedModel:
     Raises:
         FileNotFoundError: The folder has no graph of that format; the message names what there is.
         ImportError: What runs it is not installed.
-        ValueError: There are no streams; or it does not run in this precision, or computes the spectrograms, which need
-            float32.
+        ValueError: A file is damaged; there are no streams; or it does not run in this precision, or computes the
+            spectrograms, which need float32.
     """
 
     def __init__(self, folder: Path, format: GraphFormat, dtype: torch.dtype | None = None, streams: int | None = None):
@@ -124,7 +124,7 @@ class ExportedModel:
                 f"Expected {path.name}, which export_model writes, in {folder}, which has "
                 f"{', '.join(sorted(child.name for child in folder.iterdir())) or 'nothing'}. {advice}"
             )
-        self.config = AutoConfig.from_pretrained(folder)
+        self.config = read_config(folder)
         self._window = window_sizes(load_extractor(folder))
         precisions = tuple(OPENVINO_PRECISIONS) if format == "openvino" else (torch.float32,)
         if dtype not in (None, *precisions):
@@ -181,7 +181,8 @@ def open_onnx(path: Path, sizes: Mapping[str, int], streams: int) -> Graph:
     options.intra_op_num_threads = max(1, torch.get_num_threads() - streams + 1)  # who runs it, and others for all
     for axis, size in sizes.items():
         options.add_free_dimension_override_by_name(axis, size)
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    with reading(path, "an ONNX graph"):
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     outputs = [node.name for node in session.get_outputs()]
     return Graph(
         [node.name for node in session.get_inputs()],
@@ -193,7 +194,8 @@ def open_openvino(path: Path, sizes: Mapping[str, int], streams: int, dtype: tor
     """A graph in OpenVINO, which computes in one of `OPENVINO_PRECISIONS`; other arguments as of `open_onnx`."""
     check_installed("openvino", "openvino")
     core = _openvino_core()
-    model = core.read_model(path)
+    with reading(path, "an OpenVINO graph"):
+        model = core.read_model(path)
     if sizes:
         shapes = {port.any_name: port.partial_shape for port in model.inputs}
         for name, shape in shapes.items():

@@ -57,6 +57,12 @@ class Output:
     rule: EventRule | None = None
     timeline: bool = False
 
+    @property
+    def keys(self) -> set[str]:
+        """Of a recording as JSON holds it."""
+        optional = {"events": self.rule is not None, "timeline": self.timeline}
+        return {"file", "seconds", "tags", *(key for key, is_wanted in optional.items() if is_wanted)}
+
     def head(self) -> str:
         """The line of a CSV file that names its columns, but for time lines, whose columns are the model's."""
         if self.format != "csv":
@@ -201,19 +207,22 @@ class OutputFile:
         """
         text = path.read_bytes().decode(errors="surrogateescape")
         text = text[: text.rfind("\n") + 1]
-        if not text.startswith(self._begin[: len(text)]) or (text and not text.startswith(self._begin)):
-            raise ValueError(
-                f"Expected {path} to begin with {self._begin.strip()}, as what is to be written does, got "
-                f"{text.partition(chr(10))[0]!r}. Resume with the flags that it was begun with, or take another file."
-            )
         names: list[str] = []
+        is_same = not text or text.startswith(self._begin)
         if self.output.format == "jsonl":
             with reading(path, "a recording in each line"):
-                names = [json.loads(line)["file"] for line in text.split("\n") if line]
-        elif text:
+                recordings = [json.loads(line) for line in text.split("\n") if line]
+                names = [recording["file"] for recording in recordings]
+            is_same = all(recording.keys() == self.output.keys for recording in recordings)
+        elif text and is_same:
             head, *rows = csv.reader(io.StringIO(text))
             rows = [row for row in rows if row[0] != rows[-1][0]]  # of the last one there may be more to come
             names, text = [row[0] for row in rows], _csv([head, *rows])
+        if not is_same:
+            raise ValueError(
+                f"Expected {path} to hold what is to be written, it has other columns. Resume as it was begun, with "
+                "tags, events and scores over time as then, or take another file."
+            )
         with atomic_file(path) as temporary:
             temporary.write_bytes(text.encode(errors="surrogateescape"))
         self._begin = "" if text else self._begin

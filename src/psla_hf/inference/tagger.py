@@ -53,8 +53,8 @@ class AudioTagger:
             `backends.default_streams` on a CPU, or what an exported model was opened for, and 1 elsewhere.
 
     Raises:
-        ValueError: There are no windows in a batch or no streams, or an exported model is to run elsewhere than on the
-            CPU.
+        ValueError: There are no windows in a batch or no streams; this machine has no such device; or an exported model
+            is to run elsewhere than on the CPU.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class AudioTagger:
                 raise ValueError(f"Expected {name} of 1 or more, got {value}.")
         self.model: Any = model  # whoever needs its weights has not exported it
         if not isinstance(model, ExportedModel):
-            self.model = model.eval().to(default_device() if device is None else device)
-        elif torch.device(device or "cpu").type != "cpu":
+            self.model = model.eval().to(default_device() if device is None else device_of(device))
+        elif device_of(device or "cpu").type != "cpu":
             raise ValueError(f"Expected device='cpu', where exported models run, got {device}. Pass backend='torch'.")
         self.extractor = extractor
         self.windowing = windowing or Windowing()
@@ -211,10 +211,9 @@ class AudioTagger:
 
         if isinstance(audio, str | Path) and Path(audio).is_dir():
             return {str(one.source): tags(one) for one in self.recordings(files_in(audio))}
-        if isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number)):
-            return [tags(one) for one in self.recordings(audio, sampling_rate)]
-        if isinstance(audio, Iterator) and not hasattr(audio, "read"):
-            return (tags(one) for one in self.recordings(audio, sampling_rate))
+        if are_many(audio):
+            found = (tags(one) for one in self.recordings(cast(Iterable[Sound], audio), sampling_rate))
+            return found if isinstance(audio, Iterator) else list(found)
         return tags(self._recording(cast(Sound, audio), sampling_rate))
 
     def scores(self, audio: Sound, sampling_rate: int | None = None) -> torch.Tensor:
@@ -346,8 +345,8 @@ class AudioTagger:
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate
         samples, rate = unpack_sound(sound, sampling_rate)
-        if rate is None:
-            raise ValueError("Expected sampling_rate (in Hz) with a waveform.")
+        if not (isinstance(rate, int | float | np.number) and rate > 0):
+            raise ValueError(f"Expected sampling_rate (in Hz) with a waveform, got {rate!r}.")
         return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
     def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
@@ -359,6 +358,27 @@ class AudioTagger:
 def default_device() -> torch.device:
     """A GPU if there is one, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def are_many(audio: Any) -> bool:
+    """Whether something holds sounds, and is none itself."""
+    is_one = isinstance(audio, str | Path | bytes | np.ndarray | torch.Tensor | Mapping)
+    if is_one or not isinstance(audio, Iterable) or hasattr(audio, "read") or hasattr(audio, "get_all_samples"):
+        return False
+    return isinstance(audio, Iterator) or not isinstance(next(iter(audio), None), int | float | np.number)
+
+
+def device_of(name: str | torch.device) -> torch.device:
+    """A device of this machine.
+
+    Raises:
+        ValueError: It has none of this name.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"Expected a device of this machine, such as cpu, got {name}: {reason}") from error
 
 
 def files_in(folder: str | Path) -> list[Path]:
