@@ -56,15 +56,16 @@ def test_two_processes_train_as_one_does():
         assert several == pytest.approx(one, rel=1e-4)
 
 
-def test_a_process_whose_peer_is_killed_ends_with_one_line(esc_folder, tmp_path):
+def two_processes(esc_folder: Path, folders: list[Path], *more: str) -> list[subprocess.Popen]:
+    """A run of two processes, each with its output folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["train", esc_folder, "--recipe", "esc10", "--output-dir", tmp_path / "run", "--cpu", "--epochs", 500]
+    words = ["train", esc_folder, "--recipe", "esc10", "--cpu", "--epochs", 500, *more]
     words += ["--backbone", TINY_BACKBONE, "--pretraining", "none", "--max-length", 48, "--batch-size", 8]
-    peers = [
+    return [
         subprocess.Popen(
-            [sys.executable, "-m", "psla_hf.commands", *map(str, words)],
+            [sys.executable, "-m", "psla_hf.commands", *map(str, words), "--output-dir", str(folder)],
             env={
                 **os.environ,
                 **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"},
@@ -74,8 +75,25 @@ def test_a_process_whose_peer_is_killed_ends_with_one_line(esc_folder, tmp_path)
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for rank, folder in enumerate(folders)
     ]
+
+
+def test_processes_that_see_different_checkpoints_are_refused(esc_folder, tmp_path):
+    (tmp_path / "a" / "checkpoints" / "epoch-0001-batch-00000001").mkdir(parents=True)
+    peers = two_processes(esc_folder, [tmp_path / "a", tmp_path / "b"], "--resume")
+    try:
+        errors = [peer.communicate(timeout=120)[1] for peer in peers]
+    finally:
+        for peer in peers:
+            peer.kill()
+    assert [peer.returncode for peer in peers] == [2, 2]
+    for error in errors:
+        assert "on a disk that all machines share" in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_a_process_whose_peer_is_killed_ends_with_one_line(esc_folder, tmp_path):
+    peers = two_processes(esc_folder, [tmp_path / "run"] * 2)
     try:
         deadline = time.monotonic() + 120
         while not (tmp_path / "run" / "metrics.jsonl").is_file() and time.monotonic() < deadline:

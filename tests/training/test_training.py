@@ -16,11 +16,15 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from psla_hf.data.schema import targets_of, with_targets
 from psla_hf.data.toy import make_scenes
+from psla_hf.evaluation import score_clips
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.loading.workers import batch_loader, batches_of
+from psla_hf.models.saved import load_saved
+from psla_hf.thresholds import choose_thresholds
 from psla_hf.training.build import build_model
 from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run.interruption import SIGNALS
+from psla_hf.training.run.scores import read_scores
 from psla_hf.training.run.settings import RunSettings
 from psla_hf.training.trainer import RunInterruptedError, Trainer
 from tests.conftest import TINY_BACKBONE
@@ -119,6 +123,33 @@ def test_statistics_of_the_average_can_be_estimated_anew(scenes, tmp_path, accel
     assert results["averaged_reestimated"] != results["averaged"]
     plain = run(RECIPE, scenes, tmp_path / "plain", accelerator)["results"]
     assert results["averaged"] == plain["averaged"]
+
+
+@pytest.mark.parametrize("statistics", ["average", "reestimate"])
+def test_scores_and_thresholds_are_those_of_the_saved_model(scenes, tmp_path, accelerator, statistics):
+    recipe, validation_clips = RECIPE.replace(batch_norm_of_average=statistics), make_scenes(16, seed=3)[0]
+    run(recipe, scenes, tmp_path, accelerator, validation_clips=validation_clips)
+    saved = load_saved(tmp_path)
+    for part, clips in (("test", scenes[1]), ("validation", validation_clips)):
+        written = read_scores(tmp_path, part)
+        np.testing.assert_allclose(score_clips(*saved, clips, accelerator), written.probabilities, atol=1e-5)
+    chosen = choose_thresholds(written.probabilities, written.targets)
+    np.testing.assert_allclose(saved.model.config.thresholds, chosen.values)
+
+
+def test_what_cannot_be_ranked_is_refused_before_anything_is_trained(scenes, tmp_path, accelerator):
+    silent = with_targets(scenes[1], np.zeros_like(targets_of(scenes[1])))
+    with pytest.raises(ValueError, match="Expected clips to test on of which some"):
+        run(RECIPE, (scenes[0], silent), tmp_path / "test", accelerator)
+    with pytest.raises(ValueError, match="Expected clips to validate on of which some"):
+        run(RECIPE, scenes, tmp_path / "validation", accelerator, validation_clips=scenes[1].select([]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_something_else_is_not_resumed(scenes, tmp_path, accelerator):
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(ValueError, match="no run of training"):
+        run(RECIPE, scenes, tmp_path, accelerator, resume=True)
 
 
 def test_the_single_figure_is_the_recipes(scenes, tmp_path, accelerator):

@@ -54,7 +54,7 @@ from .run.identity import RunClips, run_identity
 from .run.interruption import SIGNALS, Interruption
 from .run.lengthening import check_continues
 from .run.losses import PendingLosses, updates_between_looks
-from .run.processes import memory_in_use, on_main, others_explained
+from .run.processes import check_alike, memory_in_use, on_main, others_explained
 from .run.scores import PartScores, write_scores
 from .run.settings import RunSettings
 from .run.state import Place, RunState, Totals, keep_latest
@@ -197,9 +197,15 @@ class Trainer:
 
     def _finished(self) -> dict | None:
         """The results of this run, if it has come to its end before and is not to be longer."""
-        if not (self.output_dir / RESULTS_FILE).is_file():
+        is_there = (self.output_dir / RESULTS_FILE).is_file()
+        seen = sorted(path.name for path in (self.output_dir / CHECKPOINTS).glob("*"))
+        what = f"one folder {self.output_dir.name}, on a disk that all machines share, with the same checkpoints"
+        check_alike(self.accelerator, [*seen, *([RESULTS_FILE] if is_there else [])], what)
+        if not is_there:
             return None
         finished = read_results(self.output_dir)
+        if "identity" not in finished:
+            raise ValueError(f"Expected a run to go on with in {self.output_dir}, it holds no run of training.")
         if check_continues(finished["identity"], self.state.identity, self.output_dir):
             return None
         on_main(self.accelerator, lambda: keep_latest(self.output_dir / CHECKPOINTS))
@@ -414,20 +420,22 @@ class Trainer:
         """Save the last and the averaged model, and write the results."""
         last = self._model_state()
         self._save_model(self.output_dir / LAST_EPOCH)
+        results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1])}
         if self.state.weights.count == 0:  # it stopped before the first epoch that counts
             self.state.weights.update(last)
         self._unwrapped().load_state_dict(self.state.weights.result())
+        name = "averaged"
+        if self.recipe.aggregation.batch_norm_of_average == "reestimate":
+            _, results[name] = self._evaluate(self.test_part)
+            inputs = self._training_inputs(self.recipe.schedule.epochs + 1)
+            reestimate_batch_norm(self._unwrapped(), inputs, self.accelerator)
+            name = "averaged_reestimated"
         self._choose_thresholds()
+        self._save_model(self.output_dir)
         probabilities, targets = self._predict(self.test_part)
         self._write_scores("test", self.clips.test, probabilities)
         per_class = class_metrics(probabilities.numpy(), targets.numpy())
-        averaged = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
-        results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1]), "averaged": averaged}
-        if self.recipe.aggregation.batch_norm_of_average == "reestimate":
-            inputs = self._training_inputs(self.recipe.schedule.epochs + 1)
-            reestimate_batch_norm(self._unwrapped(), inputs, self.accelerator)
-            _, results["averaged_reestimated"] = self._evaluate(self.test_part)
-        self._save_model(self.output_dir)
+        results[name] = tagging_metrics(probabilities.numpy(), targets.numpy(), per_class)
         self._unwrapped().load_state_dict(last)
         mean = self.state.ensemble.result()["probabilities"].numpy()
         results["ensemble"] = tagging_metrics(mean, targets.numpy())
@@ -444,7 +452,7 @@ class Trainer:
         probabilities, targets = self._predict(self.validation_part)
         self._write_scores("validation", self.clips.validation, probabilities)
         chosen = choose_thresholds(probabilities.numpy(), targets.numpy())
-        self._unwrapped().config.thresholds = [round(float(value), 6) for value in chosen.values]
+        self._unwrapped().config.thresholds = chosen.values.tolist()
 
     def _write_scores(self, part: str, clips: Clips, probabilities: Tensor) -> None:
         on_main(
@@ -489,8 +497,8 @@ class Trainer:
             "results": results,
         }
 
-    def _save_state(self, folder: str, keep: int = 2) -> None:
-        self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer, keep)
+    def _save_state(self, folder: str) -> None:
+        self.state.save(self.output_dir / folder, self._unwrapped(), self.optimizer)
 
     def _model_state(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self._unwrapped().state_dict().items()}

@@ -23,7 +23,8 @@ class RunClips(NamedTuple):
         """Refuse data and settings that do not go together.
 
         Raises:
-            ValueError: The parts' classes differ, or the recipe asks for something that is not there.
+            ValueError: The parts' classes differ, there is nothing to rank in one that is evaluated, or the recipe asks
+                for something that is not there.
         """
         names = self.test.vocabulary.names
         for purpose, clips in (("train", self.train), ("validate", self.validation)):
@@ -31,6 +32,13 @@ class RunClips(NamedTuple):
                 raise ValueError(
                     f"Expected the same classes to {purpose} and to test on, got {list(clips.vocabulary.names)} and "
                     f"{list(names)}."
+                )
+        for purpose, clips in (("test", self.test), ("validate", self.validation)):
+            if clips is not None and not can_be_ranked(clips):
+                raise ValueError(
+                    f"Expected clips to {purpose} on of which some have a class and others have not, got "
+                    f"{len(clips)} clips with the labels {clips.labels.class_counts().tolist()} of {list(names)}: no metric "
+                    "says anything of them. Give more clips, or another split."
                 )
         if bool(recipe.distillation.distillation_weight) != (self.train.scores is not None):
             raise ValueError(
@@ -43,6 +51,12 @@ class RunClips(NamedTuple):
                 raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")
             if recipe.schedule.early_stopping:
                 raise ValueError("Expected validation clips: early_stopping waits for a better epoch on them.")
+
+
+def can_be_ranked(clips: Clips) -> bool:
+    """Whether metrics have something to say: a class that some clips have and others have not."""
+    counts = clips.labels.each_once().class_counts()
+    return bool(((counts > 0) & (counts < len(clips))).any())
 
 
 def run_identity(

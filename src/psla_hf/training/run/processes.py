@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import psutil
 import torch.distributed
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from tqdm import tqdm
 
-__all__ = ["memory_in_use", "on_main", "others_explained"]
+__all__ = ["check_alike", "memory_in_use", "on_main", "others_explained"]
 
 
 def memory_in_use(device: torch.device) -> str:
@@ -39,6 +39,17 @@ def on_main(accelerator: Accelerator, action: Callable[[], object]) -> None:
     [error_of_all] = broadcast_object_list(refused)
     if error_of_all is not None:
         raise error_of_all
+
+
+def check_alike(accelerator: Accelerator, seen: object, what: str) -> None:
+    """Refuse to go on where processes see different things, which would train different models.
+
+    Raises:
+        ValueError: They do; in all processes alike.
+    """
+    every = gather_object([seen])
+    if any(other != every[0] for other in every):
+        raise ValueError(f"Expected {what} in all processes, they have: {'; '.join(map(str, every))}.")
 
 
 @contextmanager

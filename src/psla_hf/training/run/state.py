@@ -169,14 +169,13 @@ class RunState:
         self.weights, self.ensemble = RunningMean(), RunningMean()
         self.totals, self.place = Totals(), Place()
 
-    def save(self, folder: Path, model: nn.Module, optimizer: Optimizer, keep: int = 2) -> None:
+    def save(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
         """Write a checkpoint, named by the place.
 
         Args:
             folder: Holds the checkpoints.
             model: Unwrapped.
             optimizer: Prepared.
-            keep: How many checkpoints stay.
         """
         totals = gather_object([asdict(self.totals)])
 
@@ -194,7 +193,7 @@ class RunState:
                 "rows": self.rows,
             }
             name = f"epoch-{self.place.epoch:04d}-batch-{self.place.batch:08d}"
-            save_checkpoint(folder, name, {STATE: state}, keep)
+            save_checkpoint(folder, name, {STATE: state})
 
         on_main(self.accelerator, write)
 
