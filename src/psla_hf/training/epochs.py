@@ -1,5 +1,6 @@
 """A process's batches of an epoch, from any of them on, by index or streamed. Knows no models."""
 
+import logging
 from collections.abc import Iterator
 
 from accelerate import Accelerator
@@ -14,6 +15,11 @@ from .recipe import Recipe
 from .run.settings import RunSettings
 
 __all__ = ["IndexedEpochs", "StreamedEpochs", "open_epochs"]
+
+
+logger = logging.getLogger(__name__)
+
+ROUNDED_UP = 1.05  # by a larger factor an epoch is another one than the plan's
 
 
 def open_epochs(
@@ -50,6 +56,15 @@ def open_epochs(
         num_processes=processes,
         accumulation=recipe.input.gradient_accumulation,
     )
+    drawn = len(stream) * processes
+    if drawn > ROUNDED_UP * len(clips) and accelerator.is_main_process:
+        logger.warning(
+            "A streamed epoch has %d samples of %d clips: it is rounded up to whole updates of each of %d readers. "
+            "Take fewer workers or smaller batches.",
+            drawn,
+            len(clips),
+            max(1, num_workers) * processes,
+        )
     return StreamedEpochs(stream, num_workers)
 
 

@@ -36,9 +36,8 @@ class RunClips(NamedTuple):
         for purpose, clips in (("test", self.test), ("validate", self.validation)):
             if clips is not None and not can_be_ranked(clips):
                 raise ValueError(
-                    f"Expected clips to {purpose} on of which some have a class and others have not, got "
-                    f"{len(clips)} clips with the labels {clips.labels.class_counts().tolist()} of {list(names)}: no metric "
-                    "says anything of them. Give more clips, or another split."
+                    f"Expected clips to {purpose} on of which some have a class and others have not, for metrics rank "
+                    f"them; got {len(clips)} clips of which each class is in all or in none. Take another split."
                 )
         if bool(recipe.distillation.distillation_weight) != (self.train.scores is not None):
             raise ValueError(
