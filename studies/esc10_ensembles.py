@@ -1,10 +1,11 @@
-"""Several of ESC-10's models together: other settings, other seeds, and what the mean of their probabilities finds.
+r"""Several of ESC-10's models together: other settings, other seeds, and what the mean of their probabilities finds.
 
-    python -m studies.esc10_ensembles --data-dir esc10 --work runs/selection --output RESULTS.json
+    python -m studies.esc10_ensembles --data-dir esc10 --work runs/selection --known SELECTION.json \
+        --output RESULTS.json
 
-takes the models that `esc10_selection` has trained in the work folder, and trains those that are missing there. The
-ensemble for a fold is chosen as its settings are, by what the two folds beside it say. Beside it: all seeds of the
-settings that were chosen for single models.
+takes the models that `esc10_selection` has trained in the work folder, and trains those that are missing. It puts the
+seeds of the settings that were chosen for single models together. Ensembles of several settings are validated as the
+settings are, by what the two folds beside say; `--seeds` tests the one that is chosen for each fold.
 """
 
 import argparse
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="folder of ESC-10")
     parser.add_argument("--work", type=Path, required=True, help="folder with the runs of esc10_selection")
     parser.add_argument("--known", type=Path, required=True, help="JSON file of esc10_selection")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the ensembles that are tested")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[], help="of the ensembles that are tested")
     parser.add_argument("--together", type=int, nargs="+", default=[0, 1, 2], help="seeds to put together")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
