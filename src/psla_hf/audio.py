@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,7 @@ def audio_seconds(source: AudioSource) -> float:
     return seconds
 
 
-def is_cut_short(data: bytes, decoded_seconds: float) -> bool:
+def is_cut_short(data: bytes | mmap, decoded_seconds: float) -> bool:
     """Whether a file ends before its own headers say, so that it decoded shorter without an error.
 
     A flac file that is cut does not decode at all.
@@ -195,6 +196,8 @@ def is_cut_short(data: bytes, decoded_seconds: float) -> bool:
         data: The file's bytes.
         decoded_seconds: What came out of decoding them.
     """
+    if data[:4] == b"fLaC":
+        return False
     if data[:4] in (b"RIFF", b"OggS"):
         return is_truncated(data)
     try:

@@ -89,9 +89,14 @@ def name_and_parts(source: AudioSource) -> tuple[str, list[FilePart]]:
         return "the audio bytes", _parts(source, source)
     if not isinstance(source, str | Path):
         data = source.read()
-        return str(getattr(source, "name", "the opened file")), _parts(data, data)
+        name = str(getattr(source, "name", "the opened file"))
+        if not isinstance(data, bytes):
+            raise ValueError(
+                f"Expected a file opened for reading bytes (mode 'rb'), {name} gives {type(data).__name__}."
+            )
+        return name, _parts(data, data)
     path = Path(source)
-    if not path.is_file():
+    if not (path.is_file() or path.is_fifo()):
         raise FileNotFoundError(f"There is no audio file {source}.")
     if path.stat().st_size <= BIG_FILE_BYTES:
         data = path.read_bytes()

@@ -169,7 +169,7 @@ def split_ogg(data: bytes | mmap) -> list[bytes]:
     return [data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
 
 
-def is_truncated(data: bytes) -> bool:
+def is_truncated(data: bytes | mmap) -> bool:
     """Whether a wav or Ogg file ends before its own headers say, which decoders pass over in silence.
 
     A wav file announces its size; an Ogg stream marks its last page (RFC 3533).

@@ -81,6 +81,11 @@ class FolderContents:
             self.others.append(path)
         return None
 
+    @property
+    def sounds(self) -> list[Path]:
+        """What is to be heard: the audio, whatever its name, and links to none, which fail by their names."""
+        return sorted([*self.audio, *(path for path in self.unusable if path.name.lower().endswith(AUDIO_SUFFIXES))])
+
     def named(self, paths: Sequence[Path]) -> str:
         """The first few of some paths inside the folder, as far as they can be shown."""
         shown = [os.fsencode(path.relative_to(self.root)).decode(errors="backslashreplace") for path in paths[:3]]

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import shutil
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,6 +103,40 @@ def test_resuming_passes_over_what_is_there(tag, sounds):
     assert after.startswith(before) and len(after.splitlines()) == 2
 
 
+def test_every_sound_of_a_folder_is_tagged_or_named(tag, sounds):
+    odd = os.fsdecode(b"sounds/odd\xff.wav")
+    shutil.copy(sounds / "sounds/a.wav", odd)
+    (sounds / "sounds" / "link.wav").symlink_to("nowhere.wav")
+    printed = tag("sounds", "--output", "out.csv", status=2)
+    assert "link.wav" in printed.err and "1 of 4 files" in printed.err
+    assert os.fsencode(odd) in (sounds / "out.csv").read_bytes()
+
+
+def test_a_pattern_passes_over_folders_without_sounds(tag, sounds):
+    (sounds / "sounds" / "empty.wav").mkdir()
+    tag("sounds/*.wav", "--output", "out.jsonl")
+    assert [json.loads(line)["file"] for line in (sounds / "out.jsonl").open()] == ["sounds/a.wav"]
+
+
+def test_a_file_that_is_cut_and_one_far_too_loud_are_warned_of(tag, sounds, caplog):
+    whole = (sounds / "sounds/a.wav").read_bytes()
+    (sounds / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    soundfile.write(sounds / "loud.wav", 3000 * np.random.default_rng(0).standard_normal(RATE), RATE, subtype="FLOAT")
+    printed = tag("cut.wav", "loud.wav", "sounds/a.wav", "--output", "out.csv")
+    said = printed.err + caplog.text
+    assert "cut.wav ends before its header says" in said and "loud.wav reaches" in said and "a.wav ends" not in said
+
+
+def test_a_pipe_is_a_sound(tag, sounds):
+    os.mkfifo(sounds / "pipe")
+    content = (sounds / "sounds/a.wav").read_bytes()
+    writer = threading.Thread(target=lambda: (sounds / "pipe").write_bytes(content), daemon=True)
+    writer.start()
+    tag("pipe", "--output", "out.csv")
+    writer.join()
+    assert (sounds / "out.csv").read_text().count("pipe,") == 3
+
+
 def test_a_picture_beside_it_changes_nothing_of_what_is_written(tag, sounds):
     for form in ("csv", "json"):
         tag("sounds/a.wav", "--output", f"alone.{form}")
@@ -142,6 +179,13 @@ def test_tables_and_pictures_of_several_files_lie_in_folders(tag, sounds):
         (("sounds/a.wav", "--hop-seconds", "inf"), "hop_seconds above 0"),
         (("sounds", "--events", "--timeline", "--format", "csv"), "Take --format jsonl for both"),
         (("~nobody/b.wav",), "~nobody/b.wav"),
+        (("sounds/a.wav", "--low", "0.3"), "have no effect without --events"),
+        (("sounds/a.wav", "--window-seconds", "0.5"), "no effect without --events"),
+        (("sounds/a.wav", "--timeline"), "Take --format jsonl or csv"),
+        (("sounds/a.wav", "--plot", "out.jpg"), "name a .png"),
+        (("sounds", "--plot", "bad/text.wav"), "Expected a folder as --plot for 2 files"),
+        (("gone.wav", "--output", "out.csv"), "gone.wav"),
+        (("gone.wav", "--output", "out.json"), "gone.wav"),
         (("-", "--plot", "out.png"), "Save it to a file first"),
         (("-", "--output", "out.csv", "--resume"), "Save it to a file first"),
         (("sounds/a.wav", "../sounds/a.wav", "--plot", "out"), "would be written to one file"),

@@ -1,5 +1,7 @@
 """A file becomes tags; a long one is tagged window by window."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -70,6 +72,7 @@ SAMPLES = {
     "sixteen channels": lambda x: (np.repeat(x[:, None], 16, axis=1), RATE),
     "array in a dictionary": lambda x: ({"array": x, "sampling_rate": RATE},),
     "as datasets decodes": lambda x: ({"array": x, "path": "gone.wav", "sampling_rate": RATE},),
+    "with gradients": lambda x: (torch.from_numpy(x).requires_grad_(), RATE),
     "backwards": lambda x: (x[::-1].copy()[::-1], RATE),
     "foreign bytes": lambda x: (x.astype(">f4"), RATE),
     "raw in a dictionary": lambda x: ({"raw": x, "sampling_rate": RATE},),
@@ -78,6 +81,7 @@ FILES = {
     "path": lambda path: path,
     "string": str,
     "bytes": lambda path: path.read_bytes(),
+    "a view of bytes": lambda path: memoryview(path.read_bytes()),
     "opened": lambda path: path.open("rb"),
     "path in a dictionary": lambda path: {"path": str(path), "bytes": None},
     "bytes in a dictionary": lambda path: {"path": None, "bytes": path.read_bytes()},
@@ -127,6 +131,8 @@ def test_a_list_of_sounds_has_a_list_of_answers(tagger, tmp_path):
         ({"array": ["a", "b"], "sampling_rate": RATE}, "Expected samples as an array"),
         ({"array": SOUND, "sampling_rate": "16000"}, "Expected sampling_rate"),
         ({"array": SOUND, "sampling_rate": 0}, "Expected sampling_rate"),
+        ({"array": SOUND, "sampling_rate": float("nan")}, "from 1000 to 1000000 Hz"),
+        (io.StringIO("words"), "gives str"),
         (None, "Expected sampling_rate"),
     ],
 )
@@ -144,8 +150,8 @@ def test_thresholds_are_by_class_and_of_classes_there_are(tagger):
     scores = {tag["label"]: tag["score"] for tag in tagger(SOUND, RATE, top_k=None)}
     tags = tagger(SOUND, RATE, threshold={"dog": 0.0})
     assert {tag["label"] for tag in tags} == {"dog", *(label for label, score in scores.items() if score >= 0.5)}
-    for wrong in ({"cat": 0.1}, "atuo"):
-        with pytest.raises(ValueError, match=r"Expected (a )?threshold"):
+    for wrong in ({"cat": 0.1}, "atuo", {"dog": "0.5"}, 2, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="Expected thresholds"):
             tagger(SOUND, RATE, threshold=wrong)
 
 

@@ -316,6 +316,12 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             f"Expected a mapping of settings to values in {path}, such as epochs: 2, got {reprlib.repr(content)}."
         )
     for key, value in content.items():
+        if not isinstance(key, str):
+            raise ValueError(
+                f"{path}: expected words as names of settings, got {key!r}. Put it in quotes if it is one."
+            )
+        if key == "config":
+            raise ValueError(f"{path}: a file of settings names no other. Put all settings into one.")
         if not isinstance(value, str | int | float):
             raise ValueError(f"{path}: expected a word, a number or a truth value as {key}, got {reprlib.repr(value)}.")
     return content
@@ -325,7 +331,7 @@ def yaml_of(text: str) -> Any:
     """YAML, of which JSON is a part, without what a few lines of could take any amount of memory or time.
 
     Raises:
-        ValueError: It has an alias, or is nested too deeply.
+        ValueError: It has an alias or a key twice, or is nested too deeply.
         yaml.YAMLError: It is no YAML.
     """
     import yaml
@@ -335,6 +341,10 @@ def yaml_of(text: str) -> Any:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
             raise ValueError(f"expected no aliases and at most {DEEPEST} levels: write the values out")
+    root = yaml.compose(text, yaml.SafeLoader)
+    names = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"expected each setting once, {', '.join(repeated)} comes again")
     return yaml.safe_load(text)
 
 

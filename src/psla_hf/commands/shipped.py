@@ -33,7 +33,7 @@ def names_a_sound(word: str) -> bool:
         names = (name for _, _, files in os.walk(path) for name in files)
         return not is_model and any(Path(name).suffix.lower() in AUDIO_SUFFIXES for name in names)
     suffix, is_pattern = path.suffix.lower(), not path.exists() and glob.has_magic(word)
-    is_file = path.is_file() and suffix not in WEIGHTS
+    is_file = path.exists() and suffix not in WEIGHTS  # or a pipe
     return word == STDIN or is_file or is_pattern or suffix in AUDIO_SUFFIXES
 
 

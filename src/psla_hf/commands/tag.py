@@ -1,6 +1,8 @@
 """`psla tag`: the tags of audio files, and when what is heard."""
 
 import glob
+import logging
+import mmap
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from psla_hf.inference.recording import Recording
     from psla_hf.inference.tagger import AudioTagger
     from psla_hf.inference.timeline import EventRule
+
+
+logger = logging.getLogger(__name__)
 
 
 def threshold_of(kind: Any, tokens: Sequence[Token]) -> float | str:
@@ -143,6 +148,10 @@ def tag(
     if is_shipped and written.threshold is None and written.top_k is None:
         written = replace(written, threshold="auto")
     output, rule = output_of(written, events, windows.pooling, len(sounds))
+    if rule is None and events != Events():
+        raise ValueError("--low, --min-seconds and --min-gap have no effect without --events, --plot or their formats.")
+    if rule is None and not written.timeline and windows.window_seconds is not None:
+        raise ValueError("--window-seconds has no effect without --events, --timeline or --plot.")
     check_apart(sounds, output, written)
     load = shipped_tagger if is_shipped else partial(AudioTagger.from_pretrained, model, backend=machine.backend)
     tagger = load(
@@ -191,6 +200,8 @@ class Sink:
             self.file.write(recording)
         else:
             show(recording, self.output)
+        if is_cut(recording):
+            logger.warning("%s ends before its header says: tags are of what is there.", recording.source)
 
     def draw(self, recording: "Recording", place: Path) -> None:
         """Draw one recording."""
@@ -204,6 +215,17 @@ class Sink:
         look = overview(self.tagger.blocks(recording.source), self.tagger.extractor)
         picture = recording_picture(Path(name).name, look, recording.timeline, recording.timeline.events(self.rule))
         save(picture, place if self.number == 1 else path_inside(place, name, ".png"))
+
+
+def is_cut(recording: "Recording") -> bool:
+    """Whether it is a file that ends before its header says."""
+    from psla_hf.audio import is_cut_short
+
+    path = Path(recording.source) if isinstance(recording.source, str) else None
+    if path is None or not path.is_file():
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return is_cut_short(data, recording.seconds)
 
 
 def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_seconds: float | None) -> int:
@@ -251,16 +273,17 @@ def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files = [file for file in FolderContents.of(path).audio if recursive or file.parent == path]
+            files = [file for file in FolderContents.of(path).sounds if recursive or file.parent == path]
             if not files:
                 hint = "" if recursive else " Pass --recursive for those in its folders."
                 raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")
             yield from map(str, files)
         elif not path.exists() and glob.has_magic(name):
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            if not matches:
+            heard = [match for match in matches if not Path(match).is_dir() or FolderContents.of(Path(match)).sounds]
+            if not heard:
                 raise FileNotFoundError(f"No file fits {name}.")
-            yield from found(matches, recursive)
+            yield from found(heard, recursive)
         else:
             yield name
 
@@ -281,6 +304,8 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> tu
     if form in PER_RECORDING and written.output is None and number > 1:
         raise ValueError(f"Expected --output FOLDER for {number} files: {form} has a table for each.")
     writes_events = written.events or form in EVENT_FORMATS
+    if form not in ("json", "jsonl", "csv") and written.timeline:
+        raise ValueError(f"Scores over time are not shown as {form}. Take --format jsonl or csv.")
     if form == "csv" and written.events and written.timeline:
         raise ValueError("CSV holds --events or --timeline, not both. Take --format jsonl for both.")
     threshold = written.threshold if isinstance(written.threshold, float) else None
@@ -309,6 +334,10 @@ def check_apart(sounds: Sequence[str], output: "Output", written: Written) -> No
     if STDIN in sounds and (written.plot is not None or written.resume):
         what = "--plot reads a sound again" if written.plot is not None else "--resume passes over files by their names"
         raise ValueError(f"Standard input has no name and is read once; {what}. Save it to a file first.")
+    if written.plot is not None and len(sounds) == 1 and written.plot.suffix.lower() != ".png":
+        raise ValueError(f"Expected --plot to name a .png, got {written.plot}.")
+    if written.plot is not None and len(sounds) > 1 and written.plot.is_file():
+        raise ValueError(f"Expected a folder as --plot for {len(sounds)} files, {written.plot} is a file.")
     if output.format not in PER_RECORDING and written.plot is None:
         return
     taken: dict[Path, str] = {}

@@ -1,8 +1,10 @@
 """How the windows of a long sound lie, and what is heard in one sound after the other. Knows no files and no models."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,11 +18,15 @@ from .windows import LastWindow, Rows, Stitcher, Windows
 
 __all__ = ["Heard", "Layout", "Window", "Windowing", "batches", "model_window", "note_scores", "windows_of"]
 
+logger = logging.getLogger(__name__)
+
 UNLIMITED_FRAMES = 1056  # in a window of a model that has no longest one: PSLA's
 
 STEP_SECONDS = 0.32  # of models without frame scores; those of others are about as long
 
 SLID_SECONDS = 2.24
+
+TOO_LOUD = 8.0  # 18 dB above full scale: a float recorder may go beyond it, integers that were not scaled go far
 
 
 @dataclass(frozen=True)
@@ -192,12 +198,21 @@ def windows_of(sound: Heard, read: Callable[[], Iterator[np.ndarray]]) -> Iterat
     layout = sound.layout
     windows = Windows(layout.size, layout.hop, layout.longest, layout.last)
     try:
+        peak = 0.0
         for block in read():
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
             yield from ((sound, start, samples) for start, samples in windows.push(block))
         yield from ((sound, start, samples) for start, samples in windows.finish())
         sound.total = windows.total
         if not sound.total:
             raise ValueError("Expected audio, got too few samples for one at the model's rate.")
+        if peak > TOO_LOUD:
+            logger.warning(
+                "%.80s reaches %.3g, where 1 is full scale: its scores are those of so loud a sound. Divide samples by "
+                "their full scale, such as 32768, if that is not meant.",
+                sound.source if isinstance(sound.source, str | Path) else "A sound",
+                peak,
+            )
     except (OSError, ValueError) as error:
         sound.error = error
     yield sound, windows.total, None

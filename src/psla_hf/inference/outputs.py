@@ -176,8 +176,10 @@ class OutputFile:
         self._append(text)
 
     def close(self) -> None:
-        """End what needs an end."""
-        if not self._is_folder:
+        """End what needs an end; a file without a recording goes."""
+        if self.path is not None and not self._is_folder and not self._names:
+            self.path.unlink(missing_ok=True)
+        elif not self._is_folder:
             self._append("\n]\n" if self.output.format == "json" else "")
 
     @property

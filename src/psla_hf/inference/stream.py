@@ -8,8 +8,9 @@ import soxr
 
 from psla_hf.models.feature_extraction_psla import MAX_CHANNELS, as_mono, as_samples, mix_down, scale_to_float
 
-from .recording import Recording, TopK
+from .recording import Recording, TopK, tag_count
 from .tagger import AudioTagger
+from .timeline import class_thresholds
 from .windows import Windows
 
 __all__ = ["Moment", "StreamingTagger"]
@@ -50,7 +51,7 @@ class StreamingTagger:
         threshold: Only tags with at least this score.
 
     Raises:
-        ValueError: The hop is no time, or the windows are none of the model's.
+        ValueError: The hop is no time, the windows are none of the model's, or tags are asked for that cannot be.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class StreamingTagger:
                 f"Expected windows of at most {most / rate:.2f} s, the model's, and hops up to theirs, got hop_seconds="
                 f"{hop_seconds} and window_seconds={window_seconds}."
             )
+        tag_count(top_k, len(tagger.labels), threshold)
+        class_thresholds(0.0 if threshold is None else threshold, tagger.labels)
         self.tagger, self.top_k, self.threshold = tagger, top_k, threshold
         longest = size + extractor.hop_size - 1  # as in AudioTagger
         self._windows = Windows(size, max(1, round(hop_seconds * rate)), longest, tagger.windowing.last)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
+from psla_hf.audio_files import HIGHEST_RATE, LOWEST_RATE
 from psla_hf.folder import FolderContents
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
 from psla_hf.models.graphs import exported_formats
@@ -337,6 +338,7 @@ class AudioTagger:
                 )
             sound = file
         wanted = self.extractor.sampling_rate
+        sound = bytes(sound) if isinstance(sound, bytearray | memoryview) else sound
         if isinstance(sound, str | Path | bytes) or hasattr(sound, "read"):
             stream = stream_audio(sound)
             mono = (mix_down(torch.from_numpy(block.T)).numpy() for block in stream.blocks)
@@ -345,8 +347,10 @@ class AudioTagger:
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate
         samples, rate = unpack_sound(sound, sampling_rate)
-        if not (isinstance(rate, int | float | np.number) and rate > 0):
-            raise ValueError(f"Expected sampling_rate (in Hz) with a waveform, got {rate!r}.")
+        if not (isinstance(rate, int | float | np.number) and LOWEST_RATE <= rate <= HIGHEST_RATE):
+            raise ValueError(
+                f"Expected sampling_rate with a waveform, from {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate!r}."
+            )
         return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
 
     def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
@@ -362,7 +366,7 @@ def default_device() -> torch.device:
 
 def are_many(audio: Any) -> bool:
     """Whether something holds sounds, and is none itself."""
-    is_one = isinstance(audio, str | Path | bytes | np.ndarray | torch.Tensor | Mapping)
+    is_one = isinstance(audio, str | Path | bytes | bytearray | memoryview | np.ndarray | torch.Tensor | Mapping)
     if is_one or not isinstance(audio, Iterable) or hasattr(audio, "read") or hasattr(audio, "get_all_samples"):
         return False
     return isinstance(audio, Iterator) or not isinstance(next(iter(audio), None), int | float | np.number)
@@ -387,7 +391,7 @@ def files_in(folder: str | Path) -> list[Path]:
     Raises:
         FileNotFoundError: There is none.
     """
-    files = FolderContents.of(Path(folder)).audio
+    files = FolderContents.of(Path(folder)).sounds
     if not files:
         raise FileNotFoundError(f"Expected audio files ({', '.join(AUDIO_SUFFIXES)}) in {folder}, there is none.")
     return files

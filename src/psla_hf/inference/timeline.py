@@ -32,15 +32,15 @@ def class_thresholds(threshold: Thresholds, labels: Sequence[str]) -> np.ndarray
     """The threshold of each class, `[K]`: the same for all, or by name and 0.5 for those that are not named.
 
     Raises:
-        ValueError: It is no number, or one is given for a class that there is not.
+        ValueError: One is no number from 0 to 1, or is given for a class that there is not.
     """
-    if isinstance(threshold, str):
-        raise ValueError(f"Expected a threshold such as 0.5, or one for each class by its name, got {threshold!r}.")
-    if not isinstance(threshold, Mapping):
-        return np.full(len(labels), threshold)
-    if unknown := threshold.keys() - set(labels):
+    by_name = threshold if isinstance(threshold, Mapping) else dict.fromkeys(labels, threshold)
+    if unknown := by_name.keys() - set(labels):
         raise ValueError(f"Expected thresholds of the model's classes, got some of {sorted(unknown)[:5]}.")
-    return np.array([threshold.get(label, 0.5) for label in labels])
+    for value in by_name.values():
+        if not (isinstance(value, int | float | np.number) and 0 <= value <= 1):
+            raise ValueError(f"Expected thresholds from 0 to 1, or one for each class by its name, got {value!r}.")
+    return np.array([by_name.get(label, 0.5) for label in labels])
 
 
 @dataclass(frozen=True)

@@ -428,7 +428,7 @@ def as_samples(samples: np.ndarray | Tensor | Sequence) -> Tensor:
     if isinstance(samples, np.ndarray):
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=min(samples.strides, default=0) < 0)
     try:
-        return torch.as_tensor(samples)
+        return torch.as_tensor(samples).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"Expected samples as an array, a tensor or a list of numbers, got {samples!r:.80}."
