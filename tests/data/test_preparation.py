@@ -20,7 +20,7 @@ from psla_hf.commands import run as psla
 from psla_hf.data.schema import labels_of, stored_features, tagging_features, vocabulary_of
 from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
 from psla_hf.data.shards.prepare import MANIFEST, prepare, verify
-from psla_hf.hub.dataset_cards import write_card
+from psla_hf.hub.dataset_cards import push, write_card
 from psla_hf.labels.vocabulary import Vocabulary
 from tests import fake_hub
 
@@ -461,10 +461,19 @@ def test_the_script_prepares_own_data_and_drops_only_when_told(sounds, tmp_path,
     assert "train, 6 of 6 clips" in printed and "test, 7 of 7 clips" in printed
 
 
-def test_the_script_wants_a_licence_before_it_works(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["user/esc"], "--push needs --license"), (["esc", "--license", "mit"], "Expected a repository as OWNER/NAME")],
+)
+def test_the_script_wants_what_publishing_needs_before_it_works(esc_folder, tmp_path, capsys, words, said):
     with pytest.raises(SystemExit, match="2"):
-        psla(["prepare", "esc", "--data-dir", tmp_path, "--output-dir", tmp_path / "out", "--push", "user/esc"])
-    assert "--push needs --license" in capsys.readouterr().err
+        psla(["prepare", "esc", "--data-dir", esc_folder, "--output-dir", tmp_path / "out", "--push", *words])
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_repository_without_an_owner_is_refused_before_the_shards_are_looked_at(tmp_path):
+    with pytest.raises(ValueError, match="OWNER/NAME, got 'noise'"):
+        push(tmp_path, "noise", pretty_name="Noise", license="cc0-1.0")
 
 
 def test_shards_are_prepared_without_a_copy_of_them_and_with_the_same_bytes(clips, tmp_path):

@@ -250,12 +250,13 @@ def test_a_figure_that_was_not_measured_is_an_error(copy, figure):
         model_card(folder)
 
 
-def test_a_faultless_ranking_has_no_finite_d_prime(copy):
+@pytest.mark.parametrize(("auc", "shown"), [(1.0, "∞"), (0.0, "-∞")])
+def test_a_faultless_ranking_and_its_reverse_have_no_finite_d_prime(copy, auc, shown):
     folder, path = copy
     measured = results(folder)["results"]
-    change(path, results=measured | {"averaged": measured["averaged"] | {"AUC": 1.0, "d_prime": None}})
+    change(path, results=measured | {"averaged": measured["averaged"] | {"AUC": auc, "d_prime": None}})
     card = model_card(folder)
-    assert row(card, "**averaged weights**")[1:] == ["1.0000", "∞"]
+    assert row(card, "**averaged weights**")[1:] == [f"{auc:.4f}", shown]
     assert {result.metric_type for result in card.data.eval_results} == {"mAP", "roc_auc"}
 
 

@@ -38,6 +38,7 @@ def test_all_files_come_in_one_commit_to_a_private_repository(hub, api):
     published = Repository.open("user/model", api=api).fill(FILES, "All of it")
     assert hub.repos[NAME] == FILES and hub.private == {NAME}
     assert hub.commits == [f"{NAME} main: All of it"]
+    assert times(hub, "POST /api/models/user/model/preupload") == 1  # large files are read and hashed once
     assert (published.url, published.commit) == (f"{hub.url}/user/model", hub.sha(NAME))
     assert published.files == {path: len(content) for path, content in FILES.items()}
 
@@ -160,6 +161,22 @@ def test_no_token_is_published(hub, api):
 
 def test_no_token_is_shown_by_errors_that_repeat_it(hub, api):
     wrong = "hf_loopbackWrong"
-    with pytest.raises(PublishError, match=r"\(the token\)") as refused:  # the Hub repeats it
-        Repository.open("user/model", api=as_whom(hub, wrong))
-    assert wrong not in "".join(traceback.format_exception(refused.value))
+    hub.repos[NAME] = {}
+    hub.private.add(NAME)
+    there = Repository("user/model", "model", hub.url, as_whom(hub, wrong))
+    for ask in (there.files, lambda: Repository.open("user/model", api=there.api)):
+        with pytest.raises(
+            PublishError, match=r"Nothing was uploaded\..*\(the token\)"
+        ) as refused:  # the Hub repeats it
+            ask()
+        assert wrong not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("trouble", [503, "cut"])
+def test_listing_survives_passing_trouble_and_explains_what_stays(hub, api, trouble):
+    there = Repository.open("user/model", api=api)
+    hub.cause(trouble, "GET /api/models/user/model/tree", times=2)
+    assert there.files() == list(hub.repos[NAME])
+    hub.cause(trouble, "GET /api/models/user/model/tree", times=100)
+    with pytest.raises(PublishError, match=r"list the files of user/model\. Nothing was uploaded"):
+        there.files()

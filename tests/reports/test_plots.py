@@ -10,9 +10,12 @@ from PIL import Image
 
 from psla_hf.commands import run as psla
 from psla_hf.data.schema import tagging_features
+from psla_hf.inference.overview import Overview
+from psla_hf.inference.timeline import Timeline
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 from psla_hf.loading.sampler import EpochSampler, balanced_weights
 from psla_hf.reports import plots
+from psla_hf.reports.recording import recording_picture
 from psla_hf.training.run import folder
 
 ROWS = [{"epoch": epoch, "loss": 1 / epoch, "mAP": 1 - 1 / epoch} for epoch in range(1, 6)]
@@ -81,6 +84,33 @@ def test_learning_curves_have_a_line_per_run():
     assert [text.get_text() for text in precision.get_legend().get_texts()] == ["one", "two"]
 
 
+def test_an_epoch_whose_evaluation_has_not_ended_has_a_loss_only():
+    precision, loss = plots.learning_curves(
+        {"one": [*ROWS, {"epoch": 6, "loss": 0.1}], "two": [{"epoch": 1, "loss": 1}]}
+    ).axes
+    assert drawn(precision) == [[row["mAP"] for row in ROWS], []]
+    assert drawn(loss) == [[*(row["loss"] for row in ROWS), 0.1], [1]]
+
+
+def test_names_are_no_formulas(tmp_path):
+    """Matplotlib would take what is between two dollars for one, and fail where it is none."""
+    name = "take_$1_$2"
+    results = {name: results_of([0.5, 0.9], [name, "other"])}
+    many = {name: results_of(np.linspace(0, 1, 527).tolist())}
+    score, sound = np.full((4, 1), 0.5, np.float32), np.zeros(4, np.float32)
+    overview = Overview(sound, sound + 0.1, np.zeros((8, 4), np.float32), 0.1, 8000)
+    figures = {
+        "curves": plots.learning_curves({name: ROWS}),
+        "averaging": plots.averaging_curves({name: CURVE}),
+        "classes": plots.class_ap(results),
+        "many": plots.class_ap(many),
+        "difference": plots.class_difference({**results, "other": results[name]}),
+        "recording": recording_picture(name, overview, Timeline(score, 0.1, 0.4, (name,)), []),
+    }
+    for kind, figure in figures.items():
+        plots.save(figure, tmp_path / f"{kind}.png")
+
+
 def test_averaging_has_a_line_for_each_kind_of_each_run():
     axes = plots.averaging_curves({"one": CURVE, "two": CURVE[2:]}).axes[0]
     kinds = ("averaged", "ensemble")
@@ -117,6 +147,8 @@ def test_a_missing_figure_is_an_error_that_names_it():
     without = {"classes": ["a"], "results": {"averaged": {}}}
     with pytest.raises(ValueError, match=r"'per_class' in the results of one, got \['classes', 'results'\]"):
         plots.class_ap({"one": without})
+    with pytest.raises(ValueError, match=r"'classes' in the results of one, got \['results'\]"):
+        plots.class_ap({"one": {"results": {}}})
     with pytest.raises(ValueError, match="'ensemble' in every row of one; row 1"):
         plots.averaging_curves({"one": [{"epoch": 1, "averaged": {"mAP": 0.5}}]})
     with pytest.raises(ValueError, match="at least one run"):

@@ -1,6 +1,12 @@
 """Tables for a terminal hold the figures that they are given."""
 
-from psla_hf.reports.tables import print_results, print_table, print_tags
+import json
+import math
+
+import pytest
+
+from psla_hf.reports.folds import report_folds
+from psla_hf.reports.tables import print_metrics, print_results, print_table, print_tags
 from psla_hf.training.recipes import get_recipe
 
 
@@ -17,8 +23,31 @@ def test_results_stand_beside_the_figures_to_be_measured_against_where_there_are
 
 def test_names_are_shown_as_they_are_named(capsys):
     print_table({"a_b [red]c[/red]": ["[1]"]}, "[title]", ["model", "runs/seed_0"])
-    print_tags([{"label": "[bold]dog", "score": 0.5}], "[x].wav")
+    print_tags([{"label": "[bold]dog :cat:", "score": 0.5}], "[x]:dog:.wav")
     printed = capsys.readouterr().out
-    assert all(
-        name in printed for name in ("a_b [red]c[/red]", "[1]", "[title]", "runs/seed_0", "[bold]dog", "[x].wav")
+    names = ("a_b [red]c[/red]", "[1]", "[title]", "runs/seed_0", "[bold]dog :cat:", "[x]:dog:.wav")
+    assert all(name in printed for name in names)
+
+
+@pytest.mark.parametrize(("auc", "shown"), [(1.0, " ∞ "), (0.0, " -∞ ")])
+def test_an_infinite_d_prime_has_its_sign_read_back_from_json_too(capsys, auc, shown):
+    for d_prime in (math.copysign(math.inf, auc - 0.5), None):
+        print_metrics({"a run": {"AUC": auc, "d_prime": d_prime}}, "runs")
+        assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("d_prime", "told"), [(1.0, "2.0000 ± 1.4142"), (math.inf, "not finite"), (None, "not finite")]
+)
+def test_folds_have_a_mean_and_a_deviation_where_all_are_finite(tmp_path, capsys, d_prime, told):
+    folds = {
+        "fold 1": {"averaged": {"AUC": 1.0, "d_prime": d_prime}},
+        "fold 2": {"averaged": {"AUC": 0.9, "d_prime": 3.0}},
+    }
+    report_folds(folds, tmp_path)
+    printed = capsys.readouterr().out
+    assert told in printed and "0.9500 ± 0.0707" in printed
+    mean = json.loads((tmp_path / "folds.json").read_text())["mean"]["averaged"]["d_prime"]
+    assert mean["mean"] == (2.0 if d_prime == 1.0 else None) and (mean["standard_deviation"] is None) == (
+        d_prime != 1.0
     )

@@ -68,6 +68,10 @@ class Publishing:
         """Refuse what would fail after the work."""
         if self.push and not self.license:
             raise ValueError("--push needs --license: a card says under which licence the data are.")
+        if self.push:
+            from psla_hf.hub.repository import check_repo_id
+
+            check_repo_id(self.push)
 
 
 OWN, PUBLISHING = OwnTable(), Publishing()

@@ -21,6 +21,7 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         METRICS,
         RESULT_NAMES,
         metric_text,
+        metric_value,
         print_epoch,
         print_metrics,
         print_table,
@@ -45,7 +46,7 @@ def report(runs: list[str], /, *, messages: Messages = MESSAGES) -> None:
         for metric in METRICS:
             rows = {
                 model: [
-                    metric_text(results[model][metric]) if metric in results.get(model, {}) else ""
+                    metric_text(metric_value(results[model], metric)) if metric in results.get(model, {}) else ""
                     for results in finished.values()
                 ]
                 for model in models

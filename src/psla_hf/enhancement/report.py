@@ -36,7 +36,7 @@ def plot_enhancement(report: Mapping[str, Any]) -> "Figure":
     before, added = (np.array([row[what] for row in rows]) for what in ("before", "added"))
     bars.barh(places, before, label="before")
     bars.barh(places, added, left=before, label="added")
-    bars.set_yticks(places, [row["class"] for row in rows], fontsize="small")
+    bars.set_yticks(places, [row["class"] for row in rows], fontsize="small", parse_math=False)
     bars.invert_yaxis()
     bars.set(xlabel="clips with the class", title="classes with the most added labels")
     bars.legend()

@@ -16,7 +16,7 @@ from psla_hf.reports.markdown import markdown_origin, render
 from psla_hf.training.run.folder import CARD_FILE
 
 from .model_card import CARDS, OF_AN_ORIGIN, check_complete, data_set, loads
-from .repository import Repository
+from .repository import Repository, check_repo_id
 
 __all__ = ["LABEL_SET_FILES", "label_card", "label_set_files", "push", "size_category", "write_card"]
 
@@ -90,9 +90,10 @@ def push(output_dir: str | Path, repo_id: str, *, pretty_name: str, license: str
     Raises:
         FileNotFoundError: There is no manifest, or a shard is missing.
         PublishError: The Hub refuses, cannot be reached, or the connection breaks.
-        ValueError: The folder is not what its manifest says, a fact is missing, or the repository is public already
-            although a private one was asked for.
+        ValueError: The folder is not what its manifest says, a fact is missing, the repository's name has no owner, or
+            it is public already although a private one was asked for.
     """
+    check_repo_id(repo_id)
     write_card(output_dir, pretty_name=pretty_name, license=license)
     repository = Repository.open(repo_id, "dataset", private)
     repository.fill_in_parts(output_dir, [CARD_FILE, MANIFEST, f"{DATA}/*.parquet"], "Upload prepared shards")

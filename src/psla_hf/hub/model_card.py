@@ -14,7 +14,7 @@ from psla_hf.data.sources.source import CardFacts
 from psla_hf.files import read_json
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.reports.markdown import make_environment, markdown_origin, markdown_text, render
-from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metric_text
+from psla_hf.reports.tables import AGGREGATE_NAMES, METRICS, RESULT_NAMES, metric_text, metric_value
 from psla_hf.training.origins import trainings
 from psla_hf.training.recipe import LAST_EPOCHS
 from psla_hf.training.recipes import TARGETS
@@ -275,14 +275,12 @@ def _parts(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
-    """A figure that was measured; none recorded as d' is the infinity of a faultless ranking, which JSON cannot hold.
+    """A figure that was measured.
 
     Raises:
         ValueError: It is missing, or not a number.
     """
-    value = row.get(metric)
-    if metric == "d_prime" and metric in row and value is None:
-        return math.inf
+    value = metric_value(row, metric) if metric in row else None
     if value is None or math.isnan(value):
         raise ValueError(f"Expected a measured figure as {metric} of {name} in the results, got {value}.")
     return value

@@ -129,7 +129,15 @@ class Repository:
         return cls(url.repo_id, repo_type, str(url), api)
 
     def files(self, revision: str | None = None) -> list[str]:
-        """Paths of the files there, on a branch; on `main` if there is no such branch yet."""
+        """Paths of the files there, on a branch; on `main` if there is no such branch yet.
+
+        Raises:
+            PublishError: The Hub refuses, or cannot be reached.
+        """
+        with _explained(self.api, f"list the files of {self.repo_id}", "Nothing was uploaded."):
+            return _retrying(lambda: self._paths(revision))
+
+    def _paths(self, revision: str | None) -> list[str]:
         try:
             return self.api.list_repo_files(self.repo_id, repo_type=self.repo_type, revision=revision)
         except RevisionNotFoundError:
@@ -164,14 +172,20 @@ class Repository:
         if revision and create_pr:
             raise ValueError(f"Expected a branch or a pull request, got the branch {revision!r} and create_pr.")
         self._refuse_tokens(files)
-        where: dict = {"repo_type": self.repo_type, "revision": revision}
 
         def commit() -> CommitInfo:
-            there = [path for path in self.files(revision) if any(fnmatch(path, old) for old in replaces)]
-            operations: list[CommitOperationAdd | CommitOperationDelete] = [*_additions(files)]
-            operations += [CommitOperationDelete(path) for path in there if path not in files]
+            there = [path for path in self._paths(revision) if any(fnmatch(path, old) for old in replaces)]
+            operations: list[CommitOperationAdd | CommitOperationDelete] = [
+                *(CommitOperationAdd(path, content) for path, content in files.items()),
+                *(CommitOperationDelete(path) for path in there if path not in files),
+            ]
             return self.api.create_commit(
-                self.repo_id, operations, commit_message=message, create_pr=create_pr, **where
+                self.repo_id,
+                operations,
+                commit_message=message,
+                create_pr=create_pr,
+                repo_type=self.repo_type,
+                revision=revision,
             )
 
         left = f"{self.url} is there and shows what it showed before: files become visible all together or not at all."
@@ -181,9 +195,6 @@ class Repository:
         with _explained(self.api, f"publish in {self.repo_id}", f"{left} {again}"):
             if revision:
                 self.api.create_branch(self.repo_id, branch=revision, repo_type=self.repo_type, exist_ok=True)
-            self.api.preupload_lfs_files(
-                self.repo_id, _additions(files), create_pr=create_pr, free_memory=False, **where
-            )
             # A commit whose answer was lost is found there by the next try, which then has nothing to commit; a pull
             # request is not.
             done = commit() if create_pr else _retrying(commit)
@@ -243,10 +254,6 @@ def _explained(api: HfApi, what: str, state: str) -> Iterator[None]:
         message = f"Could not {what}. {state} {WHAT_TO_DO.get(status or 0, '')} The Hub said: {shown}"
         # The cause goes along for a traceback, unless it repeats the token.
         raise PublishError(" ".join(message.split())) from (cause if shown == answer else None)
-
-
-def _additions(files: Contents) -> list[CommitOperationAdd]:
-    return [CommitOperationAdd(path, content) for path, content in files.items()]
 
 
 def _retrying(call: Callable[[], Answer]) -> Answer:

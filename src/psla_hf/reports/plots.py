@@ -42,7 +42,7 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping]]) -> Figure:
     """Mean average precision and training loss over the epochs, a line per run.
 
     Args:
-        runs: By name, the rows of `read_epochs`.
+        runs: By name, the rows of `read_epochs`; an epoch whose evaluation has not ended has a loss only.
 
     Raises:
         ValueError: There is no run, or a row lacks a figure.
@@ -50,13 +50,14 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping]]) -> Figure:
     figure, (precision, loss) = _panels(2, (10, 4))
     for name, rows in _some(runs).items():
         epochs = _figures(rows, "epoch", name)
-        precision.plot(epochs, _figures(rows, "mAP", name), marker=".", label=name)
         loss.plot(epochs, _figures(rows, "loss", name), marker=".", label=name)
+        evaluated = {row["epoch"]: row["mAP"] for row in rows if "mAP" in row}
+        precision.plot(list(evaluated), list(evaluated.values()), marker=".", label=name)
     for axes, title in ((precision, "mAP on the evaluation clips"), (loss, "mean training loss")):
         axes.set(xlabel="epoch", ylabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    precision.legend()
+    _legend(precision)
     return figure
 
 
@@ -82,7 +83,7 @@ def averaging_curves(curves: Mapping[str, Sequence[Mapping]]) -> Figure:
     axes.set(xlabel="first epoch of those averaged, up to the last", ylabel="mAP on the evaluation clips")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    _legend(axes, fontsize="small")
     return figure
 
 
@@ -219,10 +220,11 @@ def _result(content: Mapping, figure: str, run: str) -> Any:
 
 def _per_class(results: Mapping[str, Mapping]) -> tuple[list[str], dict[str, np.ndarray]]:
     """The classes, and each run's average precision `[K]`, NaN where a class cannot be ranked."""
-    names = next(iter(_some(results).values()))["classes"]
+    first, *_ = _some(results)
+    names = _result(results[first], "classes", first)
     values = {}
     for run, content in results.items():
-        if content["classes"] != names:
+        if _result(content, "classes", run) != names:
             raise ValueError(f"Expected runs with the same classes in the same order; those of {run} differ.")
         values[run] = np.array(_result(content, "per_class", run)["AP"], dtype=float)
     return names, values
@@ -246,7 +248,8 @@ def _classes(names: Sequence[str], values: Mapping[str, np.ndarray], quantity: s
         panels[0].set_ylabel(f"the {half} highest and the {half} lowest of {len(ranked)} classes")
         for run, of_run in values.items():
             panels[1].plot(of_run[ranked], ".", label=run)
-        panels[1].set(xlabel=f"all {len(ranked)} classes, in the order of {next(iter(values))}", ylabel=quantity)
+        panels[1].set_xlabel(f"all {len(ranked)} classes, in the order of {next(iter(values))}", parse_math=False)
+        panels[1].set_ylabel(quantity)
         panels[1].grid(alpha=0.3)
     left_out = len(names) - len(ranked)
     if left_out:
@@ -260,11 +263,17 @@ def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, np.ndarray]) ->
     rows = np.arange(len(names))
     for place, (run, of_run) in enumerate(values.items()):
         axes.barh(rows + (place - (len(values) - 1) / 2) * thickness, of_run, thickness, label=run)
-    axes.set_yticks(rows, names, fontsize="small")
+    axes.set_yticks(rows, names, fontsize="small", parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above the bars, which leave no corner free
+    _legend(axes, loc="lower left", bbox_to_anchor=(0, 1))  # above the bars, which leave no corner free
+
+
+def _legend(axes: Axes, **looks: Any) -> None:
+    """The names of the runs, of which none is a formula."""
+    for name in axes.legend(**looks).get_texts():
+        name.set_parse_math(False)
 
 
 def _panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

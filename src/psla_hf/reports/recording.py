@@ -42,7 +42,7 @@ def recording_picture(
     image = _draw_scores(scores, timeline, shown)
     _draw_events(scores, events, [timeline.labels[k] for k in shown])
     figure.colorbar(image, ax=scores, label="score", pad=0.01, fraction=0.03)
-    wave.set_title(title, fontsize="medium")
+    wave.set_title(title, fontsize="medium", parse_math=False)  # a file's name is no formula, nor is a class's
     wave.set_xlim(0, timeline.seconds)
     scores.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 1.5, 2, 3, 5, 6, 10]))
     scores.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
@@ -91,7 +91,7 @@ def _draw_sound(wave: Axes, spectrogram: Axes, overview: Overview) -> None:
 
 
 def _draw_scores(axes: Axes, timeline: Timeline, shown: Sequence[int]) -> AxesImage:
-    axes.set_yticks(np.arange(len(shown)) + 0.5, [timeline.labels[k] for k in shown])
+    axes.set_yticks(np.arange(len(shown)) + 0.5, [timeline.labels[k] for k in shown], parse_math=False)
     axes.tick_params(axis="y", length=0)
     image = axes.imshow(
         timeline.scores[:, shown].T,

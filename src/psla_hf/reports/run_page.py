@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from psla_hf.audio_parts import read_part
 
 from .run_figures import Mistake, average_precision, bootstrap_intervals, calibration, confusions, worst_mistakes
-from .tables import METRICS, RESULT_NAMES, metric_text
+from .tables import METRICS, RESULT_NAMES, metric_text, metric_value
 
 if TYPE_CHECKING:
     from psla_hf.training.run.scores import PartScores
@@ -54,7 +54,7 @@ def run_page(
         "results": results,
         "metrics": metrics,
         "models": {
-            RESULT_NAMES[model]: [metric_text(figures.get(metric)) for metric in metrics]
+            RESULT_NAMES[model]: [metric_text(metric_value(figures, metric)) for metric in metrics]
             for model, figures in results["results"].items()
         },
         "curves": {title: line_chart(lines) for title, lines in curves.items()},

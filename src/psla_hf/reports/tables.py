@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,7 @@ __all__ = [
     "METRICS",
     "RESULT_NAMES",
     "metric_text",
+    "metric_value",
     "print_epoch",
     "print_events",
     "print_figures",
@@ -42,23 +43,29 @@ AGGREGATE_NAMES = {
 METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
 
-def metric_text(figure: float | None) -> str:
-    """A metric with four digits; d' of a faultless ranking is infinite, which JSON holds as null."""
-    return "∞" if figure is None or figure == math.inf else f"{figure:.4f}"
+def metric_value(metrics: Mapping[str, Any], metric: str) -> float:
+    """A metric of several; d' is infinite where every ranking is faultless or the reverse, which JSON holds as null."""
+    value = metrics[metric]
+    return math.copysign(math.inf, metrics["AUC"] - 0.5) if metric == "d_prime" and value is None else value
 
 
-def print_epoch(row: Mapping[str, float]) -> None:
+def metric_text(figure: float) -> str:
+    """A metric with four digits."""
+    return f"{figure:.4f}".replace("inf", "∞")
+
+
+def print_epoch(row: Mapping[str, Any]) -> None:
     """An epoch's metrics on one line."""
-    metrics = "  ".join(f"{metric} {metric_text(row[metric])}" for metric in METRICS if metric in row)
+    metrics = "  ".join(f"{metric} {metric_text(metric_value(row, metric))}" for metric in METRICS if metric in row)
     speed = f"{row['seconds']:.0f} s, {row['clips_per_second']:.1f} clips/s, {row['waiting']:.0%} waiting for data"
     print(f"epoch {row['epoch']:>3}  loss {row['loss']:.4f}  {metrics}  ({speed})", flush=True)
 
 
-def print_metrics(rows: Mapping[str, Mapping[str, float]], title: str, first_column: str = "model") -> None:
+def print_metrics(rows: Mapping[str, Mapping[str, Any]], title: str, first_column: str = "model") -> None:
     """One row per named set of metrics; a column for each metric that some row has."""
     shown = [metric for metric in METRICS if any(metric in metrics for metrics in rows.values())]
     cells = {
-        name: [metric_text(metrics[metric]) if metric in metrics else "" for metric in shown]
+        name: [metric_text(metric_value(metrics, metric)) if metric in metrics else "" for metric in shown]
         for name, metrics in rows.items()
     }
     print_table(cells, title, [first_column, *shown])
@@ -148,6 +155,6 @@ def short_figure(figure: float | str, digits: int = 3) -> str:
 
 
 def _print(title: str, table: Table) -> None:
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(title, style="bold", soft_wrap=True)
     console.print(table)
