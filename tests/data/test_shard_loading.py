@@ -20,6 +20,8 @@ from psla_hf.data.shards.shard_files import find_shards
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES, make_scenes
 from psla_hf.labels.vocabulary import Vocabulary
+from psla_hf.loading.samples import SampleMaker
+from psla_hf.loading.stream import TaggingStream
 from tests import fake_hub
 
 hub = fake_hub.hub
@@ -138,6 +140,43 @@ def test_shards_that_are_written_anew_are_read_anew(tmp_path):
         make_scenes(count, seed=seed)[0].to_parquet(str(tmp_path / "train-0.parquet"))
         clips = load_tagging_dataset(tmp_path, split="train", quiet=True)
         assert clips["id"][:] == [f"scene-{seed}-{i:05d}" for i in range(count)]
+
+
+def test_damage_between_the_footers_is_one_error_by_index_and_streamed(tmp_path):
+    """What shows while the clips are read is not wrapped in an error of `datasets`."""
+    path = tmp_path / "train.parquet"
+    audio = [{"path": None, "bytes": np.random.default_rng(k).bytes(3000)} for k in range(200)]
+    names = [["Dog"], ["Rain"], ["Rain"], ["Speech"]] * 50
+    pq.write_table(pa.table({"id": range(200), "audio": audio, "label": names}), path, row_group_size=50)
+    group, damaged = pq.read_metadata(path).row_group(1), bytearray(path.read_bytes())
+    columns = {group.column(k).path_in_schema: group.column(k) for k in range(group.num_columns)}
+    begin = columns["audio.bytes"].data_page_offset
+    damaged[begin : begin + 40] = b"\xff" * 40
+    path.write_bytes(damaged)
+    index = ShardIndex.open([str(path)], VOCABULARY)
+    for read in (
+        lambda: load_tagging_dataset(path, vocabulary=VOCABULARY, quiet=True),
+        lambda: TaggingStream.open(index, SampleMaker(3), 2, cache_dir=str(tmp_path)),
+    ):
+        with pytest.raises(ValueError, match=r"clips as parquet in .*train\.parquet, could not read it so"):
+            read()
+
+
+def test_a_tar_that_is_cut_short_or_has_no_classes_is_one_error(tmp_path):
+    path = tmp_path / "train.tar"
+    for labels, size, message in (
+        (["Dog"], 700, r"clips as a tar in .*train\.tar, could not read it so"),
+        (["Cow"], None, r"train\.tar, clip a: Expected names, mids or indices of the 3 classes, got 'Cow'"),
+    ):
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            for name, part in (("a.flac", flac()), ("a.json", json.dumps({"labels": labels}).encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(part)
+                archive.addfile(member, io.BytesIO(part))
+        path.write_bytes(content.getvalue()[:size])
+        with pytest.raises(ValueError, match=message):
+            load_tagging_dataset(path, vocabulary=VOCABULARY, quiet=True)
 
 
 def test_what_folders_above_the_source_are_called_means_nothing(tmp_path):

@@ -98,6 +98,13 @@ def test_prepared_shards_bring_their_classes_and_hours(tmp_path):
         ShardIndex.open([str(tmp_path / "0.parquet")], Vocabulary(SCENE_CLASSES[::-1]))
 
 
+def test_files_that_are_written_anew_are_read_anew(tmp_path):
+    for seed in (1, 2):
+        clips, _ = make_scenes(2, seed=seed)
+        clips.to_parquet(str(tmp_path / "0.parquet"))
+        assert ShardIndex.open([str(tmp_path / "0.parquet")]).read(0) == list(clips)
+
+
 def test_what_is_missing_or_unknown_says_so(tmp_path):
     path = audioset_like(tmp_path / "0.parquet")
     with pytest.raises(ValueError, match="at least one parquet file"):
@@ -137,6 +144,20 @@ def test_a_webdataset_clip_may_have_a_class_file_but_must_have_both_parts(tmp_pa
     for members in ([("a.wav", AUDIO[0])], [("a.json", b'{"labels": ["Dog"]}')]):
         with pytest.raises(ValueError, match=r"Expected an audio file .* for a in .*0\.tar, found"):
             list(iterate_tar([write_tar(tmp_path / "0.tar", members)], VOCABULARY, "train"))
+
+
+def test_labels_in_a_webdataset_are_written_as_in_parquet(tmp_path):
+    for label, indices in (
+        ("Dog;Rain", [1, 2]),
+        ("Dog, Speech", [0, 1]),
+        (["nan"], []),
+        ([], []),
+        (2, [2]),
+        ([1], [1]),
+    ):
+        members = [("a.wav", AUDIO[0]), ("a.json", json.dumps({"id": None, "label": label}).encode())]
+        clip = next(iterate_tar([write_tar(tmp_path / "0.tar", members)], VOCABULARY, "train"))
+        assert clip["labels"] == indices and clip["id"] == "a"
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one label", "a list"])

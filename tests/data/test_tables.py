@@ -289,8 +289,11 @@ def test_marks_that_are_mixed_are_refused_with_their_lines(folder, cells):
 
 
 def test_a_table_may_be_parquet(folder):
-    pd.DataFrame({"file": ["a.wav", "b.wav"], "labels": [["dog"], ["cat", "dog"]]}).to_parquet(
-        folder / "metadata.parquet"
-    )
-    for place in (folder / "metadata.parquet", folder):
-        assert list(load_tagging_dataset(place)["labels"]) == [[1], [0, 1]]
+    table = pd.DataFrame({"file": ["a.wav", "b.wav"], "labels": [["dog"], ["cat", "dog"]]})
+    for name, place in (
+        ("metadata.parquet", "metadata.parquet"),
+        ("metadata.parquet", "."),
+        ("b.parquet", "b.parquet"),
+    ):
+        table.to_parquet(folder / name)
+        assert list(load_tagging_dataset(folder / place)["labels"]) == [[1], [0, 1]]

@@ -10,6 +10,7 @@ from psla_hf import Ontology, enhance_labels
 from psla_hf.enhancement.algorithm import check_enhancement, class_thresholds, enhance_clip_labels
 from psla_hf.labels import scores as scores_of_clips
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
+from psla_hf.teachers.scores import MeanRows, NpyRows
 
 ANIMALS = Ontology(children={"animal": ("dog", "cat"), "dog": (), "cat": ()}, names={})
 CHAIN = Ontology(children={"sound": ("animal",), "animal": ("dog",), "dog": ()}, names={})
@@ -206,6 +207,23 @@ def test_a_clip_without_scores_gets_no_labels_and_moves_no_threshold():
     scores[0, 1] = np.inf
     with pytest.raises(ValueError, match="clip 0"):
         enhance_clip_labels(labels, scores, ANIMALS, ids, allow_unscored=True)
+
+
+def test_a_mean_may_lack_single_scores_where_a_teacher_skipped_the_clip_and_others_do_not_know_the_class(tmp_path):
+    """What is there of the clip still counts: without the missing score the result is that of all scores."""
+    skips, knows_two = SCORES.copy(), SCORES.copy()
+    skips[1], knows_two[:, 2] = np.nan, np.nan
+    for name, scores in (("skips", skips), ("knows two", knows_two)):
+        np.save(tmp_path / f"{name}.npy", scores)
+    mean = MeanRows([NpyRows([tmp_path / f"{name}.npy"]) for name in ("skips", "knows two")])
+    assert np.isnan(mean[0:4]).nonzero() == (1, 2)
+    labels, ids = ClipLabels.from_multi_hot(TARGETS), list(ANIMALS.children)
+    result = enhance_clip_labels(labels, mean, ANIMALS, ids, allow_unscored=True)
+    assert not len(result.unscored)
+    expected = enhance_clip_labels(labels, SCORES, ANIMALS, ids)
+    np.testing.assert_array_equal(result.enhanced().multi_hot(), expected.enhanced().multi_hot())
+    with pytest.raises(ValueError, match="clip 1"):
+        enhance_clip_labels(labels, mean, ANIMALS, ids)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """A stream follows the sampler's law, is the same for any number of readers, and goes on exactly where it stopped."""
 
+import io
 import pickle
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import torch
 from datasets import Dataset
 from scipy.stats import chisquare
@@ -21,6 +24,8 @@ from psla_hf.loading.stream_plan import StreamPlanner
 
 GROUPS = [10, 7, 10, 3, 10, 10, 10, 10, 10, 10]
 WEIGHTS = np.random.default_rng(0).pareto(1.5, sum(GROUPS)) + 0.1
+FLAC = io.BytesIO()
+soundfile.write(FLAC, WEIGHTS / 1e6, 8000, format="FLAC")
 AUGMENTATION = Augmentation(mixup_rate=0.5, mixstyle_rate=0.25)
 
 
@@ -196,6 +201,21 @@ def test_a_stream_survives_pickling(shards, tmp_path):
     stream.seek(1)
     copy = pickle.loads(pickle.dumps(stream))
     assert [s.id for s in copy] == [s.id for s in stream]
+
+
+def test_hot_clips_have_the_labels_of_the_vocabulary_they_are_opened_with(tmp_path):
+    """Those in the cache are of the first order of classes."""
+    names, audio = ["dog"] * 12 + ["cow", "hen"], [{"path": None, "bytes": FLAC.getvalue()}] * 14
+    table = pa.table({"id": [f"{k}" for k in range(14)], "audio": audio, "label": names})
+    pq.write_table(table, tmp_path / "train.parquet", row_group_size=4)
+    fingerprints = set()
+    for classes in (("cow", "dog", "hen"), ("hen", "dog", "cow")):
+        index = ShardIndex.open([str(tmp_path / "train.parquet")], Vocabulary(classes))
+        fingerprints.add(ShardedClips.of(index).fingerprint)
+        stream = TaggingStream.open(index, SampleMaker(3), 2, cache_dir=str(tmp_path))
+        assert len(stream.clips.hot) > 0
+        assert all(classes[int(s.labels.argmax())] == names[int(s.id)] for s in stream)
+    assert len(fingerprints) == 2
 
 
 def test_settings_that_do_not_divide_are_refused(shards, tmp_path):

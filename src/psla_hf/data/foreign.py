@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,15 +21,17 @@ __all__ = [
     "ID_COLUMNS",
     "LABEL_COLUMNS",
     "SECONDS_COLUMNS",
+    "Annotations",
+    "LabelTexts",
     "as_clips",
     "clips_of_dataset",
     "columns_of",
     "declared_features",
     "encode_labels",
+    "ids_of_rows",
     "in_schema",
-    "label_texts",
-    "names_of_texts",
-    "row_ids",
+    "place_in",
+    "times_of",
     "vocabulary_of_datasets",
     "vocabulary_of_features",
 ]
@@ -41,16 +43,17 @@ LABEL_COLUMNS = ("labels", "mids", "label", "category")
 
 SECONDS_COLUMNS = ("seconds", "duration")
 
-Texts = dict[str, int]  # the different labels of a column as they are written, with the first row of each
+TIMES = {"seconds": pa.float32(), "start": pa.float64(), "end": pa.float64()}
 
 
 def columns_of(schema: pa.Schema, where: str) -> dict[str, str]:
-    """What a table calls the schema's columns `labels` and, where it has them, `id` and `seconds`.
+    """What a table calls the schema's columns `labels` and, where it has them, the others but `audio` and `split`.
 
     Raises:
-        ValueError: It has no labels, or no audio as a file's bytes or path.
+        ValueError: It has no labels, or no audio as a file's bytes or path; or of `start` and `end` only one.
     """
-    candidates = {"id": ID_COLUMNS, "labels": LABEL_COLUMNS, "seconds": SECONDS_COLUMNS}
+    own = {name: (name,) for name in ("start", "end", "label_values")}
+    candidates = {"id": ID_COLUMNS, "labels": LABEL_COLUMNS, "seconds": SECONDS_COLUMNS, **own}
     found = {ours: next((name for name in theirs if name in schema.names), None) for ours, theirs in candidates.items()}
     audio = schema.field("audio").type if "audio" in schema.names else None
     is_file = audio is not None and pa.types.is_struct(audio) and {"bytes", "path"} & {part.name for part in audio}
@@ -59,7 +62,13 @@ def columns_of(schema: pa.Schema, where: str) -> dict[str, str]:
             f"Expected the columns audio (a struct of bytes and path) and one of {list(LABEL_COLUMNS)} in {where}, "
             f"found {schema.names}{'' if audio is None or is_file else f' with audio as {audio}'}."
         )
-    return {ours: name for ours, name in found.items() if name}
+    columns = {ours: name for ours, name in found.items() if name}
+    if len(columns.keys() & {"start", "end"}) == 1:
+        raise ValueError(
+            f"Expected start and end in {where}, which say what part of its audio a clip is, or neither, found "
+            f"{schema.names}. Rename the one if it says something else."
+        )
+    return columns
 
 
 def declared_features(schema: pa.Schema, where: str) -> Features:
@@ -90,46 +99,152 @@ def vocabulary_of_features(
     return vocabulary
 
 
-def label_texts(column: pa.ChunkedArray) -> tuple[Texts, bool] | None:
-    """The different labels of a column of texts, and whether each row is a list of them; none for numbers."""
-    values, _, is_list = _flat(column)
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return None
-    unique = pc.unique(values).drop_null()
-    return dict(zip(unique.to_pylist(), pc.index_in(unique, values).to_pylist(), strict=True)), is_list
+class LabelTexts:
+    """The labels in columns of texts, to be read together: what separates several in a text shows in all of them."""
 
+    def __init__(self) -> None:
+        self._single: dict[str, str] = {}  # the different texts, with the place of the first of each
+        self._listed: dict[str, str] = {}  # those in lists, where nothing separates them
 
-def names_of_texts(texts: Mapping[str, int], is_list: bool, where: str) -> list[str]:
-    """The names in the labels of a column: in a text of its own there may be several, with a mark between them."""
-    separator = None if is_list else find_separator(texts, where)
-    parts = [part.strip() for text in texts for part in (text.split(separator) if separator else [text])]
-    return [part for part in parts if is_label(part)]
+    def add(self, column: pa.ChunkedArray, where: str) -> bool:
+        """Add those of a column; false if it has none, but numbers."""
+        values, _, is_list = _flat(column)
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            return False
+        unique = pc.unique(values).drop_null()
+        texts = self._listed if is_list else self._single
+        for text, row in zip(unique.to_pylist(), pc.index_in(unique, values).to_pylist(), strict=True):
+            texts.setdefault(text, f"{row} of {where}")
+        return True
+
+    def vocabulary(self, where: str) -> Vocabulary:
+        """The names that occur, in alphabetical order.
+
+        Raises:
+            ValueError: There are none, or only numbers; or some are separated by one mark and some by another.
+        """
+        separator = find_separator(self._single, where)
+        pieces = [text.split(separator) if separator else [text] for text in self._single]
+        names = {part.strip() for parts in [*pieces, self._listed] for part in parts}
+        return classes_that_occur([filter(is_label, names)], where)
 
 
 def encode_labels(column: pa.ChunkedArray, vocabulary: Vocabulary, where: str) -> ClipLabels:
-    """Labels of any form as indices.
+    """Labels of any form as indices, of each clip in index order and each once.
 
     Raises:
-        ValueError: One is no class of the vocabulary.
+        ValueError: One is no class of the vocabulary; or all are lists of a 0 or 1 for each class.
     """
+    return _as_written(column, vocabulary, where).each_once()
+
+
+def _as_written(column: pa.ChunkedArray, vocabulary: Vocabulary, where: str) -> ClipLabels:
     values, offsets, is_list = _flat(column)
     if values.null_count and is_list:
         raise ValueError(f"Expected labels in {where}, {values.null_count} of those in its lists are empty (null).")
+    if is_list and _is_multi_hot(values, offsets, len(vocabulary)):
+        raise ValueError(
+            f"Expected indices of classes in {where}, every list has a 0 or 1 for each of the {len(vocabulary)} "
+            "classes. Write the indices of those that are 1: [k for k, there in enumerate(row) if there]."
+        )
     try:
         if not pa.types.is_integer(values.type):
             values, offsets = _encoded(values, offsets, vocabulary, is_list)
         elif values.null_count:  # a clip without a label
             offsets = np.concatenate([[0], np.cumsum(values.is_valid().to_numpy(zero_copy_only=False))])
             values = values.drop_null()
-        return ClipLabels(np.asarray(values), offsets.astype(np.int64), len(vocabulary)).each_once()
-    except ValueError as error:
+        return ClipLabels(np.asarray(values), offsets.astype(np.int64), len(vocabulary))
+    except (ValueError, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def row_ids(file: str, rows: Iterable[int]) -> list[str]:
-    """Ids of clips that have none: their file, with its folder, and row, such as `data/train-00000-of-00012:7`."""
-    name = "/".join(PurePosixPath(file).with_suffix("").parts[-2:])
-    return [f"{name}:{row}" for row in rows]
+def _is_multi_hot(values: pa.Array, offsets: np.ndarray, num_classes: int) -> bool:
+    """Whether rows have a 0 or 1 for each class; of two classes they may be indices."""
+    as_many = len(offsets) > 1 and num_classes > 2 and (np.diff(offsets) == num_classes).all()
+    return bool(as_many and pa.types.is_integer(values.type) and np.isin(values, (0, 1)).all())
+
+
+class Annotations(NamedTuple):
+    """What a table says of its clips, in the schema.
+
+    Attributes:
+        labels: Of each clip in index order.
+        values: Targets of soft labels, one for each of `labels.values`; none where there are no `label_values`.
+        times: See `times_of`.
+    """
+
+    labels: ClipLabels
+    values: np.ndarray | None
+    times: dict[str, pa.ChunkedArray]
+
+    @classmethod
+    def of(cls, table: pa.Table, columns: Mapping[str, str], vocabulary: Vocabulary, where: str) -> "Annotations":
+        """Read them.
+
+        Args:
+            table: The clips.
+            columns: What it calls the schema's, see `columns_of`.
+            vocabulary: The classes.
+            where: The table, for messages.
+
+        Raises:
+            ValueError: See `encode_labels` and `times_of`; or there is not a target from 0 to 1 for each label.
+        """
+        written = _as_written(table[columns["labels"]], vocabulary, where)
+        labels, values = written.each_once(), None
+        if "label_values" in columns:
+            with reading(where, "label_values as numbers"):
+                flat, offsets, _ = _flat(table[columns["label_values"]])
+                values = flat.cast(pa.float32()).to_numpy(zero_copy_only=False)  # NaN where there is none
+            fits = np.array_equal(offsets, written.offsets) and len(labels.values) == len(written.values)
+            if not fits or not ((values >= 0) & (values <= 1)).all():
+                raise ValueError(
+                    f"Expected label_values in {where} from 0 to 1, one for each of a clip's labels, which are all "
+                    "different. Remove the column if it says something else."
+                )
+            values = values[np.lexsort((written.values, written.clip_of_value()))]
+        return cls(labels, values, times_of(table, columns, where))
+
+
+def times_of(table: pa.Table, columns: Mapping[str, str], where: str) -> dict[str, pa.ChunkedArray]:
+    """The lengths of clips, `seconds`, none where they are not known; of segments, also `start` and `end`.
+
+    Args:
+        table: The clips.
+        columns: What it calls the schema's, see `columns_of`.
+        where: The table, for messages.
+
+    Raises:
+        ValueError: A time is no number, or a segment does not end after it starts, at 0 or later.
+    """
+    unknown = pa.chunked_array([pa.nulls(len(table), TIMES["seconds"])])
+    with reading(where, "times in seconds as numbers"):
+        times = {name: table[columns[name]].cast(kind) for name, kind in TIMES.items() if name in columns}
+    if "start" in times:
+        begin = pc.fill_null(times["start"], 0.0)
+        lengths = pc.subtract(times["end"], begin)
+        is_part = pc.and_(pc.greater_equal(begin, 0.0), pc.fill_null(pc.greater(lengths, 0.0), True))
+        wrong = pc.index(is_part, False).as_py()
+        if wrong >= 0:
+            raise ValueError(
+                f"Expected segments that end after they start, at 0 or later, in {where}, one goes from "
+                f"{times['start'][wrong]} to {times['end'][wrong]} s."
+            )
+        # What says the length of the file is longer.
+        times["seconds"] = pc.min_element_wise(times.get("seconds", unknown), lengths.cast(TIMES["seconds"]))
+    return {"seconds": unknown, **times}
+
+
+def ids_of_rows(column: pa.ChunkedArray | None, place: str, rows: Iterable[int]) -> list[str]:
+    """Ids of clips; of one that has none its place and row, such as `train:7`."""
+    names = [f"{place}:{row}" for row in rows]
+    own = [None] * len(names) if column is None else column.to_pylist()
+    return [row if given is None else str(given) for given, row in zip(own, names, strict=True)]
+
+
+def place_in(file: str) -> str:
+    """A file in the ids of its clips, with its folder, such as `data/train-00000-of-00012`."""
+    return "/".join(PurePosixPath(file).with_suffix("").parts[-2:])
 
 
 def in_schema(table: pa.Table, vocabulary: Vocabulary, file: str, numbers: Sequence[int] | np.ndarray) -> list[dict]:
@@ -142,23 +257,24 @@ def in_schema(table: pa.Table, vocabulary: Vocabulary, file: str, numbers: Seque
         numbers: Of the rows in the file.
     """
     columns = columns_of(table.schema, file)
-    labels = encode_labels(table[columns["labels"]], vocabulary, file)
-    rows = len(table)
-    ids = table[columns["id"]].to_pylist() if "id" in columns else row_ids(file, numbers)
+    labels, values, times = Annotations.of(table, columns, vocabulary, file)
+    ids = ids_of_rows(table[columns["id"]] if "id" in columns else None, place_in(file), numbers)
     audio = table["audio"].to_pylist()
-    seconds = table[columns["seconds"]].to_pylist() if "seconds" in columns else [None] * rows
-    split = table["split"].to_pylist() if "split" in table.column_names else [None] * rows
+    split = table["split"].to_pylist() if "split" in table.column_names else [None] * len(table)
+    seconds = {name: column.to_pylist() for name, column in times.items()}
     clips = []
-    for i in range(rows):
-        indices = labels.values[labels.offsets[i] : labels.offsets[i + 1]].tolist()
+    for i in range(len(table)):
+        of_clip = slice(*labels.offsets[i : i + 2])
+        indices = labels.values[of_clip].tolist()
         clips.append(
             {
-                "id": str(ids[i]),
+                "id": ids[i],
                 "audio": {key: (audio[i] or {}).get(key) for key in ("path", "bytes")},
                 "labels": indices,
                 "mids": indices,
                 "split": split[i],
-                "seconds": seconds[i],
+                **{name: of_all[i] for name, of_all in seconds.items()},
+                **({} if values is None else {"label_values": values[of_clip].tolist()}),
             }
         )
     return clips
@@ -166,16 +282,14 @@ def in_schema(table: pa.Table, vocabulary: Vocabulary, file: str, numbers: Seque
 
 def vocabulary_of_datasets(datasets: Mapping[str, Dataset]) -> Vocabulary | None:
     """The classes of data sets that do not declare any: the names in their labels; none where labels are numbers."""
-    names: set[str] = set()
+    texts = LabelTexts()
     for split, dataset in datasets.items():
         labels = columns_of(dataset.features.arrow_schema, split)["labels"]
         if vocabulary_of_features(dataset.features, labels, split, None):
             return None
-        texts = label_texts(dataset.select_columns(labels).with_format("arrow")[:][labels])
-        if texts is None:
+        if not texts.add(dataset.select_columns(labels).with_format("arrow")[:][labels], f"the split {split}"):
             return None
-        names.update(names_of_texts(*texts, f"the split {split}"))
-    return classes_that_occur([names], f"the splits {', '.join(datasets)}")
+    return texts.vocabulary(f"the splits {', '.join(datasets)}")
 
 
 def clips_of_dataset(dataset: Dataset, split: str = ONE_SPLIT, vocabulary: Vocabulary | None = None) -> IndexedClips:
@@ -196,23 +310,26 @@ def clips_of_dataset(dataset: Dataset, split: str = ONE_SPLIT, vocabulary: Vocab
     vocabulary = vocabulary or vocabulary_of_datasets({split: dataset})
     if vocabulary is None:
         raise ValueError(f"The labels in {where} are numbers, and do not say of which classes. Pass the vocabulary.")
-    if {**dataset.features, **tagging_features(vocabulary)} == dataset.features:
+    features = tagging_features(vocabulary, soft="label_values" in columns, segments="start" in columns)
+    if {**dataset.features, **features} == dataset.features:
         return IndexedClips(dataset)
     table = dataset.with_format("arrow")[:]
-    labels = table[columns["labels"]]
-    encoded = encode_labels(labels, vocabulary, where)
-    lists = pa.ListArray.from_arrays(pa.array(encoded.offsets, pa.int32()), pa.array(encoded.values, pa.int64()))
-    own = {ours: table[theirs] for ours, theirs in columns.items() if ours != "labels"}
-    splits = pc.fill_null(table["split"].cast(pa.string()), split) if "split" in table.column_names else None
+    labels, values, times = Annotations.of(table, columns, vocabulary, where)
+    indices, targets = (
+        None if flat is None else pa.ListArray.from_arrays(pa.array(labels.offsets, pa.int32()), pa.array(flat, kind))
+        for flat, kind in ((labels.values, pa.int64()), (values, pa.float32()))
+    )
     content = {
-        "id": own["id"].cast(pa.string()) if "id" in own else [f"{split}:{row}" for row in range(len(table))],
+        "id": ids_of_rows(table[columns["id"]] if "id" in columns else None, split, range(len(table))),
         "audio": _plain_audio(table["audio"]),
-        "labels": lists,
-        "mids": lists,
-        "split": [split] * len(table) if splits is None else splits,
-        "seconds": own["seconds"].cast(pa.float32()) if "seconds" in own else pa.nulls(len(table), pa.float32()),
+        "labels": indices,
+        "mids": indices,
+        "label_values": targets,
+        "split": pc.fill_null(table["split"].cast(pa.string()), split)
+        if "split" in table.column_names
+        else [split] * len(table),
+        **times,
     }
-    features = tagging_features(vocabulary)
     return IndexedClips(Dataset.from_dict({name: content[name] for name in features}, features=features))
 
 
@@ -231,6 +348,8 @@ def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray, bool]:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunks
         array = pa.array([], column.type)
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
     is_list = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
     if not is_list:
         return array, np.arange(len(array) + 1), False

@@ -24,7 +24,6 @@ from psla_hf.labels.vocabulary import Vocabulary
 
 from .made_splits import Division
 from .opened import LoadedParts, OpenedData, OpenedFolder, OpenedShards, Parts, Place, open_data
-from .schema import tagging_features
 from .shards.parquet import ShardedClips
 from .splits import ONE_SPLIT
 from .summary import LoadArguments, Loaded, LoadOptions
@@ -234,7 +233,8 @@ def load_tagging_dataset(
 
     Shards, and data sets of `datasets`, in memory or saved to a folder, have a column `audio` of bytes or paths and one
     of labels. Clips without an id are called by shard and row, such as `data/train-00000-of-00012:7`, or by split and
-    row, `train:7`.
+    row, `train:7`. With columns `start` and `end` clips are segments of their audio, with `label_values` their labels
+    are soft, from 0 to 1. A parquet file without audio is a table.
 
     Labels are names, mids or indices of the classes: a list (in JSON lines, or as a JSON list in a CSV), one number, or
     a string in which `;`, `|` or `,` separates them, the first of the three that occurs in the column. A string that as
@@ -338,12 +338,12 @@ def _stream(data: OpenedShards, splits: Sequence[str], options: LoadOptions) -> 
     """Nothing is kept, and each file is a shard of the stream."""
     by_split = {split: data.files(split) for split in splits}
     files = [file for of_split in by_split.values() for file in of_split]
-    read, how, _, index = data.reader(files, ", ".join(splits))
+    read, how, features, _, index = data.reader(files, ", ".join(splits))
     if index is not None and not options.quiet:
         print(data.summary(ShardedClips.of(index), index.count(by_split), f"{len(files)} shards, streamed"))
     elif not options.quiet:
         print(f"{data.source.name}: {len(files)} tars, streamed. A tar has no index, so that clips are not counted.")
-    return IterableDataset.from_generator(read, features=tagging_features(how["vocabulary"]), gen_kwargs=how)
+    return IterableDataset.from_generator(read, features=features, gen_kwargs=how)
 
 
 def _as_dict(data: Mapping[str, AnyDataset]) -> DatasetDict | IterableDatasetDict:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_from_disk
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, Features, concatenate_datasets, load_from_disk
 from typing_extensions import override
 
 from psla_hf.data.sources import Source
@@ -18,6 +19,7 @@ from .foreign import clips_of_dataset, vocabulary_of_datasets
 from .listing import Listing, load_listing, read_vocabulary
 from .made_splits import Division, MadeSplits, with_splits
 from .schema import Clips, IndexedClips, tagging_features
+from .shards.cached import cached_clips
 from .shards.parquet import ShardedClips, ShardIndex, iterate_parquet, names_that_occur
 from .shards.remote import REMOTE, files_version
 from .shards.shard_files import MANIFEST, Shards, all_shards, find_shards, holds_shards, shards_by_split
@@ -100,6 +102,24 @@ class OpenedFolder(OpenedData):
         return _join([pair for listing in listings for pair in load_listing(listing, options).values()])
 
 
+class ShardReader(NamedTuple):
+    """What yields the clips of some shards.
+
+    Attributes:
+        read: The function.
+        how: Its arguments.
+        features: Of the clips.
+        version: Changes with the files or the classes.
+        shards: Index of parquet files; none of tars.
+    """
+
+    read: Callable[..., Iterator[dict[str, Any]]]
+    how: dict[str, Any]
+    features: Features
+    version: str
+    shards: ShardIndex | None
+
+
 @dataclass(frozen=True)
 class OpenedShards(OpenedData):
     """A data set's parquet files or tars."""
@@ -168,36 +188,30 @@ class OpenedShards(OpenedData):
         pairs = []
         for split in splits:
             files = self.files(split)
-            read, how, version, _ = self.reader(files, split)
-            # datasets would know its copy by the files' names alone, and serve it when they hold something else.
-            key = repr((version, how["vocabulary"].fingerprint, split))
-            dataset = Dataset.from_generator(
-                read,
-                features=tagging_features(how["vocabulary"]),
-                gen_kwargs=how,
-                fingerprint=digest(key),
-            )
-            clips = IndexedClips(dataset)
+            read, how, features, version, _ = self.reader(files, split)
+            clips = IndexedClips(cached_clips(read, how, features, digest(repr((version, split)))))
             pairs.append((clips, self.summary(clips, {split: len(clips)}, f"{len(files)} shards")))
         return _join(pairs)
 
-    def reader(
-        self, files: Sequence[str], split: str
-    ) -> tuple[Callable[..., Iterator[dict[str, Any]]], dict[str, Any], str, ShardIndex | None]:
-        """What yields the clips of files in the schema, its arguments, what changes when files do, and their index."""
+    def reader(self, files: Sequence[str], split: str) -> "ShardReader":
+        """What yields the clips of files in the schema."""
         how = {"files": list(files), "vocabulary": self.vocabulary, "split": split}
         if files[0].endswith(".parquet"):
             index = ShardIndex.open(files, self.vocabulary)
-            return iterate_parquet, {**how, "vocabulary": index.vocabulary}, index.version, index
+            how["vocabulary"] = index.vocabulary
+            return ShardReader(iterate_parquet, how, index.features, index.version, index)
         if self.vocabulary is None:
             raise ValueError(f"Tars such as {files[0]} do not say what their classes are. Pass the vocabulary.")
-        return iterate_tar, how, files_version(files), None
+        version = digest(files_version(files), self.vocabulary.fingerprint)
+        return ShardReader(iterate_tar, how, tagging_features(self.vocabulary), version, None)
 
     def summary(self, clips: Clips, splits: Mapping[str, int], how: str) -> LoadSummary:
         """What shards hold, by split."""
         name = " ".join(part for part in (self.source.name, ", ".join(splits)) if part != ONE_SPLIT)
         notes = () if clips.hours is not None else ("The shards do not say how long their clips are.",)
-        return LoadSummary.of(clips, f"{name} ({how})", splits, hours=clips.hours, notes=notes)
+        return LoadSummary.of(
+            clips, f"{name} ({how})", splits, hours=clips.hours, notes=(*notes, *_notes_on_segments(clips))
+        )
 
 
 @dataclass(frozen=True)
@@ -224,10 +238,11 @@ class OpenedDatasets(OpenedData):
         for part, splits in parts.items():
             clips = [clips_of_dataset(self.datasets[split], split, vocabulary) for split in splits]
             name = f"{self.source.name} {', '.join(splits)} (a data set of datasets)"
-            pairs = zip(clips, splits, strict=True)
-            loaded[part] = _join(
-                [(own, LoadSummary.of(own, name, {split: len(own)}, hours=own.hours)) for own, split in pairs]
-            )
+            summaries = [
+                LoadSummary.of(own, name, {split: len(own)}, hours=own.hours, notes=_notes_on_segments(own))
+                for own, split in zip(clips, splits, strict=True)
+            ]
+            loaded[part] = _join(list(zip(clips, summaries, strict=True)))
         return _reported(loaded, options)
 
 
@@ -237,7 +252,7 @@ def open_data(
     """A vocabulary and a split are all the settings that shards and data sets have."""
     vocabulary, split = settings.get("vocabulary"), settings.get("split")
     data = _dataset_at(place)
-    shards = place if data is None and holds_shards(place) else None
+    shards = place if data is None and holds_shards(place) and not (source.key == "own" and _is_table(place)) else None
     if settings.keys() - {"vocabulary", "split"} or (data is None and shards is None):
         return OpenedFolder(source, place, settings)
     classes = None if vocabulary is None else read_vocabulary(vocabulary, [])
@@ -258,6 +273,19 @@ def _dataset_at(place: Place) -> Dataset | DatasetDict | None:
         with reading(place, "a data set that save_to_disk has written"):
             return load_from_disk(str(place))
     return None
+
+
+def _is_table(place: Shards) -> bool:
+    """Whether this is a parquet file of clips whose audio lies elsewhere."""
+    if not isinstance(place, str | Path) or not str(place).endswith(".parquet") or not Path(place).is_file():
+        return False
+    with reading(place, "clips as parquet"):
+        return "audio" not in pq.read_schema(place).names
+
+
+def _notes_on_segments(clips: Clips) -> tuple[str, ...]:
+    """Where columns of others make segments of clips, a sentence: they may have meant something else."""
+    return ("Clips are the parts of their audio from start to end.",) if "start" in clips.features else ()
 
 
 def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummary]:

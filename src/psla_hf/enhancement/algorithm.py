@@ -181,7 +181,8 @@ def enhance_clip_labels(
         types: `("I",)`, `("II",)` or both.
         iterations: Rounds at most. From the second on, what was added proposes too. Thresholds stay those of the
             original labels. It ends early when a round adds nothing.
-        allow_unscored: A clip whose scores are all NaN has none: it gets no labels and counts in no threshold.
+        allow_unscored: A clip whose scores are all NaN has none: it gets no labels and counts in no threshold. One that
+            lacks single scores does not get those labels.
 
     Raises:
         ValueError: Shapes differ, a score is not finite, or an argument is out of range.
@@ -294,17 +295,18 @@ def _check_iterations(iterations: int) -> None:
 def _labelled_scores(labels: ClipLabels, scores: ScoreRows, allow_unscored: bool) -> tuple[np.ndarray, np.ndarray]:
     """The score of each of the labels, float64, and the numbers of the clips that have none.
 
-    A class that no clip has a score for is one that the teacher does not know. Whatever else is not finite is refused.
+    A class that no clip has a score for is one that the teacher does not know. What else is NaN is refused unless clips
+    may be unscored: the mean of teachers lacks single scores where one has skipped a clip and the others do not know a
+    class. Infinite scores are always refused.
     """
     own, unscored, known = [np.empty(0)], [np.empty(0, np.int64)], None
     for clips, rows in chunks_of(scores):
         is_nan = np.isnan(rows)
         without = is_nan.all(axis=1)
-        if known is None and not without.all():
-            known = ~is_nan[~without].all(axis=0)
-        bad = np.isinf(rows).any(axis=1) | (without & (not allow_unscored))
-        if known is not None:
-            bad |= (is_nan == known).any(axis=1) & ~without
+        bad = np.isinf(rows).any(axis=1)
+        if not allow_unscored:
+            known = ~is_nan.all(axis=0) if known is None else known
+            bad |= without | (is_nan == known).any(axis=1)
         if bad.any():
             raise ValueError(f"Expected finite scores, those of clip {clips[bad][0]} (counted from 0) are not.")
         unscored.append(clips[without])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from psla_hf.data.shards.cached import cached_clips
 from psla_hf.data.shards.parquet import ShardIndex
 from psla_hf.files import digest
 from psla_hf.labels.vocabulary import Vocabulary
@@ -72,13 +73,9 @@ class PlannedClips:
         if len(planner.hot) == 0:
             return cls(index, planner)
         logger.info("Fetching the %d clips that are drawn most often, unless they are in the cache.", len(planner.hot))
-        hot = Dataset.from_generator(
-            _fetch,
-            features=index.features,
-            cache_dir=cache_dir,
-            gen_kwargs={"index": index, "rows": planner.hot.tolist()},
-            fingerprint=digest(repr((index.version, planner.hot.tolist()))),
-        )
+        how = {"index": index, "rows": planner.hot.tolist()}
+        fingerprint = digest(repr((index.version, how["rows"])))
+        hot = cached_clips(_fetch, how, index.features, fingerprint, cache_dir)
         return cls(index, planner, hot)
 
     def read(self, epoch: int, reader: int, start: int = 0) -> Iterator[PlannedClip]:

@@ -15,17 +15,17 @@ from datasets import Dataset, Features
 from typing_extensions import override
 
 from psla_hf.data.foreign import (
+    Annotations,
+    LabelTexts,
     columns_of,
     declared_features,
-    encode_labels,
+    ids_of_rows,
     in_schema,
-    label_texts,
-    names_of_texts,
-    row_ids,
+    place_in,
+    times_of,
     vocabulary_of_features,
 )
 from psla_hf.data.schema import Clips, tagging_features
-from psla_hf.data.tables.cells import classes_that_occur
 from psla_hf.files import digest, reading
 from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
@@ -53,8 +53,9 @@ class ShardIndex:
         labels: Of all clips.
         vocabulary: Their classes.
         seconds: Length of all clips together, where the shards say it.
-        version: Changes when one of the files does (see `remote.files_version`), or a label.
+        version: Changes when one of the files does (see `remote.files_version`), a label, or the order of the classes.
         values: Targets of soft labels, one for each of `labels.values`; none where they are all 1.
+        segments: Whether clips are parts of their audio, from `start` to `end`.
         relabelled: Whether the labels are others than the files', see `with_labels`.
         scores: What a teacher says of all clips, see `Clips.with_scores`.
     """
@@ -67,6 +68,7 @@ class ShardIndex:
     seconds: float | None
     version: str
     values: np.ndarray | None = None
+    segments: bool = False
     relabelled: bool = False
     scores: ScoreRows | None = None
 
@@ -80,12 +82,12 @@ class ShardIndex:
             vocabulary: The classes; needed unless the files carry them, as prepared shards do.
 
         Raises:
-            ValueError: There are no files, columns are missing, labels are no classes of the vocabulary, or the files'
-                own classes are others.
+            ValueError: There are no files, columns are missing, or `start`, `end` or `label_values` in some only;
+                labels are no classes of the vocabulary, or the files' own classes are others.
         """
         if not files:
             raise ValueError("Expected at least one parquet file, got none.")
-        sizes, places, parts, seconds = [], [], [], 0.0
+        sizes, places, parts, optional = [], [], [], []
         for number, file in enumerate(files):
             with open_binary(file) as source:
                 parquet = _parquet(source, file)
@@ -94,24 +96,29 @@ class ShardIndex:
                 vocabulary = vocabulary_of_features(features, columns["labels"], file, vocabulary)
                 if vocabulary is None:
                     raise ValueError(f"{file} does not say what its classes are. Pass the vocabulary.")
-                wanted = [columns["labels"], *([columns["seconds"]] if "seconds" in columns else [])]
-                table = _read(parquet, wanted, file)
+                table = _read(parquet, [name for ours, name in columns.items() if ours != "id"], file)
                 groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
-            parts.append(encode_labels(table[columns["labels"]], vocabulary, file))
-            lengths = table[columns["seconds"]] if "seconds" in columns else None
-            known = lengths is not None and lengths.null_count == 0
-            seconds = seconds + (pc.sum(lengths).as_py() or 0.0) if known else float("nan")
+            parts.append(Annotations.of(table, columns, vocabulary, file))
+            optional.append(sorted(columns.keys() & {"start", "end", "label_values"}))
+            if optional[-1] != optional[0]:
+                raise ValueError(
+                    f"Expected files with the same of the columns start, end and label_values, {files[0]} has "
+                    f"{optional[0]} and {file} has {optional[-1]}."
+                )
             sizes += groups
             places += [(number, g) for g in range(len(groups))]
         assert vocabulary is not None
+        seconds = pa.chunked_array([chunk for part in parts for chunk in part.times["seconds"].chunks], pa.float32())
         return cls(
             tuple(files),
             np.array(sizes),
             np.array(places).reshape(-1, 2),
-            ClipLabels.concatenate(parts),
+            ClipLabels.concatenate([part.labels for part in parts]),
             vocabulary,
-            None if np.isnan(seconds) else seconds,
-            files_version(files),
+            None if seconds.null_count else pc.sum(seconds).as_py() or 0.0,
+            digest(files_version(files), vocabulary.fingerprint),
+            np.concatenate([part.values for part in parts]) if "label_values" in optional[0] else None,
+            segments="start" in optional[0],
         )
 
     @cached_property
@@ -128,7 +135,7 @@ class ShardIndex:
     @property
     def features(self) -> Features:
         """The schema of what is read."""
-        return tagging_features(self.vocabulary, soft=self.values is not None)
+        return tagging_features(self.vocabulary, soft=self.values is not None, segments=self.segments)
 
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardIndex":
         """The same clips, read with other labels, for example enhanced ones; the files stay as they are.
@@ -163,7 +170,7 @@ class ShardIndex:
                 rest (a row group is the unit of reading), but becomes no Python object.
         """
         number, own_group = self.group_files[group]
-        parquet = _open_parquet(self.files[number], os.getpid())
+        parquet = _open_parquet(self.files[number], self.version, os.getpid())
         table = _read_group(parquet, int(own_group), self.files[number])
         table = table if rows is None else table.take(pa.array(rows))
         numbers = self.group_starts[group] + (np.arange(len(table)) if rows is None else rows)
@@ -171,6 +178,7 @@ class ShardIndex:
         clips = in_schema(table, self.vocabulary, self.files[number], numbers - start_of_file)
         if self.relabelled:
             for clip, row in zip(clips, numbers, strict=True):
+                clip.pop("label_values", None)
                 clip |= self._labels_of(row)
         return clips
 
@@ -217,7 +225,7 @@ class ShardedClips(Clips):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with one of the files, see `remote.files_version`, or with a label."""
+        """That of the index, see `ShardIndex.version`, and of which clips these are."""
         if self._whole:
             return self.index.version
         return digest(repr((self.index.version, self.start, self.stop)))
@@ -245,14 +253,18 @@ class ShardedClips(Clips):
         for file in self.index.files:
             with open_binary(file) as source:
                 parquet = _parquet(source, file)
-                theirs = {**columns_of(parquet.schema_arrow, file), "split": "split"}.get(name)
-                if theirs is None and name == "id":
-                    values += row_ids(file, range(parquet.metadata.num_rows))
-                elif theirs is not None and theirs in parquet.schema_arrow.names:
-                    column = _read(parquet, [theirs], file)[theirs]
-                    values += [None if value is None else str(value) for value in column.to_pylist()]
-                else:
-                    values += [None] * parquet.metadata.num_rows
+                columns = {**columns_of(parquet.schema_arrow, file), "split": "split"}
+                needed = ("seconds", "start", "end") if name == "seconds" else (name,)
+                there = [columns[part] for part in needed if columns.get(part) in parquet.schema_arrow.names]
+                table = _read(parquet, there, file)
+            rows = range(parquet.metadata.num_rows)
+            if name == "id":
+                values += ids_of_rows(table[there[0]] if there else None, place_in(file), rows)
+            elif there:
+                column = times_of(table, columns, file)[name] if name == "seconds" else table[there[0]]
+                values += [None if value is None else str(value) for value in column.to_pylist()]
+            else:
+                values += [None] * len(rows)
         return values[self.start : self.stop]
 
     @override
@@ -287,7 +299,7 @@ class ShardedClips(Clips):
 
 
 @lru_cache(maxsize=4)
-def _open_parquet(file: str, process: int) -> pq.ParquetFile:
+def _open_parquet(file: str, version: str, process: int) -> pq.ParquetFile:
     """A file's footer is read once, not once per row group; but forked processes must not share a file's position."""
     return _parquet(open_binary(file), file)
 
@@ -324,15 +336,13 @@ def iterate_parquet(files: Sequence[str], vocabulary: Vocabulary, split: str | N
 
 def names_that_occur(files: Sequence[str]) -> Vocabulary | None:
     """The classes of files that do not declare any: the names in their labels; none where labels are numbers."""
-    names: set[str] = set()
+    texts = LabelTexts()
     for file in files:
         with open_binary(file) as source:
             parquet = _parquet(source, file)
             labels = columns_of(parquet.schema_arrow, file)["labels"]
             if vocabulary_of_features(declared_features(parquet.schema_arrow, file), labels, file, None):
                 return None
-            texts = label_texts(_read(parquet, [labels], file)[labels])
-        if texts is None:
-            return None
-        names.update(names_of_texts(*texts, file))
-    return classes_that_occur([names], str(files[0])) if files else None
+            if not texts.add(_read(parquet, [labels], file)[labels], file):
+                return None
+    return texts.vocabulary(str(files[0])) if files else None

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import pyarrow as pa
+
 from psla_hf.audio import AUDIO_SUFFIXES
-from psla_hf.data.foreign import ID_COLUMNS, LABEL_COLUMNS, SECONDS_COLUMNS
+from psla_hf.data.foreign import ID_COLUMNS, LABEL_COLUMNS, SECONDS_COLUMNS, encode_labels
 from psla_hf.files import reading
 from psla_hf.labels.vocabulary import Vocabulary
 
@@ -67,10 +69,12 @@ def _clip(key: str | None, parts: dict[str, bytes], vocabulary: Vocabulary, spli
         )
     seconds = next((about[column] for column in SECONDS_COLUMNS if column in about), None)
     with reading(file, f"labels and seconds of the clip {key}"):
-        indices = vocabulary.encode(labels if isinstance(labels, list) else [labels])
+        column = pa.chunked_array([[labels]])
         seconds = None if seconds is None else float(seconds)
+    indices = encode_labels(column, vocabulary, f"{file}, clip {key}").values.tolist()
+    ids = (about[column] for column in ID_COLUMNS if about.get(column) is not None)
     return {
-        "id": str(next((about[column] for column in ID_COLUMNS if column in about), PurePosixPath(str(key)).name)),
+        "id": str(next(ids, PurePosixPath(str(key)).name)),
         "audio": {"path": f"{key}{suffix}", "bytes": parts[suffix]},
         "labels": indices,
         "mids": indices,

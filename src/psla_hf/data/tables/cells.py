@@ -18,11 +18,11 @@ def is_label(text: str, classes: Collection[str] = ()) -> bool:
     return text in classes or text.lower() not in NO_LABELS
 
 
-def find_separator(texts: Mapping[str, int], where: str) -> str | None:
+def find_separator(texts: Mapping[str, int | str], where: str) -> str | None:
     """What separates the labels of a column: the first of `;`, `|` and `,` that occurs in it; none where none does.
 
     Args:
-        texts: The different cells, each with the line of the first.
+        texts: The different cells, each with the line of the first, or its row and file.
         where: The table, for messages.
 
     Raises:
