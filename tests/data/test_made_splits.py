@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import soundfile
 
+from psla_hf.commands.data import EvaluationData
 from psla_hf.data.load import load, load_tagging_dataset
 from psla_hf.data.summary import LoadOptions
-from psla_hf.training.origins import has_seen
+from psla_hf.training.origins import check_held_out, has_seen
 from tests.data.test_advice import noise
 
 QUIET = LoadOptions(quiet=True)
@@ -40,7 +41,8 @@ def test_parts_are_made_by_recording_and_said(folder):
     paths = {part: {clip["audio"]["path"] for clip in clips} for part, clips in loaded.parts.items()}
     assert not paths["train"] & paths["test"] and not paths["train"] & paths["validation"]
     assert any("by recording, with seed 0: test 18, train 84" in note for note in loaded.summaries["train"].notes)
-    assert loaded.facts()["made"] == {"seed": 0, "folds": None}
+    made = loaded.facts()["made"]
+    assert (made["seed"], made["folds"], len(made["digest"])) == (0, None, 64)
     assert contents(load("own", folder / "clips.csv", QUIET)) == contents(loaded)
     assert contents(load("own", folder / "clips.csv", QUIET, split_seed=1)) != contents(loaded)
 
@@ -96,3 +98,53 @@ def test_a_test_on_other_made_splits_is_one_on_training_clips():
     assert not has_seen(facts(seed=0, folds=None), origin)
     assert has_seen(facts(seed=1, folds=None), origin)
     assert not has_seen(facts(), origin)
+
+
+def shorter(folder):
+    """The same table without its last recording."""
+    pd.read_csv(folder / "clips.csv").head(118).to_csv(folder / "clips.csv", index=False)
+
+
+def with_sites(folder):
+    """The same table with a site for every four recordings."""
+    table = pd.read_csv(folder / "clips.csv")
+    table.assign(site=[f"site {k // 8}" for k in range(120)]).to_csv(folder / "clips.csv", index=False)
+
+
+@pytest.mark.parametrize(("change", "settings"), [(shorter, {}), (with_sites, {"group_column": "site"})])
+def test_the_same_seed_on_other_clips_or_groups_is_another_division(folder, change, settings):
+    run = {"data": load("own", folder / "clips.csv", QUIET).facts()}
+    assert not has_seen(load("own", folder / "clips.csv", QUIET).facts(), run)
+    change(folder)
+    tested = load("own", folder / "clips.csv", QUIET, parts=["test"], **settings).facts()
+    with pytest.raises(ValueError, match=r"are others now: test on the table of the run's splits, its splits\.csv"):
+        check_held_out(tested, {"m": run})
+    del run["data"]["made"]["digest"]  # as older results
+    assert not has_seen(tested, run)
+
+
+def test_other_data_with_made_splits_are_not_those_trained_on(folder):
+    run = {"data": load("own", folder / "clips.csv", QUIET).facts()}
+    table = pd.read_csv(folder / "clips.csv").head(60)
+    table.assign(labels=["frog", "toad"] * 30).to_csv(folder / "ponds.csv", index=False)
+    assert not has_seen(load("own", folder / "ponds.csv", QUIET).facts(), run)
+    table.assign(labels=[NAMES[2], "toad"] * 30).to_csv(folder / "ponds.csv", index=False)
+    assert has_seen(load("own", folder / "ponds.csv", QUIET).facts(), run)
+
+
+def test_what_to_pass_makes_the_division_of_the_run(folder):
+    of_run = {"folds": 5, "fold": 2, "split_seed": 1}
+    run = {"data": load("own", folder / "clips.csv", QUIET, **of_run).facts()}
+    for otherwise in ({}, {"folds": 4}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2}):
+        with pytest.raises(ValueError, match=r"m held out fold 2 of 5 .*Pass folds=5, fold=2, split_seed=1, or"):
+            check_held_out(load("own", folder / "clips.csv", QUIET, **otherwise).facts(), {"m": run})
+    check_held_out(load("own", folder / "clips.csv", QUIET, **of_run).facts(), {"m": run})
+
+
+def test_a_held_out_fold_is_that_of_data_with_folds_only(folder):
+    """A command without folds makes none, and says which to pass."""
+    run = {"data": load("own", folder / "clips.csv", QUIET, folds=5, fold=2).facts()}
+    asked = EvaluationData(data_dir=str(folder / "clips.csv"))
+    assert asked.load({"m": run}, quiet=True, folds=5).fold == 2
+    with pytest.raises(ValueError, match="Pass folds=5, fold=2, split_seed=0"):
+        asked.load({"m": run}, quiet=True)

@@ -103,7 +103,8 @@ class EvaluationData(Data):
         from psla_hf.training.origins import check_held_out, held_out_fold, trained_dataset
 
         key = self.dataset or trained_dataset(origins.values()) or self.key
-        fold = self.fold or held_out_fold(key, origins.values()) or 1
+        has_folds = SOURCES[key].num_folds or settings.get("folds") or settings.get("fold_column")
+        fold = self.fold or (held_out_fold(key, origins.values()) if has_folds else None) or 1
         loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part], **settings)
         if not self.allow_seen:
             check_held_out(loaded.facts(), origins)
