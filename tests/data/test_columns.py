@@ -69,6 +69,13 @@ def test_columns_are_found_by_their_names(columns, found):
         (["file", "label", "onset"], {}, r"end or duration beside 'onset' .*start_column=''"),
         (["file", "label", "begin", "offset"], {}, "end or duration beside 'begin'"),
         (["file", "label", "until"], {"end_column": "until"}, "a column start beside 'until'"),
+        (["file", "label", "length"], {"end_column": "length"}, "a column start beside 'length'"),
+        (
+            ["file", "label", "start", "Duration", "duration (s)"],
+            {},
+            r"found 'Duration', 'duration \(s\)' .*end_column='Duration', which is taken as a duration",
+        ),
+        (["file", "label", "start", "length"], {}, r"beside 'start' .*Pass end_column, whose name says so .*length\)"),
         (["file", "label"], {"label_column": "lable"}, r"label_column to be a column .* Did you mean 'label'\?"),
         (["file", "label", "f"], {"fold_column": "f", "split_column": "f"}, "split_column or a fold_column, got both"),
         (["file", "label"], {"label_column": ""}, "Expected the name of a column as label_column"),
@@ -121,6 +128,17 @@ def test_a_duration_stands_for_an_end(folder):
     table = write(folder, "wav\tbegin_time\tduration\tspecies\na.wav\t1,5\t0,5\tdog\nb.wav\t1\t\tcat\n", "clips.tsv")
     clips = load_tagging_dataset(table, quiet=True)
     assert list(clips["start"]) == [1.5, 1] and list(clips["end"]) == [2, None]
+
+
+@pytest.mark.parametrize(
+    ("column", "end"), [("Duration", 3), ("duration (s)", 2.5), ("Length [s]", 3.5), ("until", 1.5), ("stop", 2)]
+)
+def test_the_end_that_is_asked_for_is_a_duration_by_its_name(folder, column, end):
+    header = "file,label,start,Duration,duration (s),Length [s],until,stop"
+    table = write(folder, f"{header}\na.wav,dog,1,2,1.5,2.5,1.5,2\n")
+    assert list(load_tagging_dataset(table, end_column=column, quiet=True)["end"]) == [end]
+    noted = f"Columns of clips.csv were taken by their names: {column} as duration."
+    assert (noted in notes_of(table, end_column=column)) == (column[:3].lower() in ("dur", "len"))
 
 
 def test_groups_are_a_column_of_the_listing_and_folds_are_its_splits(folder):

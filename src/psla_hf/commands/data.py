@@ -55,7 +55,7 @@ class OwnTable:
     file_column: str | None = option("Column of the audio files; default: the one that is called so.", None)
     label_column: str | None = option("Column of the labels.", None)
     start_column: str | None = option("Column of the beginnings of segments.", None)
-    end_column: str | None = option("Column of their ends.", None)
+    end_column: str | None = option("Column of their ends, or of their `duration` or `length`.", None)
     split_column: str | None = option("Column that says train, validation or test.", None)
     separator: str | None = option("What separates the labels in a cell; default: found out.", None)
     negatives: float | None = option("Cut what no row covers into clips without labels, so many seconds long.", None)

@@ -254,7 +254,7 @@ def load_tagging_dataset(
         file_column: The column of files, where its name does not say so, or says it of several.
         label_column: That of labels.
         start_column: That of starts; empty for clips that are whole files, whatever the table has.
-        end_column: That of ends.
+        end_column: That of ends, or of durations if it is called `duration` or `length`.
         split_column: That of splits; empty for none.
         group_column: That of groups of clips that belong together, such as recordings or places.
         fold_column: That of folds, which are then the splits, such as `fold 1`.
