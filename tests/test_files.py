@@ -130,8 +130,8 @@ def test_what_another_machine_is_writing_stays(way, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("way", [atomic_file, atomic_files, atomic_folder])
 def test_what_a_kill_leaves_is_removed_by_the_next(way, tmp_path):
-    killed = f"with files.{way.__name__}({str(tmp_path / 'set')!r}) as place: place.exists() or place.touch(); os._exit(9)"
-    code = f"import os; from psla_hf import files\n{killed}"
+    writing = f"with files.{way.__name__}({str(tmp_path / 'set')!r}) as place:"
+    code = f"import os; from psla_hf import files\n{writing} place.exists() or place.touch(); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert [path for path in tmp_path.rglob("*") if ".unfinished-" in path.name]
     with way(tmp_path / "set") as place:

@@ -1,12 +1,13 @@
 """Columns of people's own tables: found by their names, asked for by name, or refused with what to pass."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_splits, load_tagging_dataset
+from psla_hf.data.load import load, load_splits, load_tagging_dataset
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.summary import LoadOptions
 from psla_hf.data.tables.columns import find_columns, normal_form
@@ -149,6 +150,27 @@ def test_groups_are_a_column_of_the_listing_and_folds_are_its_splits(folder):
     data = load_tagging_dataset(table, fold_column="part", quiet=True)
     assert list(data) == ["fold 1", "fold 2"] and list(data["fold 2"]["id"]) == ["b"]
     assert "group" not in SOURCES["own"].list_folder(table).clips.column_names
+
+
+def test_splits_that_part_a_group_are_refused(folder):
+    rows = "a.wav,dog,north,1,train\nb.wav,cat,north,2,test\ndeep/c.wav,cat,south,2,test\n"
+    table = write(folder, "file,label,site,part,split\n" + rows)
+    parted = r"1 of 2 groups are in several, such as 'north' in "
+    for settings, splits in (({}, "train, test"), ({"fold_column": "part"}, "fold 1, fold 2"), ({"split": "test"}, "")):
+        with pytest.raises(ValueError, match=parted + splits):
+            load_tagging_dataset(table, group_column="site", quiet=True, **settings)
+    with pytest.raises(ValueError, match=parted):
+        load("own", table, LoadOptions(quiet=True), group_column="site")
+    write(folder, "file,label,site,part,split\n" + rows.replace("2,test", "1,train", 1))
+    data = load_tagging_dataset(table, group_column="site", quiet=True)
+    assert {split: list(clips["id"]) for split, clips in data.items()} == {"train": ["a", "b"], "test": ["deep/c"]}
+
+
+def test_groups_of_clips_that_are_not_divided_have_no_effect(folder):
+    table = write(folder, "file,label,site\na.wav,dog,north\nb.wav,cat,south\n")
+    for loader in (load_tagging_dataset, partial(load_splits, "own")):
+        with pytest.raises(ValueError, match=r"group_column would have no effect: .*clips\.csv has no splits"):
+            loader(table, group_column="site")
 
 
 def test_a_clip_without_a_group_is_refused(folder):

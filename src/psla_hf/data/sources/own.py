@@ -76,6 +76,8 @@ def list_own(
     # The classes are those of the whole source, so that its splits agree about them.
     classes = how.vocabulary or classes_that_occur(rows["labels"], str(source))
     rows["labels"] = _encode(rows["id"], rows["labels"], classes)
+    if {"group", "split"} <= set(rows):
+        _check_groups(rows, source)
     if split is not None:
         rows = _of_split(rows, split_of_text(split), source)
     name = source.name + (f" {split}" if split else "")
@@ -332,6 +334,18 @@ def _encode(ids: Iterable[str], labels: Iterable[list[str]], classes: Vocabulary
                 "pass another separator."
             ) from error
     return indices
+
+
+def _check_groups(rows: pd.DataFrame, source: Path) -> None:
+    """Refuse splits that part a group, in tables that say both."""
+    splits = rows.groupby("group")["split"].unique()
+    parted = splits[splits.map(len) > 1]
+    if len(parted):
+        raise ValueError(
+            f"Expected the clips of a group in one split of {source}, {len(parted)} of {len(splits)} groups are in "
+            f"several, such as {parted.index[0]!r} in {', '.join(parted.iloc[0])}. Correct the splits, or leave "
+            "group_column out."
+        )
 
 
 def _of_split(rows: pd.DataFrame, split: str, source: Path) -> pd.DataFrame:
