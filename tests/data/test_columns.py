@@ -214,6 +214,12 @@ def test_one_file_is_never_found_for_two_names(folder, rows):
         load_tagging_dataset(table)
 
 
+def test_a_file_that_the_table_names_otherwise_is_not_found_again(folder):
+    table = write(folder, "file,label\ndeep/../deep/c.wav,dog\nc,cat\n")
+    with pytest.raises(FileNotFoundError, match="1 of 2 listed clips are not in"):
+        load_tagging_dataset(table)
+
+
 def test_audioset_with_strong_labels_loads_as_it_is(folder):
     header = "segment_id\tstart_time_seconds\tend_time_seconds\tlabel\n"
     table = write(folder, header + "a\t0.500\t1.25\t/m/01\nc\t1.000\t4.000\t/m/02\n", "audioset_strong.tsv")

@@ -1,6 +1,7 @@
 """Own data without splits are divided: seeded, by recording, and so that a table brings the same division back."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -68,6 +69,32 @@ def test_folds_hold_out_one_after_the_other(folder, tmp_path):
         loaded.made.save(tmp_path / f"{fold}.csv", fold)
         assert contents(load("own", tmp_path / f"{fold}.csv", QUIET)) == contents(loaded)
     assert len(set(tested)) == 120
+
+
+@pytest.mark.parametrize("spelling", ["{}", "./{}", "sub/../{}", "{folder}/{}", "{folder}/sub/../{}"])
+@pytest.mark.parametrize("table", ["clips.csv", "{folder}/clips.csv"])
+def test_a_recording_is_in_one_part_however_its_path_is_spelled(folder, table, spelling, monkeypatch):
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder)
+    clips = pd.read_csv("clips.csv")
+    spelled = [spelling.format(name, folder=folder) if k % 2 else name for k, name in enumerate(clips["file"])]
+    clips.assign(file=spelled).to_csv("clips.csv", index=False)
+    loaded = load("own", table.format(folder=folder), QUIET)
+    files = {part: set(clips.files) for part, clips in loaded.parts.items()}
+    assert not files["train"] & files["test"] and not files["train"] & files["validation"]
+    assert len(set().union(*files.values())) == 60
+    root = f"{folder}/" if table != "clips.csv" else ""
+    names = {str(Path(name).with_suffix("")).removeprefix(root) for name in spelled}
+    assert {clip.partition(":")[0] for part in loaded.parts.values() for clip in part.ids} == names
+
+
+def test_up_from_a_link_is_where_the_link_leads(folder):
+    """`link/..` is no name for the folder of the link."""
+    (folder / "sub" / "deep").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "sub" / "deep")
+    soundfile.write(folder / "sub" / "r0.wav", noise(0, 0.25), 16000)
+    (folder / "links.csv").write_text("file,labels\nr0.wav,dog\nlink/../r0.wav,cat\n")
+    assert list(load_tagging_dataset(folder / "links.csv", quiet=True)["seconds"]) == [1, 0.25]
 
 
 def test_of_few_recordings_there_is_no_validation_part(folder):

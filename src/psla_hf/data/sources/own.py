@@ -19,7 +19,7 @@ from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
 from psla_hf.data.tables.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
 from psla_hf.data.tables.cells import classes_that_occur, find_separator, is_label, labels_in
 from psla_hf.data.tables.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
-from psla_hf.data.tables.file_names import find_files
+from psla_hf.data.tables.file_names import find_files, in_one_form
 from psla_hf.data.tables.reading import read_any_table
 from psla_hf.data.tables.segments import LEAST_REST, merge_segments, segment_times, share_labels, uncovered_segments
 from psla_hf.folder import METADATA_FILES, FolderContents
@@ -261,6 +261,7 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
     if times:
         rows = rows.join(segment_times(table, times, rows["path"], path))
+    rows["path"] = rows["path"].map(in_one_form(rows["path"], how.root))
     for name in ("group", "fold"):
         if name in rows:
             rows[name] = [_in_one_form(cell) for cell in rows[name]]
