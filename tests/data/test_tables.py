@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_splits, load_tagging_dataset
+from psla_hf.data.load import load, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, vocabulary_of
 from psla_hf.data.summary import LoadOptions
 from psla_hf.labels.vocabulary import Vocabulary
@@ -251,6 +251,22 @@ def test_a_csv_that_cannot_be_meant_is_refused_by_its_line(folder, content, mess
     (folder / "clips.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         load_tagging_dataset(folder / "clips.csv")
+
+
+def test_clips_of_splits_that_are_in_no_part_are_counted(folder):
+    rows = ["a.wav,x,train", "b.wav,y,test", "c.wav,x,holdout", "d.wav,y,holdout", "e.wav,y,night"]
+    for name in "de":
+        write_clip(folder / f"{name}.wav")
+    (folder / "clips.csv").write_text("\n".join(["file,label,split", *rows]) + "\n")
+    noted = "3 clips of the splits holdout, night are in no part."
+    loaded = load("own", folder / "clips.csv", LoadOptions(quiet=True))
+    assert set(loaded.parts) == {"train", "test"}
+    assert all(noted in summary.notes for summary in loaded.summaries.values())
+    assert noted in load("own", folder / "clips.csv", LoadOptions(quiet=True), parts=["test"]).summaries["test"].notes
+    data = load_tagging_dataset(folder / "clips.csv", quiet=True)
+    assert noted in load("own", data, LoadOptions(quiet=True)).summaries["train"].notes
+    del data["holdout"], data["night"]
+    assert not load("own", data, LoadOptions(quiet=True)).summaries["train"].notes
 
 
 def notes_of(place, **settings) -> list[str]:

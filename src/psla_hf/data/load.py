@@ -88,13 +88,14 @@ def load(
         raise ValueError(f"Expected parts of {source.title}, {', '.join(splits)}, got {absent}.")
     if options.streaming and isinstance(data, OpenedShards) and not data.is_parquet(splits["train"]):
         raise ValueError(f"Expected parquet shards to stream, tars in {place} have no index. Load them by index.")
+    notes = [] if source.splits else _notes_on_rest(data, splits)
     loaded: LoadedParts = {}
     for streaming in (True, False):
         chosen = {
             part: splits[part] for part in parts or splits if (options.streaming and part == "train") == streaming
         }
         if chosen:
-            loaded |= data.load(chosen, _complete(options, source, streaming))
+            loaded |= data.load(chosen, _complete(options, source, streaming), notes)
     ordered = {part: loaded[part] for part in parts or splits}
     made = data.divided[1] if isinstance(data, OpenedFolder) and data.division is not None else None
     return replace(_loaded(source, ordered, fold if source.num_folds else None, data.subset), made=made)
@@ -303,6 +304,14 @@ def _undivided(source: Source, place: Place, given: Mapping[str, Any]) -> Opened
             "psla_hf.data.load.load, which makes them."
         )
     return data
+
+
+def _notes_on_rest(data: OpenedData, parts: Parts) -> list[str]:
+    """How many clips are in no part, a sentence."""
+    rest = [split for split in data.splits if not any(split in splits for splits in parts.values())]
+    counts = [data.count(split) for split in rest]
+    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} clips"
+    return [f"{clips} of the splits {', '.join(rest)} are in no part."] if rest else []
 
 
 def _source(dataset: str) -> Source:

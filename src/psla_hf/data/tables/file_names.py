@@ -48,10 +48,10 @@ def in_one_form(paths: Iterable[str], root: Path) -> dict[str, str]:
 
     It is below the root as that is spelled, or else absolute. Links stay; where they make it another file, `..` too.
     """
-    top = os.path.join(os.path.abspath(root), "")
+    top = f"{os.path.normpath(root.absolute())}{os.sep}"
     forms = {}
     for path in dict.fromkeys(paths):
-        whole = os.path.abspath(path)
+        whole = os.path.normpath(Path(path).absolute())
         form = str(root / whole.removeprefix(top)) if whole.startswith(top) else whole
         is_same = form == path or os.path.realpath(form) == os.path.realpath(path)
         forms[path] = form if is_same else path
