@@ -224,8 +224,14 @@ def test_a_vocabulary_may_be_a_table_of_classes(folder, tmp_path):
         b"file,labels,\na.wav,dog,\nb.wav,cat,,\n\n",
         b"# my table\n# of two\nfile, labels\n# here\na.wav, dog\nb.wav,cat\n",
         b'file,labels\ra.wav,"dog"\rb.wav,"cat"\r',
+        b"#file,labels\n# here\na.wav,dog\nb.wav,cat\n",
+        b"\n# File\tLabels\na.wav\tdog\nb.wav\tcat\n",
+        b"# file, labels\nfile,labels\na.wav,dog\nb.wav,cat\n",
     ],
-    ids=["plain", "BOM", "UTF-16", "tabs", "semicolons", "commas at the end", "comments", "old Mac"],
+    ids=[
+        *("plain", "BOM", "UTF-16", "tabs", "semicolons", "commas at the end", "comments", "old Mac"),
+        *("#header", "# header", "both"),
+    ],
 )
 def test_a_csv_is_read_however_a_program_writes_it(folder, content):
     (folder / "clips.csv").write_bytes(content)

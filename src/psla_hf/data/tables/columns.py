@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypedDict
 
-__all__ = ["COLUMN_SETTINGS", "ColumnArguments", "find_columns"]
+__all__ = ["COLUMN_SETTINGS", "ColumnArguments", "find_columns", "is_header", "normal_form"]
 
 
 LIMITED = reprlib.Repr()
@@ -114,6 +114,12 @@ def find_columns(columns: Sequence[str], asked: ColumnArguments, where: str) -> 
     _check_ends(found, columns, where)
     taken_as = ", ".join(f"{column} as {'file' if role == 'path' else role}" for role, column in by_synonym.items())
     return found, [f"Columns of {where} were taken by their names: {taken_as}."] if taken_as else []
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Whether some fields are names of columns, by those of a file and of labels among them."""
+    forms = {normal_form(field) for field in fields}
+    return not (forms.isdisjoint(SYNONYMS["path"]) or forms.isdisjoint(SYNONYMS["labels"]))
 
 
 def normal_form(column: str) -> str:
