@@ -444,7 +444,7 @@ class Trainer:
         probabilities, targets = self._predict(self.validation_part)
         self._write_scores("validation", self.clips.validation, probabilities)
         chosen = choose_thresholds(probabilities.numpy(), targets.numpy())
-        self._unwrapped().config.thresholds = [round(float(value), 6) for value in chosen.values]
+        self._unwrapped().config.thresholds = [round(float(value), 6) for value in chosen]
 
     def _write_scores(self, part: str, clips: Clips, probabilities: Tensor) -> None:
         on_main(
