@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +113,32 @@ def test_what_another_process_is_writing_stays(tmp_path):
         running.wait()
 
 
+@pytest.mark.parametrize("way", [atomic_file, atomic_files, atomic_folder])
+def test_what_another_machine_is_writing_stays(way, tmp_path, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "node-2")
+        with way(tmp_path / "set" / "file" if way is atomic_file else tmp_path / "set") as theirs:
+            file = theirs if way is atomic_file else theirs / "file"
+            file.write_text("there")
+            elsewhere.undo()
+            write(way, tmp_path / "set", "here")
+            clear_unfinished(tmp_path)
+            assert file.read_text() == "there"
+    assert [path.name for path in tmp_path.rglob("*")] == ["set", "file"]
+    assert (tmp_path / "set" / "file").read_text() == "there"
+
+
+@pytest.mark.parametrize("way", [atomic_file, atomic_files, atomic_folder])
+def test_what_a_kill_leaves_is_removed_by_the_next(way, tmp_path):
+    writing = f"with files.{way.__name__}({str(tmp_path / 'set')!r}) as place:"
+    code = f"import os; from psla_hf import files\n{writing} place.exists() or place.touch(); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert [path for path in tmp_path.rglob("*") if ".unfinished-" in path.name]
+    with way(tmp_path / "set") as place:
+        (place if way is atomic_file else place / "file").write_text("")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"set", "file"}
+
+
 def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path):
     with atomic_folder(tmp_path / "set") as place:
         (place / "first").write_text("1")
@@ -132,3 +160,13 @@ def test_what_a_killed_process_left_of_several_files_is_cleared_by_the_next(tmp_
     with atomic_files(tmp_path) as place:
         (place / "one").write_text("1")
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_who_has_locked_a_folder_clears_what_any_machine_left(tmp_path):
+    left = tmp_path / "deep" / ".file.unfinished-1@node2"
+    left.parent.mkdir()
+    left.touch()
+    clear_unfinished(tmp_path)
+    assert left.is_file()
+    clear_unfinished(tmp_path, of_all_machines=True)
+    assert not left.exists()

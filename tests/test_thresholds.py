@@ -28,9 +28,8 @@ def test_a_class_with_few_clips_has_the_threshold_of_all():
     targets[:20, 0] = targets[:4, 1] = 1
     probabilities = np.clip(0.3 * targets + 0.4 * rng.random((40, 3)), 0, 1)
     chosen = choose_thresholds(probabilities, targets)
-    assert chosen.shared.tolist() == [False, True, True]
-    assert chosen.values[1] == chosen.values[2] == best_threshold(probabilities.ravel(), targets.ravel() > 0)
-    assert chosen.values[0] == best_threshold(probabilities[:, 0], targets[:, 0] > 0)
+    assert chosen[1] == chosen[2] == best_threshold(probabilities.ravel(), targets.ravel() > 0)
+    assert chosen[0] == best_threshold(probabilities[:, 0], targets[:, 0] > 0)
 
 
 def test_a_model_carries_its_thresholds_and_tags_by_them(tiny_model, tmp_path):

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-UNFINISHED = ".{name}.unfinished-"  # then the writing process's number: what it leaves if it is killed
+UNFINISHED = ".{name}.unfinished-"  # then who writes, see `_writer`: what a process leaves if it is killed
 
 LOCK_FILE = ".lock"
 
@@ -202,7 +202,8 @@ def write_json(content: Any, path: str | Path) -> None:
 def atomic_file(path: str | Path, folder: Path | None = None) -> Iterator[Path]:
     """Give the path of a temporary file to write; at the end it is on the disk, and gets the name `path` in one step.
 
-    A process that is killed leaves the temporary file, hidden, which the next one that writes `path` removes.
+    A process that is killed leaves the temporary file, hidden, which the next one on its machine that writes `path`
+    removes.
 
     Args:
         path: The file; what is there is replaced. Its folder is made if need be.
@@ -214,7 +215,7 @@ def atomic_file(path: str | Path, folder: Path | None = None) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = folder or path.parent
-    temporary = folder / f"{UNFINISHED.format(name=path.name)}{os.getpid()}"
+    temporary = folder / f"{UNFINISHED.format(name=path.name)}{_writer()}"
     _clear(folder.glob(_pattern(path.name)))
     try:
         with _space(temporary, path):
@@ -243,9 +244,9 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
 def atomic_folder(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary folder to fill; at the end it is on the disk, and takes the name and the place of `folder`.
 
-    A process that is killed leaves the temporary folder, hidden, which the next one removes; killed between taking
-    the old folder away and putting the new one in its place, it leaves both, complete, and the next one first puts the
-    new one there. What another process of this machine is writing stays as it is.
+    A process that is killed leaves the temporary folder, hidden, which the next one on its machine removes; killed
+    between taking the old folder away and putting the new one in its place, it leaves both, complete, and the next one
+    first puts the new one there. What another process is writing, here or on another machine, stays as it is.
 
     Raises:
         FileExistsError: See `check_output`.
@@ -334,9 +335,14 @@ def _lock_file(path: Path) -> Iterator[int]:
             os.close(file)
 
 
-def clear_unfinished(folder: Path) -> None:
-    """Remove what killed processes left of writing atomically into a folder, at any depth."""
-    _clear(folder.rglob(UNFINISHED.format(name="*") + "*"))
+def clear_unfinished(folder: Path, of_all_machines: bool = False) -> None:
+    """Remove what killed processes left of writing atomically into a folder, at any depth.
+
+    Args:
+        folder: The folder.
+        of_all_machines: Not only of this one: for who has `locked` the folder.
+    """
+    _clear(folder.rglob(UNFINISHED.format(name="*") + "*"), of_all_machines)
 
 
 @contextmanager
@@ -376,17 +382,26 @@ def _pattern(name: str) -> str:
 @contextmanager
 def _temporary_folder(folder: Path) -> Iterator[Path]:
     """A folder beside this one that is removed at the end."""
-    prefix = f"{UNFINISHED.format(name=folder.name)}{os.getpid()}-"
+    prefix = f"{UNFINISHED.format(name=folder.name)}{_writer()}-"
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as place:
         yield Path(place)
 
 
-def _clear(leftovers: Iterable[Path]) -> None:
+def _writer() -> str:
+    """This process, in the names of what it writes: its number, and a digest of its machine's or container's name."""
+    return f"{os.getpid()}@{digest(socket.gethostname())[:8]}"
+
+
+def _clear(leftovers: Iterable[Path], of_all_machines: bool = False) -> None:
     """Remove what killed processes left, once what they took away is replaced."""
+    here = _writer().partition("@")[2]
     for leftover in list(leftovers):
         name, _, writer = leftover.name.removeprefix(".").rpartition(".unfinished-")
-        number = writer.partition("-")[0]
-        if number.isdecimal() and int(number) != os.getpid() and psutil.pid_exists(int(number)):
+        number, _, host = writer.partition("-")[0].partition("@")
+        is_here = host in ("", here)  # names of before have no host
+        if not is_here and not of_all_machines:  # only there it is known who is running
+            continue
+        if is_here and number.isdecimal() and int(number) != os.getpid() and psutil.pid_exists(int(number)):
             continue
         if not leftover.is_dir():
             leftover.unlink(missing_ok=True)

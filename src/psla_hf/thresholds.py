@@ -1,10 +1,8 @@
 """From which score on a class counts as heard: chosen on clips that were not trained on. Knows no models."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-__all__ = ["ChosenThresholds", "best_threshold", "choose_thresholds"]
+__all__ = ["best_threshold", "choose_thresholds"]
 
 
 LEAST = 1e-6  # a threshold of 0 would let everything through
@@ -12,15 +10,8 @@ LEAST = 1e-6  # a threshold of 0 would let everything through
 FEWEST_POSITIVES = 5  # of a class with fewer, its own best threshold is chance
 
 
-class ChosenThresholds(NamedTuple):
-    """Thresholds `[K]`, and which of them are those of all classes together, bool `[K]`."""
-
-    values: np.ndarray
-    shared: np.ndarray
-
-
-def choose_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> ChosenThresholds:
-    """The threshold of each class with the highest F1.
+def choose_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The threshold of each class with the highest F1, `[K]`.
 
     A class with fewer than five positive clips has the one that is best for all classes counted together.
 
@@ -30,11 +21,11 @@ def choose_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> ChosenT
     """
     positive = targets > 0
     of_all = best_threshold(probabilities.ravel(), positive.ravel())
-    shared = positive.sum(axis=0) < FEWEST_POSITIVES
+    has_few = positive.sum(axis=0) < FEWEST_POSITIVES
     values = [
-        of_all if shared[k] else best_threshold(probabilities[:, k], positive[:, k]) for k in range(targets.shape[1])
+        of_all if has_few[k] else best_threshold(probabilities[:, k], positive[:, k]) for k in range(targets.shape[1])
     ]
-    return ChosenThresholds(np.array(values), shared)
+    return np.array(values)
 
 
 def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:

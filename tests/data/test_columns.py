@@ -1,12 +1,13 @@
 """Columns of people's own tables: found by their names, asked for by name, or refused with what to pass."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_splits, load_tagging_dataset
+from psla_hf.data.load import load, load_splits, load_tagging_dataset
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.summary import LoadOptions
 from psla_hf.data.tables.columns import find_columns, normal_form
@@ -69,6 +70,13 @@ def test_columns_are_found_by_their_names(columns, found):
         (["file", "label", "onset"], {}, r"end or duration beside 'onset' .*start_column=''"),
         (["file", "label", "begin", "offset"], {}, "end or duration beside 'begin'"),
         (["file", "label", "until"], {"end_column": "until"}, "a column start beside 'until'"),
+        (["file", "label", "length"], {"end_column": "length"}, "a column start beside 'length'"),
+        (
+            ["file", "label", "start", "Duration", "duration (s)"],
+            {},
+            r"found 'Duration', 'duration \(s\)' .*end_column='Duration', which is taken as a duration",
+        ),
+        (["file", "label", "start", "length"], {}, r"beside 'start' .*Pass end_column, whose name says so .*length\)"),
         (["file", "label"], {"label_column": "lable"}, r"label_column to be a column .* Did you mean 'label'\?"),
         (["file", "label", "f"], {"fold_column": "f", "split_column": "f"}, "split_column or a fold_column, got both"),
         (["file", "label"], {"label_column": ""}, "Expected the name of a column as label_column"),
@@ -123,6 +131,17 @@ def test_a_duration_stands_for_an_end(folder):
     assert list(clips["start"]) == [1.5, 1] and list(clips["end"]) == [2, None]
 
 
+@pytest.mark.parametrize(
+    ("column", "end"), [("Duration", 3), ("duration (s)", 2.5), ("Length [s]", 3.5), ("until", 1.5), ("stop", 2)]
+)
+def test_the_end_that_is_asked_for_is_a_duration_by_its_name(folder, column, end):
+    header = "file,label,start,Duration,duration (s),Length [s],until,stop"
+    table = write(folder, f"{header}\na.wav,dog,1,2,1.5,2.5,1.5,2\n")
+    assert list(load_tagging_dataset(table, end_column=column, quiet=True)["end"]) == [end]
+    noted = f"Columns of clips.csv were taken by their names: {column} as duration."
+    assert (noted in notes_of(table, end_column=column)) == (column[:3].lower() in ("dur", "len"))
+
+
 def test_groups_are_a_column_of_the_listing_and_folds_are_its_splits(folder):
     table = write(folder, "file,label,site,part,split\na.wav,dog,north,1,train\nb.wav,cat,south,2,train\n")
     listing = SOURCES["own"].list_folder(table, group_column="site", fold_column="part")
@@ -131,6 +150,27 @@ def test_groups_are_a_column_of_the_listing_and_folds_are_its_splits(folder):
     data = load_tagging_dataset(table, fold_column="part", quiet=True)
     assert list(data) == ["fold 1", "fold 2"] and list(data["fold 2"]["id"]) == ["b"]
     assert "group" not in SOURCES["own"].list_folder(table).clips.column_names
+
+
+def test_splits_that_part_a_group_are_refused(folder):
+    rows = "a.wav,dog,north,1,train\nb.wav,cat,north,2,test\ndeep/c.wav,cat,south,2,test\n"
+    table = write(folder, "file,label,site,part,split\n" + rows)
+    parted = r"1 of 2 groups are in several, such as 'north' in "
+    for settings, splits in (({}, "train, test"), ({"fold_column": "part"}, "fold 1, fold 2"), ({"split": "test"}, "")):
+        with pytest.raises(ValueError, match=parted + splits):
+            load_tagging_dataset(table, group_column="site", quiet=True, **settings)
+    with pytest.raises(ValueError, match=parted):
+        load("own", table, LoadOptions(quiet=True), group_column="site")
+    write(folder, "file,label,site,part,split\n" + rows.replace("2,test", "1,train", 1))
+    data = load_tagging_dataset(table, group_column="site", quiet=True)
+    assert {split: list(clips["id"]) for split, clips in data.items()} == {"train": ["a", "b"], "test": ["deep/c"]}
+
+
+def test_groups_of_clips_that_are_not_divided_have_no_effect(folder):
+    table = write(folder, "file,label,site\na.wav,dog,north\nb.wav,cat,south\n")
+    for loader in (load_tagging_dataset, partial(load_splits, "own")):
+        with pytest.raises(ValueError, match=r"group_column would have no effect: .*clips\.csv has no splits"):
+            loader(table, group_column="site")
 
 
 def test_a_clip_without_a_group_is_refused(folder):
@@ -171,6 +211,12 @@ def test_a_name_of_several_files_is_refused(folder):
 def test_one_file_is_never_found_for_two_names(folder, rows):
     table = write(folder, f"file,label\n{rows}\n")
     with pytest.raises(FileNotFoundError, match="listed clips are not in"):
+        load_tagging_dataset(table)
+
+
+def test_a_file_that_the_table_names_otherwise_is_not_found_again(folder):
+    table = write(folder, "file,label\ndeep/../deep/c.wav,dog\nc,cat\n")
+    with pytest.raises(FileNotFoundError, match="1 of 2 listed clips are not in"):
         load_tagging_dataset(table)
 
 

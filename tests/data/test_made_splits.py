@@ -1,14 +1,16 @@
 """Own data without splits are divided: seeded, by recording, and so that a table brings the same division back."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import soundfile
 
+from psla_hf.commands.data import EvaluationData
 from psla_hf.data.load import load, load_tagging_dataset
 from psla_hf.data.summary import LoadOptions
-from psla_hf.training.origins import has_seen
+from psla_hf.training.origins import check_held_out, has_seen
 from tests.data.test_advice import noise
 
 QUIET = LoadOptions(quiet=True)
@@ -40,7 +42,8 @@ def test_parts_are_made_by_recording_and_said(folder):
     paths = {part: {clip["audio"]["path"] for clip in clips} for part, clips in loaded.parts.items()}
     assert not paths["train"] & paths["test"] and not paths["train"] & paths["validation"]
     assert any("by recording, with seed 0: test 18, train 84" in note for note in loaded.summaries["train"].notes)
-    assert loaded.facts()["made"] == {"seed": 0, "folds": None}
+    made = loaded.facts()["made"]
+    assert (made["seed"], made["folds"], len(made["digest"])) == (0, None, 64)
     assert contents(load("own", folder / "clips.csv", QUIET)) == contents(loaded)
     assert contents(load("own", folder / "clips.csv", QUIET, split_seed=1)) != contents(loaded)
 
@@ -66,6 +69,32 @@ def test_folds_hold_out_one_after_the_other(folder, tmp_path):
         loaded.made.save(tmp_path / f"{fold}.csv", fold)
         assert contents(load("own", tmp_path / f"{fold}.csv", QUIET)) == contents(loaded)
     assert len(set(tested)) == 120
+
+
+@pytest.mark.parametrize("spelling", ["{}", "./{}", "sub/../{}", "{folder}/{}", "{folder}/sub/../{}"])
+@pytest.mark.parametrize("table", ["clips.csv", "{folder}/clips.csv"])
+def test_a_recording_is_in_one_part_however_its_path_is_spelled(folder, table, spelling, monkeypatch):
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder)
+    clips = pd.read_csv("clips.csv")
+    spelled = [spelling.format(name, folder=folder) if k % 2 else name for k, name in enumerate(clips["file"])]
+    clips.assign(file=spelled).to_csv("clips.csv", index=False)
+    loaded = load("own", table.format(folder=folder), QUIET)
+    files = {part: set(clips.files) for part, clips in loaded.parts.items()}
+    assert not files["train"] & files["test"] and not files["train"] & files["validation"]
+    assert len(set().union(*files.values())) == 60
+    root = f"{folder}/" if table != "clips.csv" else ""
+    names = {str(Path(name).with_suffix("")).removeprefix(root) for name in spelled}
+    assert {clip.partition(":")[0] for part in loaded.parts.values() for clip in part.ids} == names
+
+
+def test_up_from_a_link_is_where_the_link_leads(folder):
+    """`link/..` is no name for the folder of the link."""
+    (folder / "sub" / "deep").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "sub" / "deep")
+    soundfile.write(folder / "sub" / "r0.wav", noise(0, 0.25), 16000)
+    (folder / "links.csv").write_text("file,labels\nr0.wav,dog\nlink/../r0.wav,cat\n")
+    assert list(load_tagging_dataset(folder / "links.csv", quiet=True)["seconds"]) == [1, 0.25]
 
 
 def test_of_few_recordings_there_is_no_validation_part(folder):
@@ -96,3 +125,53 @@ def test_a_test_on_other_made_splits_is_one_on_training_clips():
     assert not has_seen(facts(seed=0, folds=None), origin)
     assert has_seen(facts(seed=1, folds=None), origin)
     assert not has_seen(facts(), origin)
+
+
+def shorter(folder):
+    """The same table without its last recording."""
+    pd.read_csv(folder / "clips.csv").head(118).to_csv(folder / "clips.csv", index=False)
+
+
+def with_sites(folder):
+    """The same table with a site for every four recordings."""
+    table = pd.read_csv(folder / "clips.csv")
+    table.assign(site=[f"site {k // 8}" for k in range(120)]).to_csv(folder / "clips.csv", index=False)
+
+
+@pytest.mark.parametrize(("change", "settings"), [(shorter, {}), (with_sites, {"group_column": "site"})])
+def test_the_same_seed_on_other_clips_or_groups_is_another_division(folder, change, settings):
+    run = {"data": load("own", folder / "clips.csv", QUIET).facts()}
+    assert not has_seen(load("own", folder / "clips.csv", QUIET).facts(), run)
+    change(folder)
+    tested = load("own", folder / "clips.csv", QUIET, parts=["test"], **settings).facts()
+    with pytest.raises(ValueError, match=r"are others now: test on the table of the run's splits, its splits\.csv"):
+        check_held_out(tested, {"m": run})
+    del run["data"]["made"]["digest"]  # as older results
+    assert not has_seen(tested, run)
+
+
+def test_other_data_with_made_splits_are_not_those_trained_on(folder):
+    run = {"data": load("own", folder / "clips.csv", QUIET).facts()}
+    table = pd.read_csv(folder / "clips.csv").head(60)
+    table.assign(labels=["frog", "toad"] * 30).to_csv(folder / "ponds.csv", index=False)
+    assert not has_seen(load("own", folder / "ponds.csv", QUIET).facts(), run)
+    table.assign(labels=[NAMES[2], "toad"] * 30).to_csv(folder / "ponds.csv", index=False)
+    assert has_seen(load("own", folder / "ponds.csv", QUIET).facts(), run)
+
+
+def test_what_to_pass_makes_the_division_of_the_run(folder):
+    of_run = {"folds": 5, "fold": 2, "split_seed": 1}
+    run = {"data": load("own", folder / "clips.csv", QUIET, **of_run).facts()}
+    for otherwise in ({}, {"folds": 4}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2}):
+        with pytest.raises(ValueError, match=r"m held out fold 2 of 5 .*Pass folds=5, fold=2, split_seed=1, or"):
+            check_held_out(load("own", folder / "clips.csv", QUIET, **otherwise).facts(), {"m": run})
+    check_held_out(load("own", folder / "clips.csv", QUIET, **of_run).facts(), {"m": run})
+
+
+def test_a_held_out_fold_is_that_of_data_with_folds_only(folder):
+    """A command without folds makes none, and says which to pass."""
+    run = {"data": load("own", folder / "clips.csv", QUIET, folds=5, fold=2).facts()}
+    asked = EvaluationData(data_dir=str(folder / "clips.csv"))
+    assert asked.load({"m": run}, quiet=True, folds=5).fold == 2
+    with pytest.raises(ValueError, match="Pass folds=5, fold=2, split_seed=0"):
+        asked.load({"m": run}, quiet=True)

@@ -95,6 +95,9 @@ def test_what_is_no_time_is_refused(cell, decimal_comma):
             "a.wav,4,4,dog",
             r"segment of .*a\.wav that ends .* got start 4 and end 4 in .*clips\.csv, line 3",
         ),
+        ("a.wav,2,2.0001,dog", r"ends after it starts, by 0\.000125 s or more, .* got start 2 and end 2\.0001 in"),
+        ("a.wav,9.99999,,dog", r"inside .*a\.wav, which is 10\.000 s long"),
+        ("a.wav,9.99999,10.05,dog", r"inside .*a\.wav, which is 10\.000 s long"),
         ("a.wav,-1,4,dog", r"segment of .*a\.wav .* at 0 or later, got start -1 and end 4 in .*clips\.csv, line 3"),
         ("a.wav,soon,4,dog", r"clips\.csv, line 3: Expected seconds as .* got 'soon'"),
         ("a.wav,10,,dog", r"inside .*a\.wav, which is 10\.000 s long, got 10 to 10 s \(clips\.csv, line 3\)"),
@@ -129,6 +132,24 @@ def test_rows_of_one_segment_are_one_clip_with_all_their_labels(folder):
     rows = "a.wav,1,2,dog", "a.wav,1.0,2,cat", "a.wav,1,2,dog", "b.wav,1,2,cat"
     assert labels(load(folder, *rows)) == {"a:1.000-2.000": ["cat", "dog"], "b:1.000-2.000": ["cat"]}
     assert "2 rows repeat a segment; it has the labels of all its rows." in notes_of(folder, *rows)
+
+
+def test_no_start_is_the_beginning(folder):
+    rows = "a.wav,,4,dog", "a.wav,0,4,cat", "b.wav,,,dog", "b.wav,0,,cat"
+    assert labels(load(folder, *rows)) == {"a:0.000-4.000": ["cat", "dog"], "b": ["cat", "dog"]}
+
+
+def test_segments_less_than_a_thousandth_apart_have_ids_of_their_own(folder):
+    rows = "a.wav,1.0001,4,dog", "a.wav,1.0004,4,cat", "a.wav,1.0006,4,dog", "b.wav,1.0001,4,dog"
+    clips = load(folder, *rows)
+    assert list(clips["id"]) == ["a:1.0001-4.0", "a:1.0004-4.0", "a:1.001-4.000", "b:1.000-4.000"]
+
+
+def test_ids_of_rows_that_repeat_a_segment_are_counted(folder):
+    rows = ["a.wav,1,2,dog,one", "a.wav,1,2,cat,two", "a.wav,1,2,rain,one", "b.wav,1,2,cat,three"]
+    (folder / "ids.csv").write_text("\n".join(["file,start,end,label,id", *rows]) + "\n")
+    [loaded] = load_splits("own", folder / "ids.csv", LoadOptions(quiet=True)).summaries.values()
+    assert loaded.listed == 2 and "1 ids of rows that repeat a segment are not used: ['two']." in loaded.notes
 
 
 def test_rows_of_one_segment_in_two_splits_are_refused(folder):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load_splits, load_tagging_dataset
+from psla_hf.data.load import load, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names, vocabulary_of
 from psla_hf.data.summary import LoadOptions
 from psla_hf.labels.vocabulary import Vocabulary
@@ -224,8 +224,14 @@ def test_a_vocabulary_may_be_a_table_of_classes(folder, tmp_path):
         b"file,labels,\na.wav,dog,\nb.wav,cat,,\n\n",
         b"# my table\n# of two\nfile, labels\n# here\na.wav, dog\nb.wav,cat\n",
         b'file,labels\ra.wav,"dog"\rb.wav,"cat"\r',
+        b"#file,labels\n# here\na.wav,dog\nb.wav,cat\n",
+        b"\n# File\tLabels\na.wav\tdog\nb.wav\tcat\n",
+        b"# file, labels\nfile,labels\na.wav,dog\nb.wav,cat\n",
     ],
-    ids=["plain", "BOM", "UTF-16", "tabs", "semicolons", "commas at the end", "comments", "old Mac"],
+    ids=[
+        *("plain", "BOM", "UTF-16", "tabs", "semicolons", "commas at the end", "comments", "old Mac"),
+        *("#header", "# header", "both"),
+    ],
 )
 def test_a_csv_is_read_however_a_program_writes_it(folder, content):
     (folder / "clips.csv").write_bytes(content)
@@ -251,6 +257,22 @@ def test_a_csv_that_cannot_be_meant_is_refused_by_its_line(folder, content, mess
     (folder / "clips.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         load_tagging_dataset(folder / "clips.csv")
+
+
+def test_clips_of_splits_that_are_in_no_part_are_counted(folder):
+    rows = ["a.wav,x,train", "b.wav,y,test", "c.wav,x,holdout", "d.wav,y,holdout", "e.wav,y,night"]
+    for name in "de":
+        write_clip(folder / f"{name}.wav")
+    (folder / "clips.csv").write_text("\n".join(["file,label,split", *rows]) + "\n")
+    noted = "3 clips of the splits holdout, night are in no part."
+    loaded = load("own", folder / "clips.csv", LoadOptions(quiet=True))
+    assert set(loaded.parts) == {"train", "test"}
+    assert all(noted in summary.notes for summary in loaded.summaries.values())
+    assert noted in load("own", folder / "clips.csv", LoadOptions(quiet=True), parts=["test"]).summaries["test"].notes
+    data = load_tagging_dataset(folder / "clips.csv", quiet=True)
+    assert noted in load("own", data, LoadOptions(quiet=True)).summaries["train"].notes
+    del data["holdout"], data["night"]
+    assert not load("own", data, LoadOptions(quiet=True)).summaries["train"].notes
 
 
 def notes_of(place, **settings) -> list[str]:

@@ -161,12 +161,6 @@ def test_cycles_and_unknown_classes_are_refused():
         ontology().child_relation(["dog", "fish"])
 
 
-def test_depth_is_the_longest_way_from_the_top():
-    assert [ontology(["animal"]).depth(node) for node in ("sound", "animal", "dog", "bark")] == [0, 1, 2, 3]
-    two_ways = Ontology(children={"top": ("a", "b"), "a": ("b",), "b": ()}, names={})
-    assert two_ways.depth("b") == 2
-
-
 def test_classes_without_relations_propose_nothing_and_may_be_unknown():
     silent = ontology().without_relations(["dog", "fish"])
     ids = ["animal", "dog", "bark", "fish"]
@@ -216,7 +210,6 @@ def test_files_that_are_no_ontology_are_refused(tmp_path, content, message):
 def test_audiosets_ontology_is_read(shared):
     audioset = Ontology.from_json(shared / "audioset" / "ontology.json")
     assert len(audioset.children) == 632
-    assert max(map(audioset.depth, audioset.children)) == 5
     assert "/m/0jbk" in audioset.ancestors("/m/0bt9lr")  # a dog is an animal
 
 

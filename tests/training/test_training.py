@@ -134,7 +134,7 @@ def test_scores_and_thresholds_are_those_of_the_saved_model(scenes, tmp_path, ac
         written = read_scores(tmp_path, part)
         np.testing.assert_allclose(score_clips(*saved, clips, accelerator), written.probabilities, atol=1e-5)
     chosen = choose_thresholds(written.probabilities, written.targets)
-    np.testing.assert_allclose(saved.model.config.thresholds, chosen.values)
+    np.testing.assert_allclose(saved.model.config.thresholds, chosen)
 
 
 def test_what_cannot_be_ranked_is_refused_before_anything_is_trained(scenes, tmp_path, accelerator):

@@ -55,7 +55,7 @@ class OwnTable:
     file_column: str | None = option("Column of the audio files; default: the one that is called so.", None)
     label_column: str | None = option("Column of the labels.", None)
     start_column: str | None = option("Column of the beginnings of segments.", None)
-    end_column: str | None = option("Column of their ends.", None)
+    end_column: str | None = option("Column of their ends, or of their `duration` or `length`.", None)
     split_column: str | None = option("Column that says train, validation or test.", None)
     separator: str | None = option("What separates the labels in a cell; default: found out.", None)
     negatives: float | None = option("Cut what no row covers into clips without labels, so many seconds long.", None)
@@ -103,7 +103,8 @@ class EvaluationData(Data):
         from psla_hf.training.origins import check_held_out, held_out_fold, trained_dataset
 
         key = self.dataset or trained_dataset(origins.values()) or self.key
-        fold = self.fold or held_out_fold(key, origins.values()) or 1
+        has_folds = SOURCES[key].num_folds or settings.get("folds") or settings.get("fold_column")
+        fold = self.fold or (held_out_fold(key, origins.values()) if has_folds else None) or 1
         loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part], **settings)
         if not self.allow_seen:
             check_held_out(loaded.facts(), origins)

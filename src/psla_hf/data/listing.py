@@ -39,6 +39,8 @@ HEADERS_PER_TASK = 500
 
 LATE_SECONDS = 0.1  # by which an end may lie after the file's: lists round, and cut files
 
+LEAST_SECONDS = 1 / 8000  # of a segment: a sample, where the sampling rate is low
+
 LONGEST_NAME = 500  # letters of a file's name that an error repeats
 
 WAYS_OUT = "Restore the clips, take them out of the list, or pass incomplete='drop'."
@@ -277,7 +279,7 @@ def _of_segments(clips: pa.Table, lengths: Sequence[float | str]) -> tuple[list[
             found.append(length)
             continue
         start, end = clip["start"] or 0.0, length if ends[k] is None else ends[k]
-        if start >= length or end > length + LATE_SECONDS:
+        if length - start < LEAST_SECONDS or end > length + LATE_SECONDS:
             found.append(
                 f"Expected a segment inside {clip['path']}, which is {length:.3f} s long, got {start:g} to {end:g} s "
                 f"({clip.get('line') or clip['id']})."

@@ -87,13 +87,14 @@ def load(
         raise ValueError(f"Expected parts of {source.title}, {', '.join(splits)}, got {absent}.")
     if options.streaming and isinstance(data, OpenedShards) and not data.is_parquet(splits["train"]):
         raise ValueError(f"Expected parquet shards to stream, tars in {place} have no index. Load them by index.")
+    notes = [] if source.splits else _notes_on_rest(data, splits)
     loaded: LoadedParts = {}
     for streaming in (True, False):
         chosen = {
             part: splits[part] for part in parts or splits if (options.streaming and part == "train") == streaming
         }
         if chosen:
-            loaded |= data.load(chosen, _complete(options, source, streaming))
+            loaded |= data.load(chosen, _complete(options, source, streaming), notes)
     ordered = {part: loaded[part] for part in parts or splits}
     made = data.divided[1] if isinstance(data, OpenedFolder) and data.division is not None else None
     return replace(_loaded(source, ordered, fold if source.num_folds else None, data.subset), made=made)
@@ -118,7 +119,7 @@ def load_splits(
     """
     source = _source(dataset)
     given = source.check(1, settings)
-    data = open_data(source, place, given)
+    data = _undivided(source, place, given)
     chosen = {split: [split] for split in splits or data.splits or [ONE_SPLIT]}
     _check_splits(source, chosen)
     return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, data.subset)
@@ -254,9 +255,10 @@ def load_tagging_dataset(
         file_column: The column of files, where its name does not say so, or says it of several.
         label_column: That of labels.
         start_column: That of starts; empty for clips that are whole files, whatever the table has.
-        end_column: That of ends.
+        end_column: That of ends, or of durations if it is called `duration` or `length`.
         split_column: That of splits; empty for none.
-        group_column: That of groups of clips that belong together, such as recordings or places.
+        group_column: That of groups of clips that belong together, such as recordings or places: none may be in
+            several splits.
         fold_column: That of folds, which are then the splits, such as `fold 1`.
         **options: See `LoadOptions`.
 
@@ -293,6 +295,25 @@ def _divided(data: OpenedData, source: Source, place: Place, division: Division)
     return data
 
 
+def _undivided(source: Source, place: Place, given: Mapping[str, Any]) -> OpenedData:
+    """The data as they are: where they have no splits none are made, and groups would have no effect."""
+    data = open_data(source, place, given)
+    if "group_column" in given and list(data.splits) == [ONE_SPLIT]:
+        raise ValueError(
+            f"group_column would have no effect: {place} has no splits, and none are made here. Leave it out, or take "
+            "psla_hf.data.load.load, which makes them."
+        )
+    return data
+
+
+def _notes_on_rest(data: OpenedData, parts: Parts) -> list[str]:
+    """How many clips are in no part, a sentence."""
+    rest = [split for split in data.splits if not any(split in splits for splits in parts.values())]
+    counts = [data.count(split) for split in rest]
+    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} clips"
+    return [f"{clips} of the splits {', '.join(rest)} are in no part."] if rest else []
+
+
 def _source(dataset: str) -> Source:
     if dataset not in SOURCES:
         raise ValueError(f"Expected a data set of {', '.join(SOURCES)}, got {dataset!r}.")
@@ -323,7 +344,7 @@ def _datasets(
     given = source.check(fold, settings)
     _check_splits(source, parts or {})
     options = _complete(LoadOptions(**arguments), source, arguments.get("streaming", False))
-    data = open_data(source, place, given)
+    data = _undivided(source, place, given)
     if parts is None:
         parts = (
             source.parts(fold, data.splits, place) if source.num_folds else {split: [split] for split in data.splits}

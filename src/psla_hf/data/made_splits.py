@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from psla_hf.files import atomic_file
+from psla_hf.files import atomic_file, digest
 from psla_hf.labels.vocabulary import ClipLabels
 
 from .listing import Listing
@@ -62,8 +62,9 @@ class MadeSplits:
             table.to_csv(temporary, index=False)
 
     def facts(self) -> dict[str, Any]:
-        """What results record of it."""
-        return {"seed": self.seed, "folds": self.folds}
+        """What results record of it; the digest is of which clip is in which split."""
+        pairs = sorted(zip(self.table["id"], self.table["split"], strict=True))
+        return {"seed": self.seed, "folds": self.folds, "digest": digest(json.dumps(pairs))}
 
 
 def with_splits(listing: Listing, seed: int | None, folds: int | None) -> tuple[Listing, MadeSplits | None]:

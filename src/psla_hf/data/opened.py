@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -51,8 +51,12 @@ class OpenedData(ABC):
         """The part of the data set that it is, where that has a name of its own."""
 
     @abstractmethod
-    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
-        """The clips of some splits, by the part that they make, and what was found."""
+    def count(self, split: str) -> int | None:
+        """Clips that a split lists; none where that takes reading them."""
+
+    @abstractmethod
+    def load(self, parts: Parts, options: LoadOptions, notes: Sequence[str] = ()) -> LoadedParts:
+        """The clips of some splits, by the part that they make, and what was found, with further notes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,11 @@ class OpenedFolder(OpenedData):
         return None if self.source.splits else self.listing.subset
 
     @override
-    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+    def count(self, split: str) -> int:
+        return self.listing.clips["split"].to_pylist().count(split)
+
+    @override
+    def load(self, parts: Parts, options: LoadOptions, notes: Sequence[str] = ()) -> LoadedParts:
         loaded: Mapping[str, tuple[Clips, LoadSummary]]
         if self.source.splits:  # each has a list of its own
             loaded = {part: self._joined(splits, options) for part, splits in parts.items()}
@@ -95,7 +103,7 @@ class OpenedFolder(OpenedData):
             if unknown:
                 raise ValueError(f"Expected splits of {self.place}, {', '.join(self.splits)}, got {unknown}.")
             loaded = load_listing(self.listing, options, parts)
-        return _reported(loaded, options)
+        return _reported(loaded, options, notes)
 
     def _joined(self, splits: Sequence[str], options: LoadOptions) -> tuple[Clips, LoadSummary]:
         listings = [self.source.list_folder(self.place, split=split, **self.settings) for split in splits]
@@ -165,14 +173,18 @@ class OpenedShards(OpenedData):
         """The shards of a split."""
         return find_shards(self.place, None if split == ONE_SPLIT else split, self.source.shard_names, self.shards)
 
+    @override
+    def count(self, split: str) -> None:
+        """Shards are opened where they are needed only."""
+
     def is_parquet(self, splits: Sequence[str]) -> bool:
         """Whether all shards of some splits are parquet files."""
         return all(file.endswith(".parquet") for split in splits for file in self.files(split))
 
     @override
-    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+    def load(self, parts: Parts, options: LoadOptions, notes: Sequence[str] = ()) -> LoadedParts:
         make = self._streamed if options.streaming else self._joined
-        return _reported({part: make(splits) for part, splits in parts.items()}, options)
+        return _reported({part: make(splits) for part, splits in parts.items()}, options, notes)
 
     def _streamed(self, splits: Sequence[str]) -> tuple[Clips, LoadSummary]:
         """Parquet files are read as they are needed, tars into a copy as always."""
@@ -229,7 +241,11 @@ class OpenedDatasets(OpenedData):
         return list(self.datasets)
 
     @override
-    def load(self, parts: Parts, options: LoadOptions) -> LoadedParts:
+    def count(self, split: str) -> int:
+        return len(self.datasets[split])
+
+    @override
+    def load(self, parts: Parts, options: LoadOptions, notes: Sequence[str] = ()) -> LoadedParts:
         unknown = sorted({split for splits in parts.values() for split in splits}.difference(self.datasets))
         if unknown:
             raise ValueError(f"Expected splits of the data set, {', '.join(self.datasets)}, got {unknown}.")
@@ -243,7 +259,7 @@ class OpenedDatasets(OpenedData):
                 for own, split in zip(clips, splits, strict=True)
             ]
             loaded[part] = _join(list(zip(clips, summaries, strict=True)))
-        return _reported(loaded, options)
+        return _reported(loaded, options, notes)
 
 
 def open_data(
@@ -295,8 +311,13 @@ def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummar
     return IndexedClips(clips), LoadSummary.joined([summary for _, summary in pairs])
 
 
-def _reported(loaded: Mapping[str, tuple[Clips, LoadSummary]], options: LoadOptions) -> LoadedParts:
+def _reported(
+    loaded: Mapping[str, tuple[Clips, LoadSummary]], options: LoadOptions, notes: Sequence[str]
+) -> LoadedParts:
+    noted = {
+        part: (clips, replace(summary, notes=(*summary.notes, *notes))) for part, (clips, summary) in loaded.items()
+    }
     if not options.quiet:
-        for _, summary in loaded.values():
+        for _, summary in noted.values():
             print(summary)
-    return dict(loaded)
+    return noted

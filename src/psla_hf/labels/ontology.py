@@ -122,10 +122,6 @@ class Ontology:
                 waiting |= self.parents(parent)
         return ancestors
 
-    def depth(self, node: str) -> int:
-        """Steps of the longest way down to this class from one that has no parents; abstract classes count."""
-        return self._depths[node]
-
     def child_relation(self, ids: Sequence[str]) -> np.ndarray:
         """Boolean `[K, K]`: entry [k, j] says that class `ids[j]` is a direct child of class `ids[k]`."""
         return self._relation(ids, lambda node: () if node in self.abstract else self.children[node])
@@ -141,13 +137,6 @@ class Ontology:
             for child in children:
                 parents[child].append(parent)
         return parents
-
-    @cached_property
-    def _depths(self) -> Mapping[str, int]:
-        depths: dict[str, int] = {}
-        for node in TopologicalSorter(self._parents).static_order():
-            depths[node] = max((depths[parent] + 1 for parent in self._parents[node]), default=0)
-        return depths
 
     def _relation(self, ids: Sequence[str], related: Callable[[str], Iterable[str]]) -> np.ndarray:
         column = {node: j for j, node in enumerate(ids)}

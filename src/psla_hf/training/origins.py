@@ -47,8 +47,8 @@ def has_seen(tested: Mapping[str, Any], origin: Origin) -> bool:
         origin: Of the model.
     """
     data = _data(origin, tested["dataset"])
-    if tested.get("made") and any(of_run.get("made", tested["made"]) != tested["made"] for of_run in data):
-        return True  # divided otherwise: what is tested on was shared out among all parts
+    if any(_is_divided_otherwise(tested, of_run) for of_run in data):
+        return True  # what is tested on was shared out among all parts
     if "fold" in tested:  # what is not held out is trained on
         return any(of_run.get("fold") != tested["fold"] for of_run in data)
     return any(_splits(of_run, ["train"]) & _splits(tested) for of_run in data)
@@ -68,8 +68,7 @@ def check_held_out(tested: Mapping[str, Any], origins: Mapping[str, Origin]) -> 
     seen = {name: _data(origin, dataset) for name, origin in origins.items() if has_seen(tested, origin)}
     if not seen:
         return
-    fold = held_out_fold(dataset, origins.values())
-    way = "Take models that held out the same clips" if fold is None else f"Pass fold={fold}"
+    way = _way_out(tested, [data for origin in origins.values() for data in _data(origin, dataset)])
     held_out = (f"{name} held out {' and '.join(sorted(map(_test, data)))}" for name, data in seen.items())
     raise ValueError(
         f"Expected a test on clips of {dataset} that no model was trained on: it is on {_test(tested)}, but "
@@ -83,11 +82,44 @@ def _data(origin: Origin, dataset: str) -> list[Mapping[str, Any]]:
     return [data for data in recorded if data.get("dataset") == dataset]
 
 
+def _is_divided_otherwise(tested: Mapping[str, Any], of_run: Mapping[str, Any]) -> bool:
+    """Whether splits were made twice of what may be the same clips, and not alike; older results have no digest."""
+    made, then = tested.get("made") or {}, of_run.get("made") or {}
+    differs = any(then.get(name, value) != value for name, value in made.items())
+    return differs and bool(then) and not _marks(tested).isdisjoint(_marks(of_run))
+
+
+def _marks(data: Mapping[str, Any]) -> set[str | None]:
+    """What tells own data apart: the names of the table or folder, and of the classes."""
+    parts = data["parts"].values()
+    return {mark for part in parts for mark in (part.get("source"), *part.get("class_counts", ()))}
+
+
+def _way_out(tested: Mapping[str, Any], held_out: Iterable[Mapping[str, Any]]) -> str:
+    """What makes a test one on clips that all models held out."""
+    of_runs = {tuple(_division(data, tested).items()) for data in held_out}
+    division = dict(of_runs.pop()) if len(of_runs) == 1 else {}
+    if not division:
+        return "Take models that held out the same clips"
+    if division == _division(tested, tested):
+        return "The clips or their groups are others now: test on the table of the run's splits, its splits.csv"
+    return "Pass " + ", ".join(f"{name}={value}" for name, value in division.items())
+
+
+def _division(data: Mapping[str, Any], tested: Mapping[str, Any]) -> dict[str, int]:
+    """The arguments of `data.load.load` that divide data so, where the data to test on are divided by them."""
+    made = data.get("made") if tested.get("made") else None
+    settings = {"folds": made and made["folds"], "fold": data.get("fold"), "split_seed": made and made["seed"]}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _splits(data: Mapping[str, Any], parts: Iterable[str] = ("test", "validation")) -> set[str]:
     return {split for part in parts for split in data["parts"].get(part, {}).get("splits", ())}
 
 
 def _test(data: Mapping[str, Any]) -> str:
     """What is held out, in words."""
-    made = f" (split_seed={data['made']['seed']})" if data.get("made") else ""
-    return (f"fold {data['fold']}" if "fold" in data else ", ".join(sorted(_splits(data)))) + made
+    made = data.get("made")
+    division = f" (split_seed={made['seed']})" if made else ""
+    of_folds = f" of {made['folds']}" if made and made["folds"] else ""
+    return (f"fold {data['fold']}{of_folds}" if "fold" in data else ", ".join(sorted(_splits(data)))) + division

@@ -452,7 +452,7 @@ class Trainer:
         probabilities, targets = self._predict(self.validation_part)
         self._write_scores("validation", self.clips.validation, probabilities)
         chosen = choose_thresholds(probabilities.numpy(), targets.numpy())
-        self._unwrapped().config.thresholds = chosen.values.tolist()
+        self._unwrapped().config.thresholds = chosen.tolist()
 
     def _write_scores(self, part: str, clips: Clips, probabilities: Tensor) -> None:
         on_main(

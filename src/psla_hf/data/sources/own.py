@@ -19,7 +19,7 @@ from psla_hf.data.splits import ONE_SPLIT, split_of_folder, split_of_text
 from psla_hf.data.tables.annotations import AnnotationTables, is_annotations, read_annotations, recordings_beside
 from psla_hf.data.tables.cells import classes_that_occur, find_separator, is_label, labels_in
 from psla_hf.data.tables.columns import COLUMN_SETTINGS, ColumnArguments, find_columns
-from psla_hf.data.tables.file_names import find_files
+from psla_hf.data.tables.file_names import find_files, in_one_form
 from psla_hf.data.tables.reading import read_any_table
 from psla_hf.data.tables.segments import LEAST_REST, merge_segments, segment_times, share_labels, uncovered_segments
 from psla_hf.folder import METADATA_FILES, FolderContents
@@ -76,6 +76,8 @@ def list_own(
     # The classes are those of the whole source, so that its splits agree about them.
     classes = how.vocabulary or classes_that_occur(rows["labels"], str(source))
     rows["labels"] = _encode(rows["id"], rows["labels"], classes)
+    if {"group", "split"} <= set(rows):
+        _check_groups(rows, source)
     if split is not None:
         rows = _of_split(rows, split_of_text(split), source)
     name = source.name + (f" {split}" if split else "")
@@ -259,6 +261,7 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
     if times:
         rows = rows.join(segment_times(table, times, rows["path"], path))
+    rows["path"] = rows["path"].map(in_one_form(rows["path"], how.root))
     for name in ("group", "fold"):
         if name in rows:
             rows[name] = [_in_one_form(cell) for cell in rows[name]]
@@ -332,6 +335,18 @@ def _encode(ids: Iterable[str], labels: Iterable[list[str]], classes: Vocabulary
                 "pass another separator."
             ) from error
     return indices
+
+
+def _check_groups(rows: pd.DataFrame, source: Path) -> None:
+    """Refuse splits that part a group, in tables that say both."""
+    splits = rows.groupby("group")["split"].unique()
+    parted = splits[splits.map(len) > 1]
+    if len(parted):
+        raise ValueError(
+            f"Expected the clips of a group in one split of {source}, {len(parted)} of {len(splits)} groups are in "
+            f"several, such as {parted.index[0]!r} in {', '.join(parted.iloc[0])}. Correct the splits, or leave "
+            "group_column out."
+        )
 
 
 def _of_split(rows: pd.DataFrame, split: str, source: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypedDict
 
-__all__ = ["COLUMN_SETTINGS", "ColumnArguments", "find_columns"]
+__all__ = ["COLUMN_SETTINGS", "ColumnArguments", "find_columns", "is_header", "normal_form"]
 
 
 LIMITED = reprlib.Repr()
@@ -15,7 +15,10 @@ LIMITED.maxlist, LIMITED.maxstring = 30, 80
 
 
 class ColumnArguments(TypedDict, total=False):
-    """Columns that are asked for by name. An empty `start_column`, `end_column` or `split_column` asks for none."""
+    """Columns that are asked for by name. An empty `start_column`, `end_column` or `split_column` asks for none.
+
+    An `end_column` that is called `duration` or `length` holds durations.
+    """
 
     file_column: str | None
     label_column: str | None
@@ -61,9 +64,11 @@ SYNONYMS = {
     },
     "start": {"start", "starttime", "begin", "begintime", "onset", "tmin", "from"},
     "end": {"end", "endtime", "stop", "tmax", "to"},
-    "duration": {"duration"},
+    "duration": {"duration"},  # and of the one that is asked for as the end also `ASKED_DURATIONS`
     "split": {"split", "subset", "set", "partition"},
 }
+
+ASKED_DURATIONS = {"duration", "length"}
 
 UNITS = re.compile(r"[\s_]*([(\[]\s*)?(?<![a-z])(s|sec|secs|second|seconds)(\s*[)\]])?$")
 
@@ -80,7 +85,7 @@ def find_columns(columns: Sequence[str], asked: ColumnArguments, where: str) -> 
         where: The table, for messages.
 
     Returns:
-        The columns, and a note where synonyms were taken.
+        The columns, and a note where synonyms were taken, or a duration for the end.
 
     Raises:
         ValueError: One is asked for and not there, several may be meant, or one is missing that must be there.
@@ -89,10 +94,12 @@ def find_columns(columns: Sequence[str], asked: ColumnArguments, where: str) -> 
         raise ValueError("Expected a split_column or a fold_column, got both.")
     found = {role: _asked_column(name, columns, where, role) for role, name in _wanted(asked).items()}
     by_synonym = {}
+    if "end" in found and normal_form(found["end"]) in ASKED_DURATIONS:
+        found["duration"] = by_synonym["duration"] = found.pop("end")
     for role in OUR_NAMES:
-        is_end_of_nothing = role == "end" and "start" not in found
+        needs_no_end = role == "end" and ("start" not in found or "duration" in found)
         is_declined = dict(asked).get(SETTINGS[role]) == ""
-        if role in found or is_end_of_nothing or is_declined or (role == "split" and "fold" in found):
+        if role in found or needs_no_end or is_declined or (role == "split" and "fold" in found):
             continue
         free = [column for column in columns if column not in found.values()]
         ours = next((name for name in OUR_NAMES[role] if name in free), None)
@@ -107,6 +114,12 @@ def find_columns(columns: Sequence[str], asked: ColumnArguments, where: str) -> 
     _check_ends(found, columns, where)
     taken_as = ", ".join(f"{column} as {'file' if role == 'path' else role}" for role, column in by_synonym.items())
     return found, [f"Columns of {where} were taken by their names: {taken_as}."] if taken_as else []
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Whether some fields are names of columns, by those of a file and of labels among them."""
+    forms = {normal_form(field) for field in fields}
+    return not (forms.isdisjoint(SYNONYMS["path"]) or forms.isdisjoint(SYNONYMS["labels"]))
 
 
 def normal_form(column: str) -> str:
@@ -147,9 +160,10 @@ def _synonym(
         return role, choices[0]
     setting = SETTINGS["end" if role == "duration" else role]
     if choices:
+        taken_as = ", which is taken as a duration" if role == "duration" else ""
         raise ValueError(
             f"Expected one column for {setting} in {where}, found {', '.join(map(repr, choices))} among "
-            f"{_shown(columns)}. Pass one, for example {setting}={_named(choices[0])}."
+            f"{_shown(columns)}. Pass one, for example {setting}={_named(choices[0])}{taken_as}."
         )
     if role in ("path", "labels"):
         example = next(iter([*free, *columns]), "species")
@@ -165,10 +179,12 @@ def _check_ends(found: Mapping[str, str], columns: Sequence[str], where: str) ->
     if "start" in found and not found.keys() & {"end", "duration"}:
         raise ValueError(
             f"Expected a column end or duration beside {_named(found['start'])} in {where}, found {_shown(columns)}. "
-            "Pass end_column, or start_column='' for clips that are whole files."
+            "Pass end_column, whose name says so if it holds durations (duration, length), or start_column='' for "
+            "clips that are whole files."
         )
-    if "end" in found and "start" not in found:
-        raise ValueError(f"Expected a column start beside {_named(found['end'])} in {where}: pass start_column.")
+    ends = [found[role] for role in ("end", "duration") if role in found]
+    if ends and "start" not in found:
+        raise ValueError(f"Expected a column start beside {_named(ends[0])} in {where}: pass start_column.")
 
 
 def _named(column: object) -> str:

@@ -1,15 +1,16 @@
 """Files that a table names, found where they are said to be or by their names. Opens none, and knows no tables."""
 
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from psla_hf.audio import AUDIO_SUFFIXES
 from psla_hf.data.listing import are_there
 from psla_hf.folder import FolderContents
 
-__all__ = ["find_files", "without_ending"]
+__all__ = ["find_files", "in_one_form", "without_ending"]
 
 
 def find_files(names: Sequence[str], root: Path, trees: dict[Path, list[Path]]) -> tuple[list[str], list[str]]:
@@ -35,11 +36,26 @@ def find_files(names: Sequence[str], root: Path, trees: dict[Path, list[Path]]) 
     if absent:
         if root not in trees:
             trees[root] = FolderContents.of(root).audio
-        named = {places[name] for name in places if there[name]}
-        found = _by_name(absent, [path for path in trees[root] if path not in named])
+        named = set(in_one_form((str(places[name]) for name in places if there[name]), root).values())
+        found = _by_name(absent, [path for path in trees[root] if str(path) not in named])
         places |= found
         notes = [f"{len(found)} files were found below {root} by their names alone."] if found else []
     return [str(places[name]) for name in names], notes if absent else []
+
+
+def in_one_form(paths: Iterable[str], root: Path) -> dict[str, str]:
+    """The paths of files by how they are spelled: those of one file, such as `3.wav` and `deep/../3.wav`, are one.
+
+    It is below the root as that is spelled, or else absolute. Links stay; where they make it another file, `..` too.
+    """
+    top = f"{os.path.normpath(root.absolute())}{os.sep}"
+    forms = {}
+    for path in dict.fromkeys(paths):
+        whole = os.path.normpath(Path(path).absolute())
+        form = str(root / whole.removeprefix(top)) if whole.startswith(top) else whole
+        is_same = form == path or os.path.realpath(form) == os.path.realpath(path)
+        forms[path] = form if is_same else path
+    return forms
 
 
 def without_ending(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of clips as people save them, read as they are meant or refused by file and line. Knows no columns."""
+"""Tables of clips as people save them, read as they are meant or refused by file and line. Chooses no columns."""
 
 import csv
 import io
@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from psla_hf.files import read_json_lines, read_text, reading
+
+from .columns import is_header
 
 __all__ = ["TABLES", "read_any_table", "read_csv", "read_table"]
 
@@ -42,15 +44,19 @@ def read_csv(path: Path) -> pd.DataFrame:
     """A table with a header, every cell as a string, indexed by the line; `attrs` has the `delimiter`.
 
     Fields are separated by commas, tabs or semicolons: what makes most of the header. Lines before the header, and
-    lines of one field, that begin with `#` are comments; empty fields at the end of a line do not count.
+    lines of one field, that begin with `#` are comments, but for a first line that names known columns (`#file,label`):
+    it is the header, if no other is. Empty fields at the end of a line do not count.
 
     Raises:
         ValueError: It is empty, no text, or a line has another number of fields than the header.
     """
     text = read_text(path)
-    head = next((line for line in io.StringIO(text, None) if line.strip() and not line.startswith("#")), None)
+    written = [line for line in io.StringIO(text, None) if line.strip()]
+    head = next((line for line in written if not line.startswith("#")), None)
     if head is None:
         raise ValueError(f"Expected a header and lines of clips in {path}, it is empty.")
+    is_first = written[0].startswith("#") and _names_columns(written[0]) and not _names_columns(head)
+    head = written[0] if is_first else head
     delimiter = max(DELIMITERS, key=lambda mark: _num_fields(head, mark))
     # Translated, so that the ends of lines of any system are one.
     reader = csv.reader(io.StringIO(text, None), delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -58,12 +64,13 @@ def read_csv(path: Path) -> pd.DataFrame:
         lines = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
         raise ValueError(f"Expected fields in {path}, line {reader.line_num} has none that end: {error}.") from error
-    lines = list(dropwhile(lambda line: line[1][0].startswith("#"), lines))
+    lines = lines if is_first else list(dropwhile(lambda line: line[1][0].startswith("#"), lines))
     if not lines:
         raise ValueError(f"Expected a header with the names of columns in {path}, its fields are empty.")
     (_, header), *rows = lines
     rows = [(number, row) for number, row in rows if not (len(row) == 1 and row[0].startswith("#"))]
     header = _without_end([name.strip() for name in header], 0)
+    header = [header[0].lstrip("# "), *header[1:]] if is_first else header
     repeated = {name for name in header if name and header.count(name) > 1}
     if repeated:
         raise ValueError(f"Expected every column of {path} once, these are repeated: {reprlib.repr(sorted(repeated))}.")
@@ -91,6 +98,11 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             f"Expected columns {list(columns)} in {path}, missing {absent}, found {reprlib.repr(list(table.columns))}."
         )
     return table
+
+
+def _names_columns(line: str) -> bool:
+    """Whether a line is a header of columns that are known, as a comment or not."""
+    return any(is_header(line.lstrip("# ").split(mark)) for mark in DELIMITERS)
 
 
 def _num_fields(line: str, delimiter: str) -> int:

@@ -2,12 +2,15 @@
 
 import math
 import re
-from collections import defaultdict
+import reprlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from psla_hf.data.listing import LEAST_SECONDS
 
 from .cells import is_label
 
@@ -18,6 +21,8 @@ TIMES = "seconds as 12.5, or 1:02.5, or 1:02:03"
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d*)?)")
 
 LEAST_REST = 1.0  # seconds of an uncovered stretch that are kept
+
+LIMITED = reprlib.Repr()  # at most six ids
 
 OF_FILE = ("split", "group", "fold")  # columns in which the rows of one segment must agree
 
@@ -64,7 +69,7 @@ def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterab
         path: The table.
 
     Raises:
-        ValueError: A cell is no time, or a segment does not end after it starts, at 0 or later.
+        ValueError: A cell is no time, or a segment does not end `LEAST_SECONDS` after it starts, at 0 or later.
     """
     decimal_comma = table.attrs.get("delimiter") != ","
     stops = table[columns["end" if "end" in columns else "duration"]]
@@ -76,9 +81,10 @@ def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterab
             raise ValueError(f"{path}, line {line}: {error}") from error
         begin = start or 0.0
         end = stop if stop is None or "end" in columns else begin + stop
-        if begin < 0 or (end is not None and end <= begin):
+        if begin < 0 or (end is not None and end - begin < LEAST_SECONDS):
             raise ValueError(
-                f"Expected a segment of {file} that ends after it starts, at 0 or later, got "
+                f"Expected a segment of {file} that ends after it starts, by {LEAST_SECONDS:g} s or more, "
+                "at 0 or later, got "
                 f"{' and '.join(f'{column} {cell}' for column, cell in zip(columns.values(), cells, strict=True))} "
                 f"in {path}, line {line}."
             )
@@ -105,7 +111,10 @@ def merge_segments(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     kept: list[int] = []
     agreeing = [rows[name].tolist() for name in OF_FILE if name in rows]
     lines, own = rows["line"].tolist(), rows["labels"].tolist()
-    for k, key in enumerate(zip(rows["path"], rows["start"], rows["end"], strict=True)):
+    unused: list[str] = []  # ids of rows that repeat another one's segment
+    ids = rows["id"].tolist()
+    starts = [start or 0.0 for start in rows["start"]]
+    for k, key in enumerate(zip(rows["path"], starts, rows["end"], strict=True)):
         first = firsts.setdefault(key, len(kept))
         if first == len(kept):
             kept.append(k)
@@ -115,13 +124,16 @@ def merge_segments(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 f"Expected one split, group and fold for a segment, {lines[kept[first]]} and {lines[k]} say different "
                 f"ones of {_in_words(*key)}."
             )
+        elif ids[k] and ids[k] != ids[kept[first]]:
+            unused.append(ids[k])
         labels[first] = list(dict.fromkeys([*labels[first], *own[k]]))
     merged = rows.iloc[kept].copy()
     merged["labels"] = labels
-    parts = zip(merged["id"], merged["file_id"], merged["start"], merged["end"], strict=True)
-    merged["id"] = [own_id or _id_of(file_id, start, end) for own_id, file_id, start, end in parts]
+    merged["id"] = [own_id or name for own_id, name in zip(merged["id"], _names(merged), strict=True)]
     repeated = len(rows) - len(kept)
     notes = [f"{repeated} rows repeat a segment; it has the labels of all its rows."] if repeated else []
+    if unused:
+        notes.append(f"{len(unused)} ids of rows that repeat a segment are not used: {LIMITED.repr(unused)}.")
     return merged, notes
 
 
@@ -204,10 +216,19 @@ def _pieces(start: float, end: float, longest: float) -> Iterator[tuple[float, f
         start = stop
 
 
-def _id_of(name: str, start: float | None, end: float | None) -> str:
+def _names(rows: pd.DataFrame) -> list[str]:
+    """Ids that say the times in thousandths of a second, or in all digits where several segments would share one."""
+    places = list(zip(rows["file_id"], rows["start"], rows["end"], strict=True))
+    names = [_id_of(*place) for place in places]
+    counts = Counter(names)
+    return [_id_of(*place, exact=True) if counts[name] > 1 else name for name, place in zip(names, places, strict=True)]
+
+
+def _id_of(name: str, start: float | None, end: float | None, exact: bool = False) -> str:
     if start is None and end is None:
         return name
-    return f"{name}:{start or 0:.3f}-{'end' if end is None else f'{end:.3f}'}"
+    begin, stop = (seconds if exact else f"{seconds:.3f}" for seconds in (start or 0.0, end or 0.0))
+    return f"{name}:{begin}-{'end' if end is None else stop}"
 
 
 def _in_words(path: str, start: float | None, end: float | None) -> str:

@@ -87,7 +87,7 @@ def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overw
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder))
             _check_occupied(folder, resume or overwrite)
-            clear_unfinished(folder)
+            clear_unfinished(folder, of_all_machines=True)
             if overwrite and not resume:
                 clear_earlier(folder)
 
