@@ -16,6 +16,7 @@ DOCUMENTS: dict[str, Mapping[str, Callable[[], str]]] = {
         "results": runs.runs,
         "folds": runs.folds,
         "selection": studies.selection,
+        "together": studies.together,
         "resamplers": studies.resamplers,
         "demo": runs.demo,
     },
