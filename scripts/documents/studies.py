@@ -202,8 +202,8 @@ def together() -> str:
     return (
         f"{markdown_figures(tested, 'models')}\n\nThe mean of the probabilities of the seeds "
         f"{', '.join(map(str, content['together']))}, over all folds.\n\n"
-        f"{markdown_figures(validation_rows(runs, ENSEMBLES), 'ensemble')}\n\nValidated as the settings above, with seed "
-        f"0. {markdown_origin(content)}; runs of the commits {', '.join(content['trained_by'])}."
+        f"{markdown_figures(validation_rows(runs, ENSEMBLES), 'ensemble')}\n\nValidated as the settings above, "
+        f"with seed 0. {markdown_origin(content)}; runs of the commits {', '.join(content['trained_by'])}."
     )
 
 
