@@ -249,7 +249,7 @@ def test_other_labels_train_another_model(scenes, tmp_path, accelerator):
 
 def test_every_run_begins_with_the_same_scale_of_gradients(scenes, tmp_path, accelerator, monkeypatch):
     scaler = partial(torch.amp.GradScaler, "cpu")
-    monkeypatch.setattr("psla_hf.training.trainer.get_grad_scaler", scaler)
+    monkeypatch.setattr("psla_hf.training.build.get_grad_scaler", scaler)
     monkeypatch.setattr(accelerator, "scaler", scaler(init_scale=2.0))  # as an earlier run has left it
     run(RECIPE.replace(epochs=1), scenes, tmp_path / "run", accelerator)
     assert accelerator.scaler.get_scale() == scaler().get_scale() > 2.0
