@@ -55,8 +55,8 @@ def together(run, tmp_path_factory, accelerator) -> Path:
     return folder
 
 
-HOSTILE = "a|b<script>`*x*[y](z)\n# c"  # a name with Markdown and HTML in it
-LITERAL = r"a\|b&lt;script&gt;\`\*x\*\[y\](z) # c"
+HOSTILE = "a|b<script>`*x*[y](z)\n# c _d_e_ ~f~"  # a name with Markdown and HTML in it
+LITERAL = r"a\|b&lt;script&gt;\`\*x\*\[y\](z) # c \_d_e\_ \~f\~"
 
 
 def literal_tables(page: str) -> list[str]:

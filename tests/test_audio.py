@@ -1,6 +1,7 @@
 """Any readable file becomes the same mono waveform; what is not readable says so."""
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import soundfile
 
 from psla_hf.audio import AUDIO_SUFFIXES, audio_seconds, is_cut_short, read_audio, to_mono_at_rate
+from psla_hf.audio_files import name_and_parts
 from psla_hf.containers import MpegAudio
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
@@ -111,6 +113,20 @@ def test_a_header_that_points_before_the_file_prints_nothing(tmp_path, monkeypat
         with pytest.raises(ValueError, match=r"Could not decode|no samples"):
             read_audio(source, 16000)
     assert not printed
+
+
+def test_an_unfinished_wav_of_more_than_four_gibibytes_is_read_to_its_end(tmp_path):
+    """A day of recording in a sparse file, of which only the last sample is no silence."""
+    frames = 3 * 2**30
+    with (tmp_path / "day.wav").open("wb") as file:
+        file.write(wav_never_finished(encoded(np.zeros(1), 16000, "WAV"))[:44])
+        file.seek(44 + 2 * (frames - 1))
+        file.write(struct.pack("<h", 1 << 14))
+    assert audio_seconds(tmp_path / "day.wav") == frames / 16000
+    _, [part] = name_and_parts(tmp_path / "day.wav")
+    with part.open() as file, soundfile.SoundFile(file) as sound:
+        sound.seek(frames - 2)
+        assert sound.read().tolist() == [0, 0.5]
 
 
 @pytest.mark.parametrize("case", MISSTATED)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
+from transformers import AutoConfig
 
 from psla_hf.inference.tagger import AudioTagger
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
@@ -50,3 +51,23 @@ def test_thresholds_that_are_none_are_refused(tiny_model):
     config = type(tiny_model.config)
     with pytest.raises(ValueError, match="thresholds must be from 0 to 1"):
         config(thresholds=[0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("loaded_with", "expected"),
+    [
+        ({}, [0.3, 0.4, 0.5]),
+        ({"id2label": {0: "a", 1: "b", 2: "c"}}, [0.3, 0.4, 0.5]),
+        ({"id2label": {0: "b", 1: "a", 2: "c"}}, None),
+        ({"num_labels": 2}, None),
+        ({"id2label": {0: "x", 1: "y", 2: "z"}, "thresholds": [0.1, 0.2, 0.3]}, [0.1, 0.2, 0.3]),
+    ],
+)
+def test_thresholds_are_of_the_saved_classes_only(tiny_model, tmp_path, loaded_with, expected):
+    config = type(tiny_model.config)(
+        **{**tiny_model.config.to_diff_dict(), "id2label": {0: "a", 1: "b", 2: "c"}, "thresholds": [0.3, 0.4, 0.5]}
+    )
+    type(tiny_model)(config).save_pretrained(tmp_path)
+    assert AutoConfig.from_pretrained(tmp_path, **loaded_with).thresholds == expected
+    model = type(tiny_model).from_pretrained(tmp_path, ignore_mismatched_sizes=True, **loaded_with)
+    assert model.config.thresholds == expected

@@ -147,8 +147,13 @@ def finished_wav_head(data: bytes | mmap) -> tuple[bytes, int] | None:
             rest = len(data) - place - 8
             if size not in WAV_SIZES or rest == 0:
                 return None
-            sizes = struct.pack("<I", min(len(data) - 8, WAV_SIZES[1])), struct.pack("<I", min(rest, WAV_SIZES[1]))
-            return data[:4] + sizes[0] + data[8 : place + 4] + sizes[1], place + 8
+            if len(data) < WAV_SIZES[1]:
+                sizes = struct.pack("<I", len(data) - 8), struct.pack("<I", rest)
+                return data[:4] + sizes[0] + data[8 : place + 4] + sizes[1], place + 8
+            # RF64 (EBU Tech 3306): sizes of more than 32 bits are in a chunk of their own, the first one.
+            unknown = struct.pack("<I", WAV_SIZES[1])
+            sizes64 = struct.pack("<4sIQQQI", b"ds64", 28, len(data) + 28, rest, 0, 0)
+            return b"RF64" + unknown + b"WAVE" + sizes64 + data[12 : place + 4] + unknown, place + 8
         place += 8 + size + size % 2
     return None
 

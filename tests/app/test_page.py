@@ -1,6 +1,7 @@
 """The page tags what is uploaded and recorded as Python does, says clearly what it refuses, and fetches nothing."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import soundfile
 from playwright.sync_api import Locator, expect
 
 from psla_hf import AudioTagger
-from psla_hf.app.analysis import Limits, analyse, named
+from psla_hf.app.analysis import Limits, analyse, load_taggers, named
+from psla_hf.app.page import make_page
 from psla_hf.commands import run
 from tests.conftest import CATEGORIES
 
@@ -97,6 +99,20 @@ def test_the_threshold_and_the_model_are_chosen_on_the_page(address, opened, cli
         expect(cell(watched, label)).to_have_count(0)
     assert shown_tags(watched) == before  # the two are copies
     assert not watched.errors
+
+
+def test_requests_for_one_sound_have_files_of_their_own(place, tmp_path, clip):
+    page = make_page(load_taggers([place / "first"]))
+    [show] = [event.fn for event in page.fns.values() if event.api_name == "tag"]
+    shutil.copy(clip, tmp_path / "clip.ogg")
+    answers = [show("first", str(tmp_path / "clip.ogg"), threshold) for threshold in (0.05, 0.95)]
+    for _, picture, rows, table in answers:
+        assert len(Path(table).read_text().splitlines()) == 1 + len(rows.data)  # with the line that names the columns
+        assert (Path(picture).name, Path(table).name) == ("clip.png", "clip.events.csv")
+    assert len(answers[0][2].data) > len(answers[1][2].data) and answers[0][1] != answers[1][1]
+    assert all(
+        tmp_path in Path(file).parents for answer in answers for file in answer[1::2]
+    )  # gradio serves from there
 
 
 def test_a_sound_can_be_recorded_and_an_example_tried(address, opened):

@@ -189,7 +189,8 @@ def test_members_with_fewer_steps_are_brought_to_the_finest_time_grid():
 
 def test_scores_per_frame_need_a_member_that_has_them():
     ensemble = PslaEnsembleForAudioClassification.from_members([tagger(0), tagger(1, pooling="linear")])
-    assert ensemble(spectrograms()).frame_scores is None
+    assert ensemble(spectrograms()).frame_scores is None and not ensemble.config.has_frame_scores
+    assert PslaEnsembleForAudioClassification.from_members([tagger(0), tagger(1)]).config.has_frame_scores
     with pytest.raises(ValueError, match="no scores per frame"):
         ensemble(spectrograms(), output_frame_scores=True)
 

@@ -83,7 +83,8 @@ class Analysis:
 
     def events(self, threshold: float) -> list[Event]:
         """What is heard from when to when, with at least this score."""
-        return Output("csv", rule=EventRule(threshold)).events(self.recording)
+        assert self.recording.timeline is not None
+        return self.recording.timeline.events(EventRule(threshold))
 
     def write_events(self, path: Path, threshold: float) -> None:
         """Write the events as `psla tag --events --format csv` does."""

@@ -1,6 +1,7 @@
 """The page itself: a sound goes in, its tags, time line and events are shown. Needs gradio: `psla-hf[app]`."""
 
 import html
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -63,13 +64,18 @@ def make_page(
         return analyse(taggers[name], path, limits)
 
     def show(name: str, file: str | None, threshold: float) -> list[Any]:
-        """Tags, picture, events and their file; gradio keeps what is uploaded under its content's digest."""
+        """Tags, picture, events and their file.
+
+        gradio keeps what is uploaded under its content's digest, where others may have it analysed at the same time:
+        what is made of it goes into a folder of its own there, from which gradio serves and in time deletes it.
+        """
         if file is None:
             return [None, None, None, None]
         path = Path(file)
         try:
             analysis = analysed(name, path)
-            picture, table = path.with_suffix(".png"), path.with_suffix(".events.csv")
+            folder = Path(tempfile.mkdtemp(dir=path.parent))
+            picture, table = folder / f"{path.stem}.png", folder / f"{path.stem}.events.csv"
             analysis.draw(picture, threshold)
             analysis.write_events(table, threshold)
         except (OSError, ValueError) as error:
@@ -83,6 +89,7 @@ def make_page(
 
     names = list(taggers)
     with gr.Blocks(title="Audio tagging", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
+        page.max_file_size = limits.max_bytes
         models = markdown_code(names[0]) if len(names) == 1 else "A model"
         gr.Markdown(INTRODUCTION.format(models=models, minutes=limits.max_minutes, size=limits.max_megabytes))
         with gr.Row():
@@ -117,14 +124,11 @@ def make_page(
     return page
 
 
-def launch(
-    page: "gradio.Blocks", limits: Limits | None = None, host: str | None = None, port: int | None = None
-) -> str:
+def launch(page: "gradio.Blocks", host: str | None = None, port: int | None = None) -> str:
     """Serve a page in threads of this process, and return its address; `page.block_thread()` waits for Ctrl-C.
 
     Args:
-        page: Of `make_page`.
-        limits: Larger files are refused while they arrive.
+        page: Of `make_page`; files above its limit are refused while they arrive.
         host: Address to listen on; by default this machine alone, or GRADIO_SERVER_NAME.
         port: By default the first free one from 7860, or GRADIO_SERVER_PORT.
 
@@ -137,7 +141,7 @@ def launch(
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
-            max_file_size=(limits or Limits()).max_bytes,
+            max_file_size=page.max_file_size,
             theme=gr.themes.Soft(primary_hue="teal", font=FONTS, font_mono=FONTS),
             css=CSS,
             prevent_thread_lock=True,

@@ -55,5 +55,5 @@ def app(
         print(f"{export}: hf upload YOU/NAME {export} --repo-type space")
         return
     page = make_page(load_taggers(models, device), limits, sounds)
-    print(f"{launch(page, limits, host, port)} (Ctrl-C ends it)", flush=True)
+    print(f"{launch(page, host, port)} (Ctrl-C ends it)", flush=True)
     page.block_thread()

@@ -9,7 +9,7 @@ from psla_hf.models.saved import load_extractor, read_config
 from psla_hf.reports.markdown import markdown_origin, render
 from psla_hf.training.run.folder import CONVERSION_FILE
 
-from .model_card import CARDS
+from .model_card import CARDS, longest_seconds
 
 __all__ = ["converted_card"]
 
@@ -40,7 +40,6 @@ def converted_card(folder: str | Path, repo_id: str | None = None, license: str 
         tags=["audio-tagging", "psla"],
         model_name=name,
     )
-    samples = extractor.max_samples
     return ModelCard(
         render(
             CARDS,
@@ -50,8 +49,8 @@ def converted_card(folder: str | Path, repo_id: str | None = None, license: str 
                 "name": name,
                 "repo_id": repo_id,
                 "classes": config.label_names,
-                "seconds": None if samples is None else samples / extractor.sampling_rate,
-                "frame_scores": all(of.has_frame_scores for of in getattr(config, "member_configs", [config])),
+                "seconds": longest_seconds(extractor),
+                "frame_scores": config.has_frame_scores,
                 "checkpoints": content["checkpoints"],
                 "origin": markdown_origin(content),
                 "trained_on": [],

@@ -26,6 +26,7 @@ __all__ = [
     "check_complete",
     "data_set",
     "loads",
+    "longest_seconds",
     "model_card",
     "results_file",
 ]
@@ -221,8 +222,8 @@ def _values(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "fold": content["data"].get("fold"),
         "classes": classes,
         "clips": content["clips"],
-        "seconds": _seconds(extractor),
-        "frame_scores": all(part.pooling != "linear" for part in getattr(config, "member_configs", [config])),
+        "seconds": longest_seconds(extractor),
+        "frame_scores": config.has_frame_scores,
         "metrics": {metric: _checked(rows[own], own, metric) for metric in metrics},
         "titles": [TITLES[metric] for metric in metrics],
         "rows": [
@@ -245,7 +246,7 @@ def _settings(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: value for group in recipe.values() for name, value in group.items()}
 
 
-def _seconds(extractor: PslaFeatureExtractor) -> float | None:
+def longest_seconds(extractor: PslaFeatureExtractor) -> float | None:
     """The longest clip that is taken whole; none if every length is."""
     return extractor.max_samples and extractor.max_samples / extractor.sampling_rate
 

@@ -62,7 +62,8 @@ class PslaConfig(LabelNames, PreTrainedConfig):
         batch_norm_momentum: Momentum of every batch normalization in torch's convention, the share of the new batch.
             The original uses 0.01; timm's and torch's default is 0.1.
         problem_type: As in transformers. Multi-label by default, so that `pipeline` applies a sigmoid.
-        thresholds: From which score on each class counts as heard, K of them, as chosen on validation clips.
+        thresholds: From which score on each class counts as heard, K of them, as chosen on validation clips. Loaded
+            with other classes than the saved ones, a configuration has none.
 
     Raises:
         ValueError: An argument is out of range. (Wrong types and unknown choices are refused by `strict`.)
@@ -84,6 +85,16 @@ class PslaConfig(LabelNames, PreTrainedConfig):
     def has_frame_scores(self) -> bool:
         """The pooling has scores per frame."""
         return self.pooling != "linear"
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in transformers, except that thresholds of other classes are left out."""
+        saved = super().from_dict(config_dict)
+        loaded: Any = super().from_dict(config_dict, **kwargs)  # whose type has no pair
+        config = loaded[0] if kwargs.get("return_unused_kwargs") else loaded
+        if "thresholds" not in kwargs and config.label_names != saved.label_names:
+            config.thresholds = None
+        return loaded
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check ranges before the base class fills in the labels."""
@@ -152,8 +163,8 @@ class PslaEnsembleConfig(LabelNames, PreTrainedConfig):
 
     @property
     def has_frame_scores(self) -> bool:
-        """Every member has scores per frame."""
-        return all(member.has_frame_scores for member in self.member_configs)
+        """Every member has scores per frame; asked for every window, it makes no configurations."""
+        return all(member.get("pooling") != "linear" for member in self.members)
 
     def check_members(self, called: Sequence[str] = ()) -> None:
         """Refuse members that cannot be one model.

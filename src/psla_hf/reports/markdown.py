@@ -22,7 +22,9 @@ __all__ = [
 
 def markdown_text(text: str) -> str:
     """What users named, such as a class, as literal text of Markdown: in a table, in a list or in a sentence."""
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    one_line = html.escape(" ".join(text.split()), quote=False)
+    # Between letters an underscore is itself, as in learning_rate.
+    return re.sub(r"([\\`*~\[\]|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", one_line)
 
 
 def markdown_code(text: str) -> str:
