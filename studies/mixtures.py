@@ -1,11 +1,13 @@
 """Mixtures of real clips whose true labels are known, with classes above those of ESC-10. Knows no models."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from datasets import Dataset
 
 from psla_hf.audio import read_audio
 from psla_hf.data.schema import class_names
-from psla_hf.data.toy import dataset_of_waveforms, keep_some, tree_ontology, with_ancestors
+from psla_hf.data.toy import dataset_of_waveforms, tree_ontology, with_ancestors
 from psla_hf.labels.ontology import Ontology
 from psla_hf.labels.vocabulary import Vocabulary
 
@@ -84,8 +86,13 @@ def make_mixtures(
         true_names = with_ancestors(sounding, ontology)
         labels = [k for k, name in enumerate(MIXTURE_CLASSES) if name in true_names]
         truth[i, labels] = 1
-        given.append(keep_some(labels, missing_labels, rng))
+        given.append(_keep_some(labels, missing_labels, rng))
     return dataset_of_waveforms(waveforms, given, Vocabulary(MIXTURE_CLASSES), f"mixture-{seed}", f"seed {seed}"), truth
+
+
+def _keep_some(labels: Sequence[int], missing: float, rng: np.random.Generator) -> list[int]:
+    """A clip's labels, each left out with probability `missing`; one is kept where none would be."""
+    return [k for k in labels if rng.random() >= missing] or [int(rng.choice(labels))]
 
 
 def _loudest(waveform: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """`psla tag`: the tags of audio files, and when what is heard."""
 
 import glob
+import itertools
 import logging
 import mmap
 import sys
@@ -152,7 +153,7 @@ def tag(
         raise ValueError("--low, --min-seconds and --min-gap have no effect without --events, --plot or their formats.")
     if rule is None and not written.timeline and windows.window_seconds is not None:
         raise ValueError("--window-seconds has no effect without --events, --timeline or --plot.")
-    check_apart(sounds, output, written)
+    check_sounds(sounds, output, written)
     load = shipped_tagger if is_shipped else partial(AudioTagger.from_pretrained, model, backend=machine.backend)
     tagger = load(
         device=machine.device,
@@ -268,24 +269,30 @@ def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
     Raises:
         FileNotFoundError: A folder holds no audio, or a pattern fits nothing.
     """
-    from psla_hf.folder import FolderContents
-
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files = [file for file in FolderContents.of(path).sounds if recursive or file.parent == path]
+            files = sounds_in(path, recursive)
             if not files:
                 hint = "" if recursive else " Pass --recursive for those in its folders."
                 raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")
-            yield from map(str, files)
+            yield from files
         elif not path.exists() and glob.has_magic(name):
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            heard = [match for match in matches if not Path(match).is_dir() or FolderContents.of(Path(match)).sounds]
-            if not heard:
+            fit = (sounds_in(Path(match), recursive) if Path(match).is_dir() else [match] for match in matches)
+            files = list(itertools.chain.from_iterable(fit))
+            if not files:
                 raise FileNotFoundError(f"No file fits {name}.")
-            yield from found(heard, recursive)
+            yield from files
         else:
             yield name
+
+
+def sounds_in(folder: Path, recursive: bool) -> list[str]:
+    """The audio files of a folder, and of those below it."""
+    from psla_hf.folder import FolderContents
+
+    return [str(file) for file in FolderContents.of(folder).sounds if recursive or file.parent == folder]
 
 
 def output_of(written: Written, events: Events, pooling: Any, number: int) -> tuple["Output", "EventRule | None"]:
@@ -323,7 +330,7 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> tu
     return output, rule
 
 
-def check_apart(sounds: Sequence[str], output: "Output", written: Written) -> None:
+def check_sounds(sounds: Sequence[str], output: "Output", written: Written) -> None:
     """Refuse what cannot be done with these files, before anything is read.
 
     Raises:

@@ -18,7 +18,6 @@ __all__ = [
     "SCENE_SECONDS",
     "SOUNDS",
     "dataset_of_waveforms",
-    "keep_some",
     "make_scenes",
     "scene_ontology",
     "tree_ontology",
@@ -65,11 +64,6 @@ def tree_ontology(tree: Mapping[str, Sequence[str]], classes: Sequence[str]) -> 
 def with_ancestors(names: Iterable[str], ontology: Ontology) -> set[str]:
     """These classes and all above them: what is true of a clip in which they sound."""
     return {other for name in names for other in (name, *ontology.ancestors(name))}
-
-
-def keep_some(labels: Sequence[int], missing: float, rng: np.random.Generator) -> list[int]:
-    """A clip's labels, each left out with probability `missing`; one is kept where none would be."""
-    return [k for k in labels if rng.random() >= missing] or [int(rng.choice(labels))]
 
 
 def make_scenes(

@@ -213,9 +213,10 @@ class OutputFile:
         is_same = not text or text.startswith(self._begin)
         if self.output.format == "jsonl":
             with reading(path, "a recording in each line"):
-                recordings = [json.loads(line) for line in text.split("\n") if line]
-                names = [recording["file"] for recording in recordings]
-            is_same = all(recording.keys() == self.output.keys for recording in recordings)
+                for line in filter(None, text.split("\n")):  # one at a time: each may have a long time line
+                    recording = json.loads(line)
+                    names.append(recording["file"])
+                    is_same &= recording.keys() == self.output.keys
         elif text and is_same:
             head, *rows = csv.reader(io.StringIO(text))
             rows = [row for row in rows if row[0] != rows[-1][0]]  # of the last one there may be more to come

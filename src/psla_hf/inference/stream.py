@@ -39,7 +39,7 @@ class StreamingTagger:
     >>> streaming = StreamingTagger(tagger, sampling_rate=48000, hop_seconds=1.0)  # doctest: +SKIP
     >>> for piece in microphone:  # doctest: +SKIP
     ...     for moment in streaming.feed(piece):
-    ...         print(moment.end, moment.tags[0]["label"])
+    ...         print(moment.end, moment.tags)
 
     Args:
         tagger: What tags each window; an exported model is soonest with `streams=1`.

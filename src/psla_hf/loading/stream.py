@@ -12,7 +12,6 @@ from datasets import Dataset
 from psla_hf.data.shards.cached import cached_clips
 from psla_hf.data.shards.parquet import ShardIndex
 from psla_hf.files import digest
-from psla_hf.labels.vocabulary import Vocabulary
 
 from .sampler import balanced_weights
 from .samples import EncodedClip, Partners, Sample, SampleMaker, redraw_generator, with_teacher
@@ -181,12 +180,11 @@ class TaggingStream(torch.utils.data.IterableDataset):
         block_groups: int = 64,
         hot_limit: int = 16384,
         cache_dir: str | None = None,
-        vocabulary: Vocabulary | None = None,
     ) -> "TaggingStream":
         """A stream of parquet shards, with one reader for each worker of each process.
 
         Args:
-            shards: Paths or addresses, see `data.shards.remote.files_under`; or what has been opened of them.
+            shards: Paths or addresses of shards that carry their classes; or what has been opened of any.
             maker: What makes samples of their clips.
             batch_size: Of one process.
             seed: Of order and augmentation.
@@ -198,12 +196,11 @@ class TaggingStream(torch.utils.data.IterableDataset):
             block_groups: Row groups that are mixed with each other: so many are in memory, per reader.
             hot_limit: How many of the clips that are drawn most often are kept on the local disk.
             cache_dir: Where; by default the cache of `datasets`.
-            vocabulary: The classes, where the shards do not carry them and have not been opened.
 
         Raises:
             ValueError: The shards have other classes than the maker; or numbers do not divide evenly.
         """
-        index = shards if isinstance(shards, ShardIndex) else ShardIndex.open(shards, vocabulary)
+        index = shards if isinstance(shards, ShardIndex) else ShardIndex.open(shards)
         readers = max(1, num_workers) * num_processes
         planner = StreamPlanner(
             index.group_sizes,

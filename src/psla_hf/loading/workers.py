@@ -11,10 +11,10 @@ import signal
 import sys
 import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -32,22 +32,19 @@ _started: "weakref.WeakSet[multiprocessing.process.BaseProcess]" = weakref.WeakS
 FEWER = "Use fewer workers (num_workers; 0 decodes in the training process)"
 
 
-def batch_loader(
-    data: Dataset, num_workers: int = 0, collate_fn: Callable = collate, *, live_on: bool = False, **options: Any
-) -> DataLoader:
+def batch_loader(data: Dataset, num_workers: int = 0, *, live_on: bool = False, **options: Any) -> DataLoader:
     """A loader of a data set's samples in batches, to be read by `batches_of`.
 
     Args:
         data: Samples, by index or as a stream.
         num_workers: Processes that decode; 0 for none.
-        collate_fn: Makes a batch of a list of samples.
         live_on: These processes serve the next iteration, too, instead of being started anew.
         options: Further ones of the loader.
     """
     guarded = _GuardedStream(data) if isinstance(data, IterableDataset) else _GuardedClips(data)
     return DataLoader(
         guarded,
-        collate_fn=_GuardedCollate(collate_fn),
+        collate_fn=_collate_guarded,
         num_workers=num_workers,
         persistent_workers=live_on and num_workers > 0,
         # One of its own: a loader without a generator draws from the global one, and an iteration more, as after a
@@ -168,15 +165,10 @@ class _GuardedStream(IterableDataset):
             yield _Failure.of(error)
 
 
-@dataclass(frozen=True)
-class _GuardedCollate:
+def _collate_guarded(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
     """A batch of samples, or the first failure among them."""
-
-    collate_fn: Callable
-
-    def __call__(self, samples: Sequence[Sample | _Failure]) -> Any:
-        failures = [sample for sample in samples if isinstance(sample, _Failure)]
-        return failures[0] if failures else self.collate_fn(samples)
+    failures = [sample for sample in samples if isinstance(sample, _Failure)]
+    return failures[0] if failures else collate(cast(Sequence[Sample], samples))
 
 
 if sys.platform == "linux":
