@@ -225,9 +225,9 @@ def validation_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) 
     return table
 
 
-def fold_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) -> dict[str, dict[str, str]]:
+def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """A table: accuracy and mAP of all folds and of each, mean and standard deviation over seeds."""
-    seeds = figures_by_seed(runs, names)
+    seeds = figures_by_seed(runs)
     rows = {f"all {len(FOLDS)}": FOLDS, **{str(fold): (fold,) for fold in FOLDS}} if seeds else {}
     return {
         title: over_seeds(

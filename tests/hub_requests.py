@@ -62,7 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         trouble = self.hub.trouble_of(request)
         length = int(self.headers.get("Content-Length") or 0)
         if trouble == "cut":
-            self.rfile.read(max(1, length // 2))
+            if length or "Transfer-Encoding" in self.headers:  # else there is nothing more to come
+                self.rfile.read(max(1, length // 2))
             return self.hang_up()
         self.answer_is_lost = trouble == "lost"
         self.body = self.rfile.read(length) if length else self.read_chunks()

@@ -73,7 +73,7 @@ class AudioTagger:
         self.model: Any = model  # whoever needs its weights has not exported it
         if not isinstance(model, ExportedModel):
             self.model = model.eval().to(default_device() if device is None else device_of(device))
-        elif device_of(device or "cpu").type != "cpu":
+        elif str(device or "cpu").partition(":")[0] != "cpu":
             raise ValueError(f"Expected device='cpu', where exported models run, got {device}. Pass backend='torch'.")
         self.extractor = extractor
         self.windowing = windowing or Windowing()
