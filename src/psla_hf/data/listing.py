@@ -18,6 +18,7 @@ from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
 from .schema import IndexedClips, tagging_features
+from .splitting import Groups
 from .summary import LoadOptions, LoadSummary
 
 __all__ = [
@@ -54,7 +55,8 @@ class Listing:
         source: Which data, in words, such as `FSD50K train`.
         root: The folder under which the clips are looked for.
         vocabulary: The classes.
-        clips: One row per listed clip, as `clip_table` makes it, perhaps with columns of its own source.
+        clips: One row per listed clip, as `clip_table` makes it, perhaps with columns of its own source. One that is
+            called `group` says which clips stay together wherever clips are parted.
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
         subset: The part of a data set that these are, where it has a name of its own.
@@ -87,6 +89,12 @@ class Listing:
     def splits(self) -> list[str]:
         """The splits of the listed clips, in the order in which they first occur."""
         return pc.unique(self.clips["split"]).to_pylist()
+
+    @property
+    def groups(self) -> Groups:
+        """Which clips stay together wherever clips are parted."""
+        given = self.clips["group"].to_pylist() if "group" in self.clips.column_names else None
+        return Groups.of(given, self.clips["path"].to_pylist(), self.clips["id"].to_pylist())
 
 
 def clip_table(
@@ -364,7 +372,8 @@ def numbered_listing(
     Args:
         source: Which data, in words.
         root: The folder under which the files are.
-        table: Columns `fold`, `number` and `name` of the class, as strings.
+        table: Columns `fold`, `number` and `name` of the class, as strings; perhaps `recording`, from which the clip
+            was cut.
         files: One for each row; a clip's id is its name.
         mids: Of the classes that have one.
         naming: How the files are named, a sentence.
@@ -389,4 +398,6 @@ def numbered_listing(
         labels=[[index[number]] for number in table["number"]],
         splits=[f"fold {fold}" for fold in table["fold"]],
     )
+    if "recording" in table.columns:
+        clips = clips.append_column("group", pa.array(list(table["recording"]), pa.string()))
     return Listing(source, root, Vocabulary(tuple(names), tuple(mids.get(name, name) for name in names)), clips, naming)

@@ -97,7 +97,8 @@ def load(
             loaded |= data.load(chosen, _complete(options, source, streaming), notes)
     ordered = {part: loaded[part] for part in parts or splits}
     made = data.divided[1] if isinstance(data, OpenedFolder) and data.division is not None else None
-    return replace(_loaded(source, ordered, fold if source.num_folds else None, data.subset), made=made)
+    result = _loaded(source, ordered, fold if source.num_folds else None, data.subset)
+    return replace(result, made=made, groups=data.groups if isinstance(data, OpenedFolder) else None)
 
 
 def load_splits(

@@ -89,6 +89,13 @@ class OpenedFolder(OpenedData):
     def subset(self) -> str | None:
         return None if self.source.splits else self.listing.subset
 
+    @property
+    def groups(self) -> Mapping[str, str] | None:
+        """The group of each clip by its id, where a column of the list says it."""
+        if self.source.splits or "group" not in self.listing.clips.column_names:
+            return None
+        return dict(zip(self.listing.clips["id"].to_pylist(), self.listing.groups.names, strict=True))
+
     @override
     def count(self, split: str) -> int:
         return self.listing.clips["split"].to_pylist().count(split)
