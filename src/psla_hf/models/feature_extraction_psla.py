@@ -162,7 +162,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
 
         Returns:
             Float32 `[B, frames, F]` on the same device, zero behind each clip's last frame. A clip shorter than a frame
-            counts as zero-padded to one.
+            counts as zero-padded to one. Autocast changes nothing of it: 16 bits are too few for powers.
         """
         batch, samples = waveforms.shape
         lengths = torch.as_tensor([samples] * batch if lengths is None else lengths, device=waveforms.device)
@@ -174,7 +174,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
         chunk = CPU_CHUNK_CLIPS if waveforms.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
             rows = slice(start, start + chunk)
-            mel = self._log_mel_chunk(waveforms[rows].float(), lengths[rows], frames)
+            with torch.autocast(waveforms.device.type, enabled=False):
+                mel = self._log_mel_chunk(waveforms[rows].float(), lengths[rows], frames)
             features[rows, : mel.shape[1]] = mel
         return features
 
