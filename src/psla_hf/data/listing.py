@@ -60,6 +60,7 @@ class Listing:
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
         subset: The part of a data set that these are, where it has a name of its own.
+        division: How the splits were made, in words, where they were.
 
     Raises:
         ValueError: There are no clips, or an id occurs twice.
@@ -72,6 +73,7 @@ class Listing:
     naming: str
     notes: tuple[str, ...] = ()
     subset: str | None = None
+    division: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse lists that cannot be meant."""
@@ -154,7 +156,8 @@ def load_listing(
     wanted = [split for splits in parts.values() for split in splits]
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
-    listing = replace(listing, notes=(*listing.notes, *_notes_on_ends(listing.clips, clips)))
+    notes = (*listing.notes, *_notes_on_division(listing, clips, wanted), *_notes_on_ends(listing.clips, clips))
+    listing = replace(listing, notes=notes)
     loaded = {}
     for part, splits in parts.items():
         loaded[part] = _part(listing, clips, unreadable, splits, options)
@@ -303,6 +306,13 @@ def _seconds_by_times(clips: pa.Table) -> pa.ChunkedArray | pa.Array:
     if "start" not in clips.column_names:
         return pa.nulls(len(clips), pa.float32())
     return pc.subtract(clips["end"], pc.fill_null(clips["start"], 0.0)).cast(pa.float32())
+
+
+def _notes_on_division(listing: Listing, clips: pa.Table, splits: Collection[str]) -> tuple[str, ...]:
+    """How the splits were made, and what is there of those that are looked at, a sentence."""
+    found = clips["split"].to_pylist()
+    counts = ", ".join(f"{split} {found.count(split)}" for split in sorted(splits))
+    return (f"Splits were made, {listing.division}: {counts}.",) if listing.division else ()
 
 
 def _notes_on_ends(listed: pa.Table, clips: pa.Table) -> tuple[str, ...]:

@@ -308,10 +308,10 @@ def _undivided(source: Source, place: Place, given: Mapping[str, Any]) -> Opened
 
 
 def _notes_on_rest(data: OpenedData, parts: Parts) -> list[str]:
-    """How many clips are in no part, a sentence."""
+    """How many clips are in no part, a sentence; nobody looks whether these are there."""
     rest = [split for split in data.splits if not any(split in splits for splits in parts.values())]
     counts = [data.count(split) for split in rest]
-    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} clips"
+    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} listed clips"
     return [f"{clips} of the splits {', '.join(rest)} are in no part."] if rest else []
 
 

@@ -88,19 +88,17 @@ def with_splits(listing: Listing, seed: int | None, folds: int | None) -> tuple[
             )
         return listing, None
     clips = listing.clips
-    groups, by = listing.groups
+    groups = listing.groups
     labels = ClipLabels.from_lists(clips["labels"].to_pylist(), len(listing.vocabulary))
     seed = seed or 0
     if folds:
-        splits = make_folds(labels, groups, folds, seed)
+        splits = make_folds(labels, groups.names, folds, seed)
     else:
-        shares = SHARES if _middle(labels, groups) >= FEW_GROUPS else SHARES_OF_FEW
-        splits = make_splits(labels, groups, shares, seed)
-    counts = ", ".join(f"{split} {splits.count(split)}" for split in sorted(set(splits)))
-    note = f"Splits were made, stratified, by {by}, with seed {seed}: {counts}."
+        shares = SHARES if _middle(labels, groups.names) >= FEW_GROUPS else SHARES_OF_FEW
+        splits = make_splits(labels, groups.names, shares, seed)
     column = clips.column_names.index("split")
     divided = clips.set_column(column, "split", pa.array(splits, pa.string()))
-    listing = replace(listing, clips=divided, notes=(*listing.notes, note))
+    listing = replace(listing, clips=divided, division=f"stratified, by {groups.by}, with seed {seed}")
     return listing, MadeSplits(seed, folds, _table(listing))
 
 
