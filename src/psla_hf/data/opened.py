@@ -307,8 +307,18 @@ def _is_table(place: Shards) -> bool:
 
 
 def _notes_on_segments(clips: Clips) -> tuple[str, ...]:
-    """Where columns of others make segments of clips, a sentence: they may have meant something else."""
-    return ("Clips are the parts of their audio from start to end.",) if "start" in clips.features else ()
+    """Where columns of others make segments of clips, sentences: they may have meant something else."""
+    if "start" not in clips.features:
+        return ()
+    blank = {name: clips.column(name).count(None) for name in ("start", "end")}
+    return (
+        "Clips are the parts of their audio from start to end.",
+        *(
+            f"{count} of {len(clips)} clips have no {name}: they {name} with their audio."
+            for name, count in blank.items()
+            if 0 < count < len(clips)
+        ),
+    )
 
 
 def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummary]:
