@@ -2,13 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from psla_hf import PslaFeatureExtractor
+from psla_hf.aggregation.aggregate import Scorer
 from psla_hf.data.load import load_esc
 from psla_hf.evaluation import class_metrics, score_clips, tagging_metrics
 from psla_hf.loading.samples import SampleMaker
+from psla_hf.models.saved import Saved
+from psla_hf.training.build import make_accelerator
 
 
 def test_metrics_by_hand():
@@ -86,6 +92,31 @@ def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_mo
     features = extractor(waveform, sampling_rate=16000, return_tensors="pt")
     expected = tiny_model(**features).logits.sigmoid().detach().numpy()[0]
     np.testing.assert_allclose(scores[17], expected, atol=1e-5)
+
+
+@pytest.fixture(params=["no", "bf16"])
+def busy(request):
+    """An accelerator that has prepared a caller's model, optimizer and loader; processes share their state."""
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(cpu=True, mixed_precision=request.param)
+    model = torch.nn.Linear(1, 1)
+    loader = torch.utils.data.DataLoader([0])
+    accelerator.prepare(model, torch.optim.SGD(model.parameters()), loader)
+    yield accelerator
+    AcceleratorState._reset_state()
+    make_accelerator(cpu=True)
+
+
+def test_the_callers_accelerator_and_models_are_left_as_they_were(busy, tiny_model, esc_folder, tmp_path):
+    kept = [list(prepared) for prepared in (busy._models, busy._optimizers, busy._dataloaders)]
+    clips, extractor, forward = load_esc(esc_folder, 1, quiet=True)["test"], PslaFeatureExtractor(), tiny_model.forward
+    first = score_clips(tiny_model, extractor, clips, busy)
+    np.testing.assert_array_equal(score_clips(tiny_model, extractor, clips, busy), first)
+    Scorer(clips, busy).scores(Saved(tiny_model, extractor))
+    assert [busy._models, busy._optimizers, busy._dataloaders] == kept and busy.gradient_state.active_dataloader is None
+    assert tiny_model.forward == forward
+    busy.save_state(tmp_path / "state")
+    assert not (tmp_path / "state" / "model_1.safetensors").exists()
 
 
 def test_a_data_set_with_other_classes_is_refused(tiny_model, accelerator, esc_folder):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -135,9 +136,9 @@ def predict(
     A clip of several windows has the highest score of each class among them.
 
     Args:
-        model: A prepared tagger; it is put into eval mode and left there.
+        model: A tagger on the accelerator's device; it is put into eval mode and left there.
         extractor: Its feature extractor.
-        batches: A `workers.batch_loader`, prepared by `accelerator`.
+        batches: A `workers.batch_loader`, prepared for `accelerator`.
         accelerator: Gathers the processes' shares, and shows progress on the main one.
         before_batch: Called before every batch; what it raises ends the evaluation.
         owners: Of a loader of `ClipWindows`, its; by default each sample is a clip.
@@ -150,7 +151,8 @@ def predict(
     quiet = not accelerator.is_local_main_process
     for batch in progress(batches_of(batches), "evaluating", unit="batch", leave=False, quiet=quiet):
         before_batch()
-        scores = batch_probabilities(model, extractor, batch)
+        with accelerator.autocast():
+            scores = batch_probabilities(model, extractor, batch)
         gathered, wanted = accelerator.gather_for_metrics((scores, batch.labels))
         probabilities.append(gathered.cpu())
         targets.append(wanted.cpu())
@@ -174,7 +176,7 @@ def score_clips(
         model: The tagger, or an ensemble of them.
         extractor: Its feature extractor.
         clips: Schema of `schema.tagging_features`.
-        accelerator: Where to run.
+        accelerator: Where to run; it keeps neither the model nor a loader.
         batch_size: Clips at a time, all processes together.
 
     Raises:
@@ -183,6 +185,15 @@ def score_clips(
     clips = as_clips(clips)
     check_class_order(clips.vocabulary.names, model.config.label_names)
     windows = windows_of_clips(clips, extractor)
-    model, loader = accelerator.prepare(model, batch_loader(windows, batch_size=batch_size))
+    # `accelerator.prepare` would keep both, and change the model's forward where precision is mixed.
+    loader = prepare_data_loader(
+        batch_loader(windows, batch_size=batch_size),
+        accelerator.device,
+        accelerator.num_processes,
+        accelerator.process_index,
+        split_batches=accelerator.split_batches,
+        put_on_device=True,
+    )
+    model.to(accelerator.device)
     probabilities, _ = predict(model, extractor, loader, accelerator, owners=windows.owners)
     return probabilities.numpy()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from psla_hf.commands import run
+from psla_hf.data.load import load
+from psla_hf.data.summary import LoadOptions
 from psla_hf.hub.model_card import model_card
 from tests.conftest import TINY_BACKBONE
 
@@ -183,6 +186,27 @@ def test_teachers_are_cross_fitted_to_the_clips_that_they_did_not_hear(birds, tm
     with pytest.raises(SystemExit):
         psla(*run, "--folds", 2)
     assert "--folds and --push-to-hub would have no effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (slice(0, 0), None),
+        (slice(0, 2), "2 of {} clips have no scores: they are learned from their labels alone."),
+        (slice(None), "{0} of {0} clips have none (NaN)"),
+        ((5, 1), "1 of {} clips lack some (NaN)"),
+    ],
+)
+def test_clips_without_scores_to_learn_from_are_counted(birds, lacking, said, tmp_path, capsys):
+    clips = len(load("own", birds, LoadOptions(quiet=True)).train)
+    scores = np.full((clips, 3), 0.5, np.float32)
+    scores[lacking] = np.nan
+    np.save(tmp_path / "scores.npy", scores)
+    words = ("train", birds, "--output-dir", tmp_path / "run", "--teacher-scores", tmp_path / "scores.npy", "--dry-run")
+    with nullcontext() if said is None or "alone" in said else pytest.raises(SystemExit):
+        psla(*words)
+    printed = "".join(capsys.readouterr())
+    assert said.format(clips) in printed if said else "have no scores" not in printed
 
 
 def test_teachers_are_cross_fitted_by_two_processes(birds, tmp_path):

@@ -11,7 +11,7 @@ import soundfile
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from psla_hf.data.foreign import as_clips
-from psla_hf.data.load import load, load_tagging_dataset
+from psla_hf.data.load import load, load_splits, load_tagging_dataset
 from psla_hf.data.schema import class_names
 from psla_hf.data.shards.parquet import ShardedClips, ShardIndex
 from psla_hf.data.shards.shard_files import find_shards
@@ -183,6 +183,21 @@ def test_times_and_targets_that_cannot_be_meant_are_refused(tmp_path):
         ValueError, match=r"the same of the columns .*clips\.parquet has \['end', 'start'\] and .* \[\]"
     ):
         ShardIndex.open([path, str(tmp_path / "more.parquet")], Vocabulary(("cat", "dog")))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_times_that_are_null_are_counted_where_others_are_not(streaming, tmp_path):
+    columns = {"audio": [{"bytes": wav(), "path": None}] * 3, "label": ["dog", "cat", "dog"]}
+    times = {"start": [None, 0.01, 0.02], "end": pa.nulls(3, pa.float64())}
+    pq.write_table(pa.table({**columns, **times}), tmp_path / "train.parquet")
+    for place in (
+        tmp_path / "train.parquet",
+        Dataset.from_dict({**columns, "start": times["start"], "end": [None] * 3}),
+    ):
+        loaded = load_splits("own", place, LoadOptions(quiet=True, streaming=streaming), split="train")
+        notes = list(loaded.summaries["train"].notes)
+        assert "1 of 3 clips have no start: they start with their audio." in notes
+        assert not any("no end" in note for note in notes)
 
 
 def test_a_clip_whose_id_is_null_is_called_by_its_row(tmp_path):

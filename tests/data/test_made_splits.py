@@ -1,6 +1,7 @@
 """Own data without splits are divided: seeded, by recording, and so that a table brings the same division back."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,29 @@ def test_parts_are_made_by_recording_and_said(folder):
     assert (made["seed"], made["folds"], len(made["digest"])) == (0, None, 64)
     assert contents(load("own", folder / "clips.csv", QUIET)) == contents(loaded)
     assert contents(load("own", folder / "clips.csv", QUIET, split_seed=1)) != contents(loaded)
+
+
+def lost(path):
+    """A file that is gone."""
+    path.unlink()
+
+
+def damaged(path):
+    """A file that is no audio."""
+    path.write_bytes(b"RIFF")
+
+
+@pytest.mark.parametrize("settings", [{}, {"folds": 3}, {"parts": ["train"]}])
+@pytest.mark.parametrize("harm", [lost, damaged])
+def test_what_is_said_of_made_parts_are_the_clips_that_are_there(folder, harm, settings):
+    for k in range(0, 60, 4):
+        harm(folder / f"r{k}.wav")
+    loaded = load("own", folder / "clips.csv", LoadOptions("drop", quiet=True), **settings)
+    [said] = [note for summary in loaded.summaries.values() for note in summary.notes if "Splits were made" in note]
+    found = Counter(split for clips in loaded.parts.values() for split in clips.column("split"))
+    counts = ", ".join(f"{split} {found[split]}" for split in sorted(found))
+    assert said == f"Splits were made, stratified, by recording, with seed 0: {counts}."
+    assert sum(found.values()) == 90 or "parts" in settings
 
 
 def test_the_table_brings_the_same_division_back(folder, tmp_path_factory, monkeypatch):

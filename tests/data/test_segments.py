@@ -62,6 +62,29 @@ def test_the_fingerprint_changes_with_the_times(folder):
 
 
 @pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        ("file,start,end,label", ["a.wav,1,4,dog", "b.wav,1,4,cat"], []),
+        ("file,start,end,label", ["a.wav,,,dog", "b.wav,,,cat"], []),
+        ("file,start,end,label", ["a.wav,1,,dog", "b.wav,2,,cat"], []),
+        (
+            "file,start,end,label",
+            ["a.wav,1,4,dog", "a.wav,7,,dog", "b.wav,,nan,cat"],
+            ["1 of 3 cells of the column start", "2 of 3 cells of the column end"],
+        ),
+        ("file,onset,offset,label", ["a.wav,,4,dog", "b.wav,1,4,cat"], ["1 of 2 cells of the column onset"]),
+        ("file,start,duration,label", ["a.wav,1,,dog", "b.wav,1,4,cat"], ["1 of 2 cells of the column duration"]),
+    ],
+)
+def test_cells_of_times_that_are_blank_are_counted_where_others_are_not(folder, header, rows, said):
+    (folder / "clips.csv").write_text("\n".join([header, *rows]) + "\n")
+    summary = load_splits("own", folder / "clips.csv", LoadOptions(quiet=True)).summaries["all"]
+    found = [note for note in summary.notes if "blank" in note]
+    assert [note.partition(" of clips.csv are blank: these clips ")[0] for note in found] == said
+    assert all(note.endswith("with their files.") for note in found)
+
+
+@pytest.mark.parametrize(
     ("cell", "decimal_comma", "seconds"),
     [
         ("12.5", False, 12.5),

@@ -264,7 +264,7 @@ def test_clips_of_splits_that_are_in_no_part_are_counted(folder):
     for name in "de":
         write_clip(folder / f"{name}.wav")
     (folder / "clips.csv").write_text("\n".join(["file,label,split", *rows]) + "\n")
-    noted = "3 clips of the splits holdout, night are in no part."
+    noted = "3 listed clips of the splits holdout, night are in no part."
     loaded = load("own", folder / "clips.csv", LoadOptions(quiet=True))
     assert set(loaded.parts) == {"train", "test"}
     assert all(noted in summary.notes for summary in loaded.summaries.values())

@@ -159,6 +159,13 @@ def no_scores(tmp_path) -> list:
     return []
 
 
+def a_gap(tmp_path) -> list:
+    scores = np.ones((24, 3), np.float32)
+    scores[7, 1] = np.nan
+    np.save(tmp_path / "scores.npy", scores)
+    return []
+
+
 def unrelated(tmp_path) -> list:
     nodes = json.loads((tmp_path / "ontology.json").read_text())
     (tmp_path / "ontology.json").write_text(json.dumps([{"id": node["id"]} for node in nodes]))
@@ -178,6 +185,7 @@ def other_classes(tmp_path) -> list:
         (other_classes, [], "3 of 3 are not"),
         (unrelated, [], "relates none of the 3"),
         (no_scores, ["--on-error", "skip"], "24 of 24 clips have none"),
+        (a_gap, [], "1 of 24 clips lack some (NaN), such as 3-1001-B-10, which lacks 1."),
         (nothing, ["--threshold", "most"], "expected mean, median or a percentile"),
         (nothing, ["--types", "I,III"], "['I', 'III']"),
         (nothing, ["--iterations", "0"], "at least one iteration"),

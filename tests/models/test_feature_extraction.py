@@ -99,6 +99,15 @@ def test_a_clip_has_the_same_features_alone_and_in_a_batch():
         np.testing.assert_allclose(row, features(extractor, one)[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_features_have_all_their_digits_under_autocast(precision):
+    waveforms = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    extractor = PslaFeatureExtractor(max_length=48)
+    with torch.autocast("cpu", precision):
+        under = extractor.log_mel(waveforms)
+    torch.testing.assert_close(under, extractor.log_mel(waveforms), rtol=0, atol=0)
+
+
 def test_padded_frames_have_the_normalized_value_of_zero():
     extractor = PslaFeatureExtractor()
     padded = features(extractor, clip(5.0))[0]

@@ -14,6 +14,7 @@ from psla_hf.teachers.scores import (
     ids_fingerprint,
     open_scores,
     saved_teacher,
+    unscored_clips,
 )
 
 IDS = [f"clip {i}" for i in range(10)]
@@ -62,6 +63,58 @@ def test_all_kinds_of_files_give_the_same_rows(kind, tmp_path):
     assert rows.shape == (10, 3)
     for part in (slice(0, 10), slice(3, 9), slice(4, 8), slice(8, 99), slice(10, 12)):
         np.testing.assert_array_equal(rows[part], SCORES[part])
+
+
+def of_skipped_clips(scores):
+    scores[[0, 7]] = np.nan
+
+
+def of_unknown_classes(scores):
+    scores[:, 1] = np.nan
+
+
+def of_both(scores):
+    of_skipped_clips(scores)
+    of_unknown_classes(scores)
+
+
+def of_one_score(scores):
+    scores[6, 2] = np.nan
+
+
+def of_one_score_beside_others(scores):
+    of_both(scores)
+    scores[[4, 6], 2] = np.nan
+
+
+def of_two_scores(scores):
+    scores[9, :2] = np.nan
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("gaps", "error"),
+    [
+        (of_skipped_clips, None),
+        (of_unknown_classes, None),
+        (of_both, None),
+        (of_one_score, "each of the 3 classes .* 1 of 10 clips lack some .*, such as clip 6, which lacks 1"),
+        (
+            of_one_score_beside_others,
+            "each of the 2 classes .* 2 of 10 clips lack some .*, such as clip 4, which lacks 1",
+        ),
+        (of_two_scores, "each of the 3 classes .* 1 of 10 clips lack some .*, such as clip 9, which lacks 2"),
+    ],
+)
+def test_a_teacher_lacks_whole_clips_and_whole_classes_only(kind, gaps, error, tmp_path):
+    scores = SCORES.copy()
+    gaps(scores)
+    path = saved(kind, tmp_path, scores)
+    if error is None:
+        np.testing.assert_array_equal(open_scores(path, IDS, 3, tmp_path)[:], scores)
+        return
+    with pytest.raises(ValueError, match=error):
+        open_scores(path, IDS, 3, tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,6 +183,13 @@ def test_a_folder_knows_its_classes_and_its_teacher(tmp_path):
     assert open_scores(folder, IDS, 3, tmp_path, "x").shape == (10, 3)
     with pytest.raises(ValueError, match="for others"):
         open_scores(folder, IDS, 3, tmp_path, "y")
+
+
+def test_clips_without_any_score_are_found():
+    scores = SCORES.copy()
+    of_skipped_clips(scores)
+    scores[3, :2] = np.nan
+    assert unscored_clips(scores).tolist() == [0, 7]
 
 
 def test_clips_without_scores_are_allowed_or_not_but_never_all():

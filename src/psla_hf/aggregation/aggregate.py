@@ -72,9 +72,7 @@ class Scorer:
         names = model.config.label_names
         if names != self.label_names and sorted(names) == sorted(self.label_names):
             model = PslaEnsembleForAudioClassification.from_members([model], self.label_names)
-        scores = score_clips(model, tagger.extractor, self.clips, self.accelerator, self.batch_size)
-        self.accelerator.free_memory()  # else it would hold every model that it prepared
-        return scores
+        return score_clips(model, tagger.extractor, self.clips, self.accelerator, self.batch_size)
 
     def mean_precision(self, tagger: Saved) -> float:
         """The mAP of its scores."""

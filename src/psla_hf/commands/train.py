@@ -165,7 +165,10 @@ def train_by_parts(
     from psla_hf.teachers.cross_fit import cross_fit, cross_fit_parts
 
     output_dir = Path(run.output_dir)
-    parts = cross_fit_parts(on_data.train, count, settings.seed)
+    groups = on_data.loaded.groups_of(on_data.train)
+    parts = cross_fit_parts(on_data.train, count, settings.seed, groups)
+    if not quiet:
+        accelerator.print(f"The training clips were dealt out to {count} parts, stratified, by {groups.by}.")
     if run.dry_run:
         accelerator.print(on_data.of_part(parts, 0).plan(accelerator.num_processes, settings.keep_epochs))
         return

@@ -110,7 +110,7 @@ def read_data(
     from psla_hf.data.sources import source_at
     from psla_hf.data.summary import LoadOptions
     from psla_hf.enhancement.label_set import LabelSet
-    from psla_hf.teachers.scores import open_teachers
+    from psla_hf.teachers.scores import check_unscored, open_teachers, unscored_clips
     from psla_hf.training.choices import shareable
 
     start = None if others.init_from is None else opened_start(others.init_from, settings)
@@ -129,7 +129,13 @@ def read_data(
     if others.teacher_scores:
         temporary = TemporaryDirectory(prefix="psla-scores-")  # of scores that are read from text, to the run's end
         scores, about = open_teachers(others.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name))
-        clips, facts = clips.with_scores(scores), {**facts, "distilled": about}
+        unscored = unscored_clips(scores)
+        check_unscored(unscored, clips.ids, allowed=True)
+        if len(unscored) and not quiet:
+            print(
+                f"{len(unscored):,} of {len(clips):,} clips have no scores: they are learned from their labels alone."
+            )
+        clips, facts = clips.with_scores(scores), {**facts, "distilled": {**about, "unscored": len(unscored)}}
     if recipe is None:
         recipe_name, recipe, reasons = chosen_recipe(loaded, clips, settings)
     else:

@@ -18,6 +18,7 @@ from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.progress import progress
 
 from .schema import IndexedClips, tagging_features
+from .splitting import Groups
 from .summary import LoadOptions, LoadSummary
 
 __all__ = [
@@ -54,10 +55,12 @@ class Listing:
         source: Which data, in words, such as `FSD50K train`.
         root: The folder under which the clips are looked for.
         vocabulary: The classes.
-        clips: One row per listed clip, as `clip_table` makes it, perhaps with columns of its own source.
+        clips: One row per listed clip, as `clip_table` makes it, perhaps with columns of its own source. One that is
+            called `group` says which clips stay together wherever clips are parted.
         naming: How the files may be named, a sentence for who has named them otherwise.
         notes: What else the reader should know, a sentence each.
         subset: The part of a data set that these are, where it has a name of its own.
+        division: How the splits were made, in words, where they were.
 
     Raises:
         ValueError: There are no clips, or an id occurs twice.
@@ -70,6 +73,7 @@ class Listing:
     naming: str
     notes: tuple[str, ...] = ()
     subset: str | None = None
+    division: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse lists that cannot be meant."""
@@ -87,6 +91,12 @@ class Listing:
     def splits(self) -> list[str]:
         """The splits of the listed clips, in the order in which they first occur."""
         return pc.unique(self.clips["split"]).to_pylist()
+
+    @property
+    def groups(self) -> Groups:
+        """Which clips stay together wherever clips are parted."""
+        given = self.clips["group"].to_pylist() if "group" in self.clips.column_names else None
+        return Groups.of(given, self.clips["path"].to_pylist(), self.clips["id"].to_pylist())
 
 
 def clip_table(
@@ -146,7 +156,8 @@ def load_listing(
     wanted = [split for splits in parts.values() for split in splits]
     listing = replace(listing, clips=_of_splits(listing.clips, wanted))
     clips, unreadable = _checked(listing, options)
-    listing = replace(listing, notes=(*listing.notes, *_notes_on_ends(listing.clips, clips)))
+    notes = (*listing.notes, *_notes_on_division(listing, clips, wanted), *_notes_on_ends(listing.clips, clips))
+    listing = replace(listing, notes=notes)
     loaded = {}
     for part, splits in parts.items():
         loaded[part] = _part(listing, clips, unreadable, splits, options)
@@ -297,6 +308,13 @@ def _seconds_by_times(clips: pa.Table) -> pa.ChunkedArray | pa.Array:
     return pc.subtract(clips["end"], pc.fill_null(clips["start"], 0.0)).cast(pa.float32())
 
 
+def _notes_on_division(listing: Listing, clips: pa.Table, splits: Collection[str]) -> tuple[str, ...]:
+    """How the splits were made, and what is there of those that are looked at, a sentence."""
+    found = clips["split"].to_pylist()
+    counts = ", ".join(f"{split} {found.count(split)}" for split in sorted(splits))
+    return (f"Splits were made, {listing.division}: {counts}.",) if listing.division else ()
+
+
 def _notes_on_ends(listed: pa.Table, clips: pa.Table) -> tuple[str, ...]:
     """How many ends of segments were beyond those of their files, a sentence."""
     if "end" not in listed.column_names:
@@ -364,7 +382,8 @@ def numbered_listing(
     Args:
         source: Which data, in words.
         root: The folder under which the files are.
-        table: Columns `fold`, `number` and `name` of the class, as strings.
+        table: Columns `fold`, `number` and `name` of the class, as strings; perhaps `recording`, from which the clip
+            was cut.
         files: One for each row; a clip's id is its name.
         mids: Of the classes that have one.
         naming: How the files are named, a sentence.
@@ -389,4 +408,6 @@ def numbered_listing(
         labels=[[index[number]] for number in table["number"]],
         splits=[f"fold {fold}" for fold in table["fold"]],
     )
+    if "recording" in table.columns:
+        clips = clips.append_column("group", pa.array(list(table["recording"]), pa.string()))
     return Listing(source, root, Vocabulary(tuple(names), tuple(mids.get(name, name) for name in names)), clips, naming)

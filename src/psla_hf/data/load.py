@@ -97,7 +97,8 @@ def load(
             loaded |= data.load(chosen, _complete(options, source, streaming), notes)
     ordered = {part: loaded[part] for part in parts or splits}
     made = data.divided[1] if isinstance(data, OpenedFolder) and data.division is not None else None
-    return replace(_loaded(source, ordered, fold if source.num_folds else None, data.subset), made=made)
+    result = _loaded(source, ordered, fold if source.num_folds else None, data.subset)
+    return replace(result, made=made, groups=data.groups if isinstance(data, OpenedFolder) else None)
 
 
 def load_splits(
@@ -307,10 +308,10 @@ def _undivided(source: Source, place: Place, given: Mapping[str, Any]) -> Opened
 
 
 def _notes_on_rest(data: OpenedData, parts: Parts) -> list[str]:
-    """How many clips are in no part, a sentence."""
+    """How many clips are in no part, a sentence; nobody looks whether these are there."""
     rest = [split for split in data.splits if not any(split in splits for splits in parts.values())]
     counts = [data.count(split) for split in rest]
-    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} clips"
+    clips = "Clips" if None in counts else f"{sum(count or 0 for count in counts)} listed clips"
     return [f"{clips} of the splits {', '.join(rest)} are in no part."] if rest else []
 
 

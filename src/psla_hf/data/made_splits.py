@@ -41,7 +41,7 @@ class MadeSplits:
         seed: Of the division.
         folds: Their number, where it is into folds.
         table: The clips as a table that `own` data are read from: `file_name` (absolute), `start` and `end` where there
-            are such, `labels` as JSON, `split`, `id`.
+            are such, `labels` as JSON, `split`, `id`, and `group` where the clips have groups.
     """
 
     seed: int
@@ -68,7 +68,7 @@ class MadeSplits:
 
 
 def with_splits(listing: Listing, seed: int | None, folds: int | None) -> tuple[Listing, MadeSplits | None]:
-    """The listing with splits, stratified by class and by group: its column `group`, else the recording.
+    """The listing with splits, stratified by class and by group, see `Listing.groups`.
 
     Args:
         listing: One whose splits are its own stays as it is.
@@ -88,21 +88,17 @@ def with_splits(listing: Listing, seed: int | None, folds: int | None) -> tuple[
             )
         return listing, None
     clips = listing.clips
-    of_column = "group" in clips.column_names
-    groups = [str(name) for name in clips["group" if of_column else "path"].to_pylist()]
+    groups = listing.groups
     labels = ClipLabels.from_lists(clips["labels"].to_pylist(), len(listing.vocabulary))
     seed = seed or 0
     if folds:
-        splits = make_folds(labels, groups, folds, seed)
+        splits = make_folds(labels, groups.names, folds, seed)
     else:
-        shares = SHARES if _middle(labels, groups) >= FEW_GROUPS else SHARES_OF_FEW
-        splits = make_splits(labels, groups, shares, seed)
-    counts = ", ".join(f"{split} {splits.count(split)}" for split in sorted(set(splits)))
-    by = "the group column" if of_column else "recording"
-    note = f"Splits were made, stratified, by {by}, with seed {seed}: {counts}."
+        shares = SHARES if _middle(labels, groups.names) >= FEW_GROUPS else SHARES_OF_FEW
+        splits = make_splits(labels, groups.names, shares, seed)
     column = clips.column_names.index("split")
     divided = clips.set_column(column, "split", pa.array(splits, pa.string()))
-    listing = replace(listing, clips=divided, notes=(*listing.notes, note))
+    listing = replace(listing, clips=divided, division=f"stratified, by {groups.by}, with seed {seed}")
     return listing, MadeSplits(seed, folds, _table(listing))
 
 
@@ -121,14 +117,14 @@ def _middle(labels: ClipLabels, groups: list[str]) -> float:
 def _table(listing: Listing) -> pd.DataFrame:
     """See `MadeSplits.table`."""
     clips, names = listing.clips, listing.vocabulary.names
-    times = {name: clips[name].to_pylist() for name in ("start", "end") if name in clips.column_names}
+    more = {name: clips[name].to_pylist() for name in ("start", "end", "group") if name in clips.column_names}
     labels = [json.dumps([names[k] for k in of_clip], ensure_ascii=False) for of_clip in clips["labels"].to_pylist()]
     return pd.DataFrame(
         {
             "file_name": [str(Path(path).absolute()) for path in clips["path"].to_pylist()],
-            **times,
             "labels": labels,
             "split": clips["split"].to_pylist(),
             "id": clips["id"].to_pylist(),
+            **more,
         }
     )

@@ -89,6 +89,13 @@ class OpenedFolder(OpenedData):
     def subset(self) -> str | None:
         return None if self.source.splits else self.listing.subset
 
+    @property
+    def groups(self) -> Mapping[str, str] | None:
+        """The group of each clip by its id, where a column of the list says it."""
+        if self.source.splits or "group" not in self.listing.clips.column_names:
+            return None
+        return dict(zip(self.listing.clips["id"].to_pylist(), self.listing.groups.names, strict=True))
+
     @override
     def count(self, split: str) -> int:
         return self.listing.clips["split"].to_pylist().count(split)
@@ -300,8 +307,18 @@ def _is_table(place: Shards) -> bool:
 
 
 def _notes_on_segments(clips: Clips) -> tuple[str, ...]:
-    """Where columns of others make segments of clips, a sentence: they may have meant something else."""
-    return ("Clips are the parts of their audio from start to end.",) if "start" in clips.features else ()
+    """Where columns of others make segments of clips, sentences: they may have meant something else."""
+    if "start" not in clips.features:
+        return ()
+    blank = {name: clips.column(name).count(None) for name in ("start", "end")}
+    return (
+        "Clips are the parts of their audio from start to end.",
+        *(
+            f"{count} of {len(clips)} clips have no {name}: they {name} with their audio."
+            for name, count in blank.items()
+            if 0 < count < len(clips)
+        ),
+    )
 
 
 def _join(pairs: Sequence[tuple[Clips, LoadSummary]]) -> tuple[Clips, LoadSummary]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from psla_hf.labels.vocabulary import ClipLabels
 
-__all__ = ["dealt_out", "make_folds", "make_splits"]
+__all__ = ["Groups", "dealt_out", "make_folds", "make_splits"]
 
 
 # Groups of several classes are dealt out in many ways; the most even one is taken, where trying costs no time.
@@ -16,6 +16,32 @@ ATTEMPTS, MANY_GROUPS = 30, 1000
 
 
 T = TypeVar("T")
+
+
+class Groups(NamedTuple):
+    """Which of N clips stay together: those of one name.
+
+    Attributes:
+        names: Of each clip's group.
+        by: What a group is, in words.
+    """
+
+    names: list[str]
+    by: str
+
+    @classmethod
+    def of(cls, given: Sequence[str] | None, files: Sequence[str | None], ids: Sequence[str]) -> "Groups":
+        """Those that the data give, else the clips of one file, else each clip by itself.
+
+        Args:
+            given: The group of each clip, where the data say it.
+            files: The recording that each clip is of or was cut from; none where the data do not say.
+            ids: Of the clips.
+        """
+        if given is not None:
+            return cls(list(given), "group")
+        names = [file or name for file, name in zip(files, ids, strict=True)]
+        return cls(names, "recording" if any(files) else "clip, as the data do not say which are of one recording")
 
 
 def dealt_out(items: Sequence[T], part: tuple[int, int]) -> Sequence[T]:

@@ -170,7 +170,7 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
 
         Returns:
             Float32 `[B, frames, F]` on that device, zero behind each clip's last frame. A clip shorter than a frame
-            counts as zero-padded to one.
+            counts as zero-padded to one. Autocast changes nothing of it: 16 bits are too few for powers.
         """
         device = waveforms[0].device if device is None else torch.device(device)
         lengths = torch.as_tensor([len(wave) for wave in waveforms] if lengths is None else lengths, device=device)
@@ -182,7 +182,8 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             rows = slice(start, start + chunk)
             clips = waveforms[rows]
             together = clips if isinstance(clips, Tensor) else pad_sequence(list(clips), batch_first=True)
-            self._write_log_mel(features[rows], together.to(device, torch.float32), lengths[rows])
+            with torch.autocast(device.type, enabled=False):
+                self._write_log_mel(features[rows], together.to(device, torch.float32), lengths[rows])
         return features
 
     def _write_log_mel(self, features: Tensor, waveforms: Tensor, lengths: Tensor) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from psla_hf.data.schema import Clips, IndexedClips
-from psla_hf.data.splitting import make_folds
+from psla_hf.data.splitting import Groups, make_folds
 from psla_hf.files import atomic_file, digest, write_json
 
 from .scores import IDENTITY, NpyRows, chunk_files, identity_of, notes_about
@@ -57,25 +57,26 @@ def cross_fit(
     return NpyRows(list(chunk_files(folder / "scores", len(clips), len(clips))))
 
 
-def cross_fit_parts(clips: Clips, parts: int, seed: int = 0) -> np.ndarray:
-    """The part of each clip, from 0 on, int64 `[N]`: stratified by class, and a recording in one part.
+def cross_fit_parts(clips: Clips, parts: int, seed: int = 0, groups: Groups | None = None) -> np.ndarray:
+    """The part of each clip, from 0 on, int64 `[N]`: stratified by class, and a group of clips in one part.
 
     Args:
         clips: By index.
         parts: K.
         seed: The same seed, the same parts.
+        groups: Which clips stay together, see `Loaded.groups_of`; by default those of one file.
 
     Raises:
         ValueError: The clips are in shards or have a teacher's scores, or there are fewer than two parts or fewer
-            recordings than parts.
+            groups than parts.
     """
     if clips.index is not None or clips.scores is not None:
         raise ValueError(
             "Expected clips by index and without a teacher's scores: cross-fitting takes them apart. Leave streaming "
             "and teacher_scores out."
         )
-    recordings = [file or name for file, name in zip(clips.files, clips.ids, strict=True)]
-    folds = make_folds(clips.labels, recordings, parts, seed)
+    groups = groups or Groups.of(None, clips.files, clips.ids)
+    folds = make_folds(clips.labels, groups.names, parts, seed)
     return np.array([int(fold.split()[1]) - 1 for fold in folds])
 
 

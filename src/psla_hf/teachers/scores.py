@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from psla_hf.files import digest, read_json, read_npy, read_text, reading
-from psla_hf.labels.scores import ScoreRows
+from psla_hf.labels.scores import ScoreRows, chunks_of
 from psla_hf.labels.vocabulary import Vocabulary, rows_of_ids
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "open_scores",
     "open_teachers",
     "saved_teacher",
+    "unscored_clips",
 ]
 
 
@@ -192,6 +193,13 @@ def check_unscored(unscored: np.ndarray, ids: Sequence[str], allowed: bool) -> N
         )
 
 
+def unscored_clips(scores: ScoreRows) -> np.ndarray:
+    """Numbers of the clips whose scores `[N, K]` are all NaN."""
+    return np.concatenate(
+        [np.empty(0, np.int64), *(clips[np.isnan(rows).all(axis=1)] for clips, rows in chunks_of(scores))]
+    )
+
+
 def open_scores(
     path: str | Path, ids: Sequence[str], num_classes: int, place: Path, vocabulary: str | None = None
 ) -> NpyRows:
@@ -215,7 +223,8 @@ def open_scores(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is none of these, or has other clips, other classes, or the clips in another order.
+        ValueError: The file is none of these, or has other clips, other classes, or the clips in another order; or some
+            clips have scores for some only of the classes that others have scores for.
     """
     path = Path(path)
     if not path.exists():
@@ -240,6 +249,7 @@ def open_scores(
         raise ValueError(f"Expected scores as .npy, .parquet, .csv or a folder, got {path}.")
     rows = NpyRows(files, _known(path) if path.is_dir() else None)
     _check_shape(rows.shape, shape, path)
+    _check_gaps(rows, ids, path)
     return rows
 
 
@@ -303,6 +313,23 @@ def _check_shape(got: tuple[int, ...], expected: tuple[int, int], path: Path) ->
         raise ValueError(
             f"Expected scores of {expected[0]} clips for {expected[1]} classes in {path}, got {got[0]} rows{counts} of "
             f"{got[1]} columns."
+        )
+
+
+def _check_gaps(rows: NpyRows, ids: Sequence[str], path: Path) -> None:
+    """Refuse clips with single scores that are NaN: a teacher scores a clip for all classes that it knows, or not."""
+    known, counts = np.zeros(rows.shape[1], bool), np.zeros(len(ids), np.int64)
+    for clips, scores in chunks_of(rows):
+        there = ~np.isnan(scores)
+        known |= there.any(axis=0)
+        counts[clips] = there.sum(axis=1)
+    lacking = np.flatnonzero((counts > 0) & (counts < known.sum()))
+    if len(lacking):
+        clip = lacking[0]
+        raise ValueError(
+            f"Expected a score for each of the {known.sum()} classes that {path} has scores for, or none at all, "
+            f"{len(lacking)} of {len(ids)} clips lack some (NaN), such as {ids[clip]}, which lacks "
+            f"{known.sum() - counts[clip]}. Score them anew, or make all of their scores NaN."
         )
 
 

@@ -18,6 +18,8 @@ ESC_TABLES = ("meta/esc50.csv", "esc50.csv", "esc10.csv")
 
 ESC_COLUMNS = ("filename", "fold", "target", "category")
 
+RECORDINGS = ("src_file", "clip_id")  # columns of recordings, some of several clips: ESC-50's, ESC-10's own table's
+
 # Classes of ESC-50 with the class of AudioSet that means the same: mid and display name. The ten of ESC-10 are the
 # pairs of its own table. The paper compares models on 40 of the 50 (Table IX) with a list that could not be had, so the
 # other pairs are our reading of the names, and figures over these 45 classes are not those of the table. Left out are
@@ -79,11 +81,12 @@ def list_esc(data_dir: str | Path, *, subset: EscSubset | None = None) -> Listin
     data_dir = check_folder(data_dir, "the folder of ESC-50 or ESC-10")
     path = first_file([data_dir / name for name in ESC_TABLES], "the folder that holds one")
     table = _esc_subset(read_table(path, ESC_COLUMNS), subset)
+    recording = [column for column in RECORDINGS if column in table.columns][:1]
     source = {None: path.stem, "esc10": "esc10", "audioset": f"{path.stem}, classes that AudioSet has"}[subset]
     listing = numbered_listing(
         source,
         data_dir,
-        table.rename(columns={"target": "number", "category": "name"}),
+        table.rename(columns={"target": "number", "category": "name", **dict.fromkeys(recording, "recording")}),
         [data_dir / "audio" / name for name in table["filename"]],
         {name: mid for name, (mid, _) in ESC50_TO_AUDIOSET.items()},
         "Expected the files of the table's column filename in audio/.",

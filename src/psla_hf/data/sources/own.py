@@ -260,7 +260,9 @@ def _rows_of(table: pd.DataFrame, path: Path, root: Path, how: _Reading) -> pd.D
     rows["file_id"] = [ids[file] for file in rows["path"]]
     rows["id"] = rows["id"].astype(str) if "id" in rows else None
     if times:
-        rows = rows.join(segment_times(table, times, rows["path"], path))
+        seconds, notes = segment_times(table, times, rows["path"], path)
+        rows = rows.join(seconds)
+        how.notes += notes
     rows["path"] = rows["path"].map(in_one_form(rows["path"], how.root))
     for name in ("group", "fold"):
         if name in rows:

@@ -29,12 +29,12 @@ MIDS = {
 def list_urbansound8k(data_dir: str | Path) -> Listing:
     """All folds, from the official table and `audio/fold1` to `audio/fold10`."""
     data_dir = check_folder(data_dir, f"the folder that holds {TABLE} and audio/")
-    table = read_table(data_dir / TABLE, ("slice_file_name", "fold", "classID", "class"))
+    table = read_table(data_dir / TABLE, ("slice_file_name", "fsID", "fold", "classID", "class"))
     files = [
         data_dir / "audio" / f"fold{fold}" / name
         for fold, name in zip(table["fold"], table["slice_file_name"], strict=True)
     ]
-    table = table.rename(columns={"classID": "number", "class": "name"})
+    table = table.rename(columns={"classID": "number", "class": "name", "fsID": "recording"})
     return numbered_listing(
         "UrbanSound8K", data_dir, table, files, MIDS, "Expected audio/foldFOLD/SLICE_FILE_NAME of the table."
     )

@@ -59,14 +59,19 @@ def seconds_of_cell(cell: Any, decimal_comma: bool) -> float | None:
     return seconds
 
 
-def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterable[str], path: Path) -> pd.DataFrame:
-    """The `start` and `end` of each row in seconds, and its `line`.
+def segment_times(
+    table: pd.DataFrame, columns: Mapping[str, str], files: Iterable[str], path: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """The `start` and `end` of each row in seconds, none where its cell is blank, and its `line`.
 
     Args:
         table: As `reading.read_any_table` returns it.
         columns: What holds `start`, and what `end` or `duration`.
         files: Of each row, for messages.
         path: The table.
+
+    Returns:
+        The times, and a note on each column of which some cells are blank, but not all.
 
     Raises:
         ValueError: A cell is no time, or a segment does not end `LEAST_SECONDS` after it starts, at 0 or later.
@@ -90,7 +95,13 @@ def segment_times(table: pd.DataFrame, columns: Mapping[str, str], files: Iterab
             )
         for name, value in zip(times, (start, end, f"{path.name}, line {line}"), strict=True):
             times[name].append(value)
-    return pd.DataFrame(times, index=table.index, dtype=object)
+    notes = [
+        f"{blank} of {len(table)} cells of the column {column} of {path.name} are blank: these clips {verb} with "
+        "their files."
+        for column, verb, cells in zip(columns.values(), ("start", "end"), (times["start"], times["end"]), strict=True)
+        if 0 < (blank := cells.count(None)) < len(table)
+    ]
+    return pd.DataFrame(times, index=table.index, dtype=object), notes
 
 
 def merge_segments(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

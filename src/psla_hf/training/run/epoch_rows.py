@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from psla_hf.reports.tables import metric_value
+
 __all__ = ["best_on_validation", "epochs_since_best", "mean_metrics", "metrics_of"]
 
 Row = Mapping[str, Any]
@@ -16,9 +18,8 @@ def metrics_of(row: Row) -> dict[str, float]:
 
 
 def mean_metrics(rows: Sequence[Row]) -> dict[str, float]:
-    """Each of the test set's metrics, on average over some epochs."""
-    metrics = [metrics_of(row) for row in rows]
-    return {name: float(np.mean([row[name] for row in metrics])) for name in metrics[-1]}
+    """Each of the test set's metrics, on average over some epochs; infinite where one of an epoch is, as d' may be."""
+    return {name: float(np.mean([metric_value(row, name) for row in rows])) for name in metrics_of(rows[-1])}
 
 
 def best_on_validation(rows: Sequence[Row]) -> Row:
