@@ -118,6 +118,62 @@ def test_a_mistake_is_one_line_and_status_2(printed, monkeypatch, tmp_path, word
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
 
 
+# Folders that are no saved tagger, by what was done to one, and what is said of them.
+WRONG_MODELS = {
+    "nothing in it": (lambda folder: [file.unlink() for file in folder.iterdir()], r"config\.json"),
+    "only a configuration": (
+        lambda folder: [file.unlink() for file in folder.iterdir() if file.name != "config.json"],
+        r"preprocessor_config\.json",
+    ),
+    "no weights": (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        r"weights.*safetensors.*again|\*\.safetensors",
+    ),
+    "a graph alone": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "model.onnx"),
+        r"it holds an exported model.*Name the model|\*\.safetensors",
+    ),
+    "a part of the weights": (
+        lambda folder: [
+            (folder / "model.safetensors").unlink(),
+            (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "1-of-1.safetensors"}}'),
+        ],
+        r"1-of-1\.safetensors.*again",
+    ),
+    "a damaged configuration": (lambda folder: (folder / "config.json").write_text("{"), r"read .*config\.json.*again"),
+    "a damaged extractor": (lambda folder: (folder / "preprocessor_config.json").write_text("{"), "read .*again"),
+    "another model": (lambda folder: (folder / "config.json").write_text('{"model_type": "vit"}'), "'?vit'?"),
+}
+
+TAKE_A_MODEL = {
+    "tag": ["tag", "MODEL", "clip.wav", "--device", "cpu"],
+    "listen": ["listen", "MODEL", "-"],
+    "evaluate": ["evaluate", "MODEL", "--data-dir", "data"],
+    "export": ["export", "MODEL"],
+    "app": ["app", "MODEL", "--export", "out"],
+    "average": ["aggregate", "average", "MODEL", "--output-dir", "out"],
+    "ensemble": ["aggregate", "ensemble", "MODEL", "--output-dir", "out"],
+    "publish": ["publish", "model", "MODEL", "someone/name", "--dry-run"],
+    "score": ["score", "--teacher", "MODEL", "--data-dir", "data", "--output", "out"],
+    "train": ["train", "--init-from", "MODEL", "--data-dir", "data", "--output-dir", "out", "--cpu"],
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+@pytest.mark.parametrize("words", TAKE_A_MODEL.values(), ids=TAKE_A_MODEL)
+def test_every_command_says_in_one_line_what_is_wrong_with_a_models_folder(
+    printed, saved_model, monkeypatch, capsys, words, damage, message
+):
+    """Names of the file and what to do, and nothing of what transformers says to programmers."""
+    monkeypatch.chdir(saved_model.parent)
+    damage(saved_model)
+    capsys.readouterr()  # what saving it has said
+    text, error, status = printed(*("model" if word == "MODEL" else word for word in words))
+    assert (text, status) == ("", 2)
+    assert error.count("\n") == 1 and "model" in error and re.search(message, error), error
+    assert not re.search(r"huggingface\.co|trust_remote_code|Errno|file named", error), error
+
+
 SCORES, SHARDS = ["--ontology", "o", "--output", "l", "--data-dir", "d", "--scores", "s"], ["--output-dir", "o"]
 
 

@@ -13,9 +13,7 @@ from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.audio_files import HIGHEST_RATE, LOWEST_RATE
 from psla_hf.folder import FolderContents
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
-from psla_hf.models.graphs import exported_formats
-from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
-from psla_hf.places import local_path
+from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved, saved_folder
 
 from .backends import BackendName, ExportedModel, Scores, clip_scores, default_streams
 from .layout import Heard, Layout, Window, Windowing, batches, model_window, note_scores, windows_of
@@ -117,7 +115,7 @@ class AudioTagger:
         """
         if backend not in get_args(BackendName):
             raise ValueError(f"Expected backend to be one of {', '.join(get_args(BackendName))}, got {backend!r}.")
-        path = local_path(name_or_path, "a saved model")
+        path = saved_folder(name_or_path)
         if backend != "torch":
             if path is None:
                 raise ValueError(
@@ -125,11 +123,6 @@ class AudioTagger:
                 )
             graph = ExportedModel(path, backend, dtype, streams)
             return cls(graph, load_extractor(path), device, **options)
-        formats = exported_formats(path) if path else []
-        if path and formats and not any(path.glob("*.safetensors*")):
-            raise FileNotFoundError(
-                f"Expected weights of torch in {path}, it holds an exported model. Pass backend={formats[0]!r}."
-            )
         from psla_hf.models.folding import fold_batch_norms  # with timm, which graphs do without
 
         model, extractor = load_saved(name_or_path)
