@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +265,37 @@ def test_a_member_that_is_none_is_refused_before_anything_is_loaded_or_written(
     assert re.search(message, said) and said.count("\n") == 1 and len(said) < 400
     assert not (tmp_path / "made").exists()
     with pytest.raises((OSError, ValueError), match=message):
-        {"average": average, "ensemble": ensemble}[way](members(zoo, "a", "b") + [Member(str(wrong))])
+        {"average": average, "ensemble": ensemble}[way]([*members(zoo, "a", "b"), Member(str(wrong))])
+
+
+KILLED = """
+import os, signal, sys
+import psla_hf.files
+psla_hf.files._to_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # all is written, and has no name yet
+from psla_hf.commands import run
+run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("aggregate", "average", "a", "b", "--output-dir", "out/made"), ("export", "a", "--output", "out/made")],
+    ids=lambda words: words[0],
+)
+def test_what_a_killed_command_leaves_is_no_model_and_in_nobodys_way(zoo, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        shutil.copytree(zoo / name, tmp_path / name)
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words], stderr=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path for path in (tmp_path / "out").rglob(".*.unfinished-*") if path.is_dir()]
+    for pattern in ("out/*", "out/*/*"):
+        with pytest.raises(FileNotFoundError, match=r"it matches .* other things"):
+            find_members([pattern])
+    run_command(words)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["made"]
+    assert (tmp_path / "out" / "made" / "config.json").is_file()
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def test_an_ensemble_may_be_scored_beside_others_where_no_model_is_made(zoo, tmp_path, scorer):
