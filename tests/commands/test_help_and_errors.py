@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +174,64 @@ def test_every_command_says_in_one_line_what_is_wrong_with_a_models_folder(
     assert (text, status) == ("", 2)
     assert error.count("\n") == 1 and "model" in error and re.search(message, error), error
     assert not re.search(r"huggingface\.co|trust_remote_code|Errno|file named", error), error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Expected a file of settings in YAML, JSON or TOML, there is no run.yaml. In .* there is"),
+        ("folder", "Expected a file of settings in YAML, JSON or TOML, run.yaml is a folder. Name a file"),
+        ("a: b: c", "Expected YAML, JSON or TOML in run.yaml, could not read it"),
+        ("- epochs", r"Expected a mapping of settings to values in run.yaml, such as epochs: 2, got \['epochs'\]"),
+        (b"\xff\x00", "Expected text in UTF-8 in run.yaml, line 1 has the byte 0xff. Save it"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--help"]], ids=["run", "help"])
+def test_a_file_of_settings_that_is_none_is_one_line(printed, monkeypatch, tmp_path, content, message, more):
+    monkeypatch.chdir(tmp_path)
+    if content == "folder":
+        (tmp_path / "run.yaml").mkdir()
+    elif content is not None:
+        (tmp_path / "run.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    text, error, status = printed("train", "--config", "run.yaml", *more)
+    assert (text, status) == ("", 2) and re.match(f"error: {message}", error) and error.count("\n") == 1
+    assert "Traceback" in printed("train", "--config", "run.yaml", "--debug")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "99999999"], "Expected a port from 1 to 65535, got 99999999. Leave it out"),
+        (["--port", "-1"], "Expected a port from 1 to 65535, got -1"),
+        (["--port", "0"], "Expected a port from 1 to 65535, got 0"),
+        (["--port", "USED"], "Expected a port that is free, something listens on .* Choose another"),
+        (["--host", "203.0.113.1"], "Expected an address of this machine as host, .* got 203.0.113.1"),
+        (["--host", "no such host"], "Expected an address of this machine as host, .* got no such host"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_where_a_page_cannot_be_served_is_one_line(printed, words, message):
+    pytest.importorskip("gradio")
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        taken = str(used.getsockname()[1])
+        _, error, status = printed("app", *(taken if word == "USED" else word for word in words))
+    assert status == 2 and re.fullmatch(f"error: {message}.*\n", error), error
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no such file"),
+        (Path.mkdir, "it is a folder"),
+    ],
+)
+def test_a_path_that_the_system_does_not_open_is_said_in_words(printed, tmp_path, make, message):
+    make(tmp_path / "labels.csv")
+    words = ("convert", tmp_path / "x.pth", tmp_path / "out", "--labels", tmp_path / "labels.csv")
+    _, error, status = printed(*words)
+    assert status == 2 and "Errno" not in error and re.search(f"labels.csv.*({message})", error), error
 
 
 SCORES, SHARDS = ["--ontology", "o", "--output", "l", "--data-dir", "d", "--scores", "s"], ["--output-dir", "o"]
