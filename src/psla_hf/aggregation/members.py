@@ -207,18 +207,19 @@ def check_members(members: Sequence[Member], weights: bool = False, join: bool =
         OSError: A file is missing.
         ValueError: A file is damaged, or a member is none for this; the message names it.
     """
-    alike, configs = Alike(weights), []
+    alike, singles = Alike(weights), list[PslaConfig]()
     for member in members:
         config, extractor = member.settings()
-        if join and not weights and not isinstance(config, PslaConfig):
+        alike.check(member.name, config, extractor)
+        if isinstance(config, PslaConfig):
+            singles.append(config)
+        elif join and not weights:
             raise ValueError(
                 f"Expected single taggers as members, {member.name} is an ensemble. Name the models that it was made "
                 "of instead."
             )
-        alike.check(member.name, config, extractor)
-        configs.append(config)
-    if join and not weights and configs:
-        PslaEnsembleConfig.from_member_configs(configs)
+    if join and not weights and singles:
+        PslaEnsembleConfig.from_member_configs(singles)
 
 
 class Alike:

@@ -141,8 +141,8 @@ def files_under(source: str | Path | Sequence[str | Path], suffixes: tuple[str, 
     if str(source).startswith("hf://"):
         found = HfFileSystem().find(str(source).removeprefix("hf://"))
         return sorted(f"hf://{path}" for path in found if path.endswith(suffixes))
-    found = (path for path in Path(source).rglob("*") if path.name.endswith(suffixes) and path.is_file())
-    return sorted(str(path) for path in found if not is_hidden(path, Path(source)))
+    files = (path for path in Path(source).rglob("*") if path.name.endswith(suffixes) and path.is_file())
+    return sorted(str(path) for path in files if not is_hidden(path, Path(source)))
 
 
 def is_hidden(path: Path, folder: Path) -> bool:
