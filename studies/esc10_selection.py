@@ -81,7 +81,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "moved, 8 clips, 40 epochs": MOVED | TWICE | LONG,
     "moved, 8 clips, Lite2": MOVED | TWICE | LARGE,
     "32 kHz, moved, 8 clips": WIDE | MOVED | TWICE,
-    # When those had been validated and "moved, 8 clips" tested: rain, sea and helicopters are taken for each other, which
+    # When those had been validated and "moved, 8 clips" tested: rain, sea and helicopters are taken for each other, and
     # differ in how they were recorded as much as in what is heard.
     "moved, 8 clips, mixstyle": MOVED | TWICE | {"mixstyle_rate": 0.3},
     "moved, 8 clips, no mixup": MOVED | TWICE | {"mixup_rate": 0.0},

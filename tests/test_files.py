@@ -5,12 +5,21 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from psla_hf.files import atomic_file, atomic_files, atomic_folder, clear_unfinished, digest, write_json
+from psla_hf.files import (
+    atomic_file,
+    atomic_files,
+    atomic_folder,
+    check_output,
+    clear_unfinished,
+    digest,
+    write_json,
+)
 
 
 def write(way, place: Path, content: str, fail: bool = False) -> None:
@@ -98,6 +107,19 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path, left, restored):
         pass
     assert (tmp_path / "set" / "file").read_text() == restored
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_folder_with_nothing_but_what_a_kill_left_is_free_and_one_in_which_another_writes_is_not(tmp_path):
+    running = subprocess.Popen(["sleep", "60"])
+    try:
+        for writer, is_free in ((dead_process(), True), (running.pid, False)):
+            place = tmp_path / "set" / f".files.unfinished-{writer}-x"
+            place.mkdir(parents=True)
+            with nullcontext() if is_free else pytest.raises(FileExistsError, match="not empty"):
+                check_output(tmp_path / "set", overwrite=False)
+    finally:
+        running.kill()
+        running.wait()
 
 
 def test_what_another_process_is_writing_stays(tmp_path):

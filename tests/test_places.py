@@ -49,6 +49,15 @@ def test_a_path_to_nothing_is_an_error_that_names_what_is_there(runs, name, mess
         local_path(name, "a model")
 
 
+@pytest.mark.parametrize(("name", "message"), [("esc1O", "nearest to esc1O is esc10"), ("zzz", "there is esc10.$")])
+def test_what_a_killed_command_left_is_in_no_hint(runs, name, message):
+    (runs / ".esc1O.unfinished-1@0-x" / "new").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=message):
+        local_path(runs / name, "a model")
+    with pytest.raises(FileNotFoundError, match=r"is \.esc1O\.unfinished"):  # who asks for what is hidden
+        local_path(runs / ".esc1O.unfinished", "a model")
+
+
 @pytest.mark.parametrize("load", [AudioTagger.from_pretrained, LabelSet.open, lambda name: find_members([name])])
 @pytest.mark.parametrize("name", ["runs/esc1O", "gone", "./a/b"])
 def test_whatever_is_loaded_by_name_never_asks_the_hub_for_a_path(runs, monkeypatch, load, name):

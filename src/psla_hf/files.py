@@ -34,6 +34,7 @@ __all__ = [
     "check_output",
     "clear_unfinished",
     "digest",
+    "is_leftover",
     "locked",
     "read_json",
     "read_json_lines",
@@ -47,7 +48,9 @@ __all__ = [
 ]
 
 
-UNFINISHED = ".{name}.unfinished-"  # then who writes, see `_writer`: what a process leaves if it is killed
+MARK = ".unfinished-"
+
+UNFINISHED = f".{{name}}{MARK}"  # then who writes, see `_writer`: what a process leaves if it is killed
 
 LOCK_FILE = ".lock"
 
@@ -271,13 +274,14 @@ def atomic_folder(folder: str | Path, overwrite: bool = False) -> Iterator[Path]
 
 
 def check_output(folder: str | Path, overwrite: bool) -> None:
-    """Refuse to write where there is something.
+    """Refuse to write where there is something, besides what a killed process left of writing there.
 
     Raises:
         FileExistsError: The folder is not empty, and may not be overwritten; or there is a file.
     """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
+    is_occupied = folder.is_dir() and not all(map(is_leftover, folder.iterdir()))
+    if folder.is_file() or (is_occupied and not overwrite):
         raise FileExistsError(f"{folder} is there and not empty. Choose another folder, or pass overwrite=True.")
 
 
@@ -345,6 +349,21 @@ def clear_unfinished(folder: Path, of_all_machines: bool = False) -> None:
     _clear(folder.rglob(UNFINISHED.format(name="*") + "*"), of_all_machines)
 
 
+def is_leftover(path: Path, of_all_machines: bool = False) -> bool:
+    """Whether a killed process left this of writing atomically; what another one is writing now is none.
+
+    Args:
+        path: The file or folder.
+        of_all_machines: See `clear_unfinished`; else what was left on another machine is none, for who is running
+            there is not known here.
+    """
+    name, mark, writer = path.name.rpartition(MARK)
+    number, _, host = writer.partition("-")[0].partition("@")
+    is_here = host in ("", _writer().partition("@")[2])  # names of before have no host
+    is_running = is_here and number.isdecimal() and int(number) != os.getpid() and psutil.pid_exists(int(number))
+    return bool(mark) and name.startswith(".") and (is_here or of_all_machines) and not is_running
+
+
 @contextmanager
 def _space(temporary: Path, path: Path) -> Iterator[None]:
     """Let a lack of space be an `OSError` that names `path`, while the file or folder `temporary` is written."""
@@ -394,18 +413,13 @@ def _writer() -> str:
 
 def _clear(leftovers: Iterable[Path], of_all_machines: bool = False) -> None:
     """Remove what killed processes left, once what they took away is replaced."""
-    here = _writer().partition("@")[2]
     for leftover in list(leftovers):
-        name, _, writer = leftover.name.removeprefix(".").rpartition(".unfinished-")
-        number, _, host = writer.partition("-")[0].partition("@")
-        is_here = host in ("", here)  # names of before have no host
-        if not is_here and not of_all_machines:  # only there it is known who is running
-            continue
-        if is_here and number.isdecimal() and int(number) != os.getpid() and psutil.pid_exists(int(number)):
+        if not is_leftover(leftover, of_all_machines):
             continue
         if not leftover.is_dir():
             leftover.unlink(missing_ok=True)
             continue
+        name = leftover.name.removeprefix(".").rpartition(MARK)[0]
         folder, fresh, old = leftover.with_name(name), leftover / "new", leftover / "old"
         if old.is_dir() and not folder.exists():
             # The old one is only taken away when the new one is complete.

@@ -31,7 +31,8 @@ def local_path(name: str | Path, what: str) -> Path | None:
         return None
     folder = next(parent for parent in path.parents if parent.is_dir())
     missing = path.relative_to(folder).parts[0]
-    names = sorted(child.name for child in folder.iterdir())
+    # What is hidden, such as what a killed process left, is nobody's model, unless somebody asks for such.
+    names = sorted(child.name for child in folder.iterdir() if missing[0] == "." or child.name[0] != ".")
     nearest = difflib.get_close_matches(missing, names, n=1)
     inside = f"the nearest to {missing} is {nearest[0]}" if nearest else f"there is {', '.join(names[:5]) or 'nothing'}"
     raise FileNotFoundError(f"Expected {what}, there is no {path}. In {folder.resolve()} {inside}.")

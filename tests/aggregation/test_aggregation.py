@@ -1,7 +1,11 @@
 """Averages, ensembles and their figures, from saved models to result files; what does not go together is refused."""
 
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +221,87 @@ def test_an_ensemble_takes_other_backbones_but_no_other_front_end_or_classes(zoo
         ensemble(members(zoo, "a", "half"))
     with pytest.raises(ValueError, match=r"member 2 \(.*other_classes\).*missing \['rooster'\]"):
         ensemble(members(zoo, "a", "other_classes"))
+
+
+def spoilt(zoo: Path, folder: Path, kind: str) -> Path:
+    """A member that is none, of a kind that only its files' names or its configuration tell."""
+    if kind == "an ensemble":
+        outcome = ensemble(members(zoo, "a", "b"))
+        outcome.tagger.model.save_pretrained(folder)
+        outcome.tagger.extractor.save_pretrained(folder)
+        return folder
+    shutil.copytree(zoo / ("other_classes" if kind == "of other classes" else "a"), folder)
+    if kind in ("exported", "without weights"):
+        (folder / "model.safetensors").unlink()
+    if kind == "exported":
+        (folder / "model.onnx").write_bytes(b"graph")
+    if kind == "of another task":
+        (folder / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("an ensemble", "of/order is an ensemble. Name the models|model_type is 'psla_ensemble' instead of 'psla'"),
+        ("exported", "it holds an exported model. Name the model that it was exported from"),
+        ("without weights", "Expected weights of torch .* there are none. Save the model again"),
+        ("of another task", r"psla_ensemble in .*config\.json, got 'bert'"),
+        ("of other classes", r"member 3 \(.*missing \['rooster'\]|the classes, number 2 is 'cat'"),
+    ],
+)
+@pytest.mark.parametrize("way", ["average", "ensemble"])
+def test_a_member_that_is_none_is_refused_before_anything_is_loaded_or_written(
+    zoo, tmp_path, monkeypatch, capsys, way, kind, message
+):
+    wrong = spoilt(zoo, tmp_path / "out" / "of" / "order", kind)
+    capsys.readouterr()
+    monkeypatch.setattr(Member, "load", lambda self: pytest.fail("a member was loaded"))
+    with pytest.raises(SystemExit):
+        run_command(
+            ["aggregate", way, zoo / "a", zoo / "b", wrong, "--output-dir", tmp_path / "made", "--data-dir", tmp_path]
+        )
+    said = capsys.readouterr().err
+    assert re.search(message, said) and said.count("\n") == 1 and len(said) < 400
+    assert not (tmp_path / "made").exists()
+    with pytest.raises((OSError, ValueError), match=message):
+        {"average": average, "ensemble": ensemble}[way]([*members(zoo, "a", "b"), Member(str(wrong))])
+
+
+KILLED = """
+import os, signal, sys
+import psla_hf.files
+psla_hf.files._to_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # all is written, and has no name yet
+from psla_hf.commands import run
+run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("aggregate", "average", "a", "b", "--output-dir", "out/made"), ("export", "a", "--output", "out/made")],
+    ids=lambda words: words[0],
+)
+def test_what_a_killed_command_leaves_is_no_model_and_in_nobodys_way(zoo, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        shutil.copytree(zoo / name, tmp_path / name)
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words], stderr=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path for path in (tmp_path / "out").rglob(".*.unfinished-*") if path.is_dir()]
+    for pattern in ("out/*", "out/*/*"):
+        with pytest.raises(FileNotFoundError, match=r"it matches .* other things"):
+            find_members([pattern])
+    run_command(words)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["made"]
+    assert (tmp_path / "out" / "made" / "config.json").is_file()
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_an_ensemble_may_be_scored_beside_others_where_no_model_is_made(zoo, tmp_path, scorer):
+    both = [*members(zoo, "a"), Member(str(spoilt(zoo, tmp_path / "joined", "an ensemble")))]
+    outcome = ensemble(both, scorer, build=False)
+    assert outcome.tagger is None and len(outcome.members) == 2
 
 
 def test_the_greedy_average_never_gets_worse_and_says_what_it_did(zoo, scorer):

@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,120 @@ def test_a_mistake_is_one_line_and_status_2(printed, monkeypatch, tmp_path, word
     text, error, status = printed(*words)
     assert (text, status) == ("", 2)
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+# Folders that are no saved tagger, by what was done to one, and what is said of them.
+WRONG_MODELS = {
+    "nothing in it": (lambda folder: [file.unlink() for file in folder.iterdir()], r"config\.json"),
+    "only a configuration": (
+        lambda folder: [file.unlink() for file in folder.iterdir() if file.name != "config.json"],
+        r"preprocessor_config\.json",
+    ),
+    "no weights": (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        r"weights.*safetensors.*again|\*\.safetensors",
+    ),
+    "a graph alone": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "model.onnx"),
+        r"it holds an exported model.*Name the model|\*\.safetensors",
+    ),
+    "a part of the weights": (
+        lambda folder: [
+            (folder / "model.safetensors").unlink(),
+            (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "1-of-1.safetensors"}}'),
+        ],
+        r"1-of-1\.safetensors.*again",
+    ),
+    "a damaged configuration": (lambda folder: (folder / "config.json").write_text("{"), r"read .*config\.json.*again"),
+    "a damaged extractor": (lambda folder: (folder / "preprocessor_config.json").write_text("{"), "read .*again"),
+    "another model": (lambda folder: (folder / "config.json").write_text('{"model_type": "vit"}'), "'?vit'?"),
+}
+
+TAKE_A_MODEL = {
+    "tag": ["tag", "MODEL", "clip.wav", "--device", "cpu"],
+    "listen": ["listen", "MODEL", "-"],
+    "evaluate": ["evaluate", "MODEL", "--data-dir", "data"],
+    "export": ["export", "MODEL"],
+    "app": ["app", "MODEL", "--export", "out"],
+    "average": ["aggregate", "average", "MODEL", "--output-dir", "out"],
+    "ensemble": ["aggregate", "ensemble", "MODEL", "--output-dir", "out"],
+    "publish": ["publish", "model", "MODEL", "someone/name", "--dry-run"],
+    "score": ["score", "--teacher", "MODEL", "--data-dir", "data", "--output", "out"],
+    "train": ["train", "--init-from", "MODEL", "--data-dir", "data", "--output-dir", "out", "--cpu"],
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+@pytest.mark.parametrize("words", TAKE_A_MODEL.values(), ids=TAKE_A_MODEL)
+def test_every_command_says_in_one_line_what_is_wrong_with_a_models_folder(
+    printed, saved_model, monkeypatch, capsys, words, damage, message
+):
+    """Names of the file and what to do, and nothing of what transformers says to programmers."""
+    monkeypatch.chdir(saved_model.parent)
+    damage(saved_model)
+    capsys.readouterr()  # what saving it has said
+    text, error, status = printed(*("model" if word == "MODEL" else word for word in words))
+    assert (text, status) == ("", 2)
+    assert error.count("\n") == 1 and "model" in error and re.search(message, error), error
+    assert not re.search(r"huggingface\.co|trust_remote_code|Errno|file named", error), error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Expected a file of settings in YAML, JSON or TOML, there is no run.yaml. In .* there is"),
+        ("folder", "Expected a file of settings in YAML, JSON or TOML, run.yaml is a folder. Name a file"),
+        ("a: b: c", "Expected YAML, JSON or TOML in run.yaml, could not read it"),
+        ("- epochs", r"Expected a mapping of settings to values in run.yaml, such as epochs: 2, got \['epochs'\]"),
+        (b"\xff\x00", "Expected text in UTF-8 in run.yaml, line 1 has the byte 0xff. Save it"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--help"]], ids=["run", "help"])
+def test_a_file_of_settings_that_is_none_is_one_line(printed, monkeypatch, tmp_path, content, message, more):
+    monkeypatch.chdir(tmp_path)
+    if content == "folder":
+        (tmp_path / "run.yaml").mkdir()
+    elif content is not None:
+        (tmp_path / "run.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    text, error, status = printed("train", "--config", "run.yaml", *more)
+    assert (text, status) == ("", 2) and re.match(f"error: {message}", error) and error.count("\n") == 1
+    assert "Traceback" in printed("train", "--config", "run.yaml", "--debug")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "99999999"], "Expected a port from 1 to 65535, got 99999999. Leave it out"),
+        (["--port", "-1"], "Expected a port from 1 to 65535, got -1"),
+        (["--port", "0"], "Expected a port from 1 to 65535, got 0"),
+        (["--port", "USED"], "Expected a port that is free, something listens on .* Choose another"),
+        (["--host", "203.0.113.1"], "Expected an address of this machine as host, .* got 203.0.113.1"),
+        (["--host", "no such host"], "Expected an address of this machine as host, .* got no such host"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_where_a_page_cannot_be_served_is_one_line(printed, words, message):
+    pytest.importorskip("gradio")
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        taken = str(used.getsockname()[1])
+        _, error, status = printed("app", *(taken if word == "USED" else word for word in words))
+    assert status == 2 and re.fullmatch(f"error: {message}.*\n", error), error
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no such file"),
+        (Path.mkdir, "it is a folder"),
+    ],
+)
+def test_a_path_that_the_system_does_not_open_is_said_in_words(printed, tmp_path, make, message):
+    make(tmp_path / "labels.csv")
+    words = ("convert", tmp_path / "x.pth", tmp_path / "out", "--labels", tmp_path / "labels.csv")
+    _, error, status = printed(*words)
+    assert status == 2 and "Errno" not in error and re.search(f"labels.csv.*({message})", error), error
 
 
 SCORES, SHARDS = ["--ontology", "o", "--output", "l", "--data-dir", "d", "--scores", "s"], ["--output-dir", "o"]

@@ -132,6 +132,9 @@ def test_files_are_found_in_folders_lists_and_by_name(tmp_path):
     (tmp_path / "deep").mkdir()
     for name in ("b.parquet", "deep/a.parquet", "c.tar"):
         (tmp_path / name).touch()
+    for hidden in (".train.unfinished-1@0-x/new", "a/.files.unfinished-1@0-x"):
+        (tmp_path / hidden).mkdir(parents=True)
+        (tmp_path / hidden / "half.parquet").touch()
     assert [path[len(str(tmp_path)) :] for path in files_under(tmp_path, (".parquet",))] == [
         "/b.parquet",
         "/deep/a.parquet",

@@ -187,6 +187,36 @@ def test_channels_that_cancel_each_other_are_warned_of(tagger, monkeypatch):
     assert "cancel each other" in warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda sound: np.stack([sound, -sound], 1), "cancel each other"),
+        (lambda sound: 20 * sound, "where 1 is full scale"),
+    ],
+    ids=["cancelled", "too loud"],
+)
+@pytest.mark.parametrize("form", ["path", "string", "dictionary of a path", "dictionary of samples", "samples"])
+def test_a_warning_about_a_sound_of_several_names_it(tagger, tmp_path, monkeypatch, caplog, changed, message, form):
+    warned: list[str] = []
+    monkeypatch.setattr(feature_extraction_psla.logger, "warning", warned.append)
+    warning_once.cache_clear()
+    samples = changed(SOUND / np.abs(SOUND).max()).astype(np.float32)
+    for name in ("good.wav", "odd.wav", "odder.wav"):
+        soundfile.write(tmp_path / name, SOUND if name == "good.wav" else samples, RATE, subtype="FLOAT")
+    path = tmp_path / "odd.wav"
+    odd = {
+        "path": path,
+        "string": str(path),
+        "dictionary of a path": {"path": str(path), "bytes": None},
+        "dictionary of samples": {"path": str(path), "array": samples, "sampling_rate": RATE},
+        "samples": {"array": samples, "sampling_rate": RATE},
+    }[form]
+    list(tagger.recordings([tmp_path / "good.wav", odd, tmp_path / "odder.wav"]))
+    said = [line for line in [*warned, *caplog.messages] if message in line]
+    assert len(said) == 2 and ("A sound" if form == "samples" else str(path)) in said[0]
+    assert str(tmp_path / "odder.wav") in said[1]
+
+
 def test_dictionaries_that_lack_something_or_contradict_are_refused(tagger):
     for wrong, message in (
         ({"array": SOUND}, "sampling_rate"),

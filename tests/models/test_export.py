@@ -1,6 +1,7 @@
 """An exported graph computes what its model does, whoever runs it, and its folder says what it is."""
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -207,7 +208,7 @@ def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
     load = AudioTagger.from_pretrained
     for call, error, message in (
         (lambda: check_installed("onnx", "onnx", "no_such_package"), ImportError, r'pip install "psla-hf\[onnx\]"'),
-        (lambda: load(folder), FileNotFoundError, "Pass backend='onnx'"),
+        (lambda: load(folder), FileNotFoundError, "it holds an exported model.*backend='onnx'"),
         (lambda: load(folder, backend="openvino"), FileNotFoundError, "Expected openvino_model.xml.*backend='onnx'"),
         (lambda: load(saved_model, backend="onnx"), FileNotFoundError, "Expected model.onnx.*Export the model"),
         (lambda: load("owner/name", backend="onnx"), ValueError, "the folder of an exported model.*owner/name"),
@@ -225,6 +226,19 @@ def test_what_is_missing_is_said_in_one_line(exported, saved_model, tmp_path):
     ):
         with pytest.raises(error, match=message):
             call()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", "null"])
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_an_exported_folder_without_a_whole_file_of_settings_is_refused_by_its_name(exported, tmp_path, name, content):
+    folder = tmp_path / "graph"
+    shutil.copytree(exported("spectrograms", "onnx")[2], folder)
+    (folder / name).unlink() if content is None else (folder / name).write_text(content)
+    with pytest.raises((OSError, ValueError)) as refusal:
+        AudioTagger.from_pretrained(folder, backend="onnx")
+    said = str(refusal.value)
+    assert name in said and str(folder) in said
+    assert "\n" not in said and "huggingface.co" not in said
 
 
 def test_the_commands_export_and_tag(saved_model, tmp_path, monkeypatch, capsys):

@@ -145,7 +145,7 @@ def test_a_saved_model_has_the_planned_bytes(before, tmp_path):
 def test_a_plan_is_plain_data_and_lists_what_is_worked_out_and_then_all_settings(before):
     json.dumps(asdict(before))
     titles = [line.split()[0] for line in str(before).splitlines() if not line.startswith(" ")]
-    worked_out = "Recipe Data Updates Rate Averaged Parameters Memory Files To".split()
+    worked_out = ["Recipe", "Data", "Updates", "Rate", "Averaged", "Parameters", "Memory", "Files", "To"]
     assert titles == worked_out + [group.capitalize() for group in TINY.groups()]
     assert all(f"{name} {value}" in " ".join(str(before).split()) for name, value in TINY.settings().items())
     assert max(map(len, str(before).splitlines())) <= 120

@@ -24,7 +24,7 @@ from psla_hf.provenance import provenance
 from psla_hf.teachers.scores import open_scores
 from psla_hf.training.run.folder import RESULTS_FILE, clear_earlier, run_folder
 
-from .members import Alike, Member
+from .members import Alike, Member, check_members
 
 __all__ = [
     "Aggregate",
@@ -156,6 +156,13 @@ def _mean(figures: Sequence[float | None]) -> float | None:
     return float(np.mean(finite)) if len(finite) == len(figures) else None
 
 
+def loaded(member: Member, alike: Alike) -> Saved:
+    """A member, once it is seen to be like those before, in its precision too."""
+    tagger = member.load()
+    alike.check(member.name, tagger.model.config, tagger.extractor, tagger.model.dtype)
+    return tagger
+
+
 def average(members: Sequence[Member], scorer: Scorer | None = None) -> Aggregate:
     """The model whose weights, BatchNorm statistics included, are the equal mean of the members'.
 
@@ -166,10 +173,10 @@ def average(members: Sequence[Member], scorer: Scorer | None = None) -> Aggregat
     Raises:
         ValueError: A member differs; the message names it and what differs.
     """
+    check_members(members, weights=True)
     outcome, alike, mean = Aggregate("averaged"), Alike(weights=True), RunningMean()
     for member in members:
-        outcome.tagger = member.load()
-        alike.check(member.name, outcome.tagger)
+        outcome.tagger = loaded(member, alike)
         outcome.runs[member.name] = member.origin()
         mean.update(outcome.tagger.model.state_dict())
         if scorer is not None:
@@ -198,11 +205,9 @@ def greedy_average(members: Sequence[Member], chooser: Scorer, scorer: Scorer | 
     Raises:
         ValueError: As `average`.
     """
-    alike, alone = Alike(weights=True), {}
-    for member in members:
-        tagger = member.load()
-        alike.check(member.name, tagger)
-        alone[member] = chooser.mean_precision(tagger)
+    check_members(members, weights=True)
+    alike = Alike(weights=True)
+    alone = {member: chooser.mean_precision(loaded(member, alike)) for member in members}
     taken: list[Member] = []
     tried, mean, best = [], RunningMean(), -np.inf
     for member in sorted(members, key=lambda member: -alone[member]):
@@ -228,12 +233,14 @@ def ensemble(members: Sequence[Member], scorer: Scorer | None = None, build: boo
         build: Make the model, which has all members in memory; else one is in memory at a time.
 
     Raises:
-        ValueError: The members' front ends or classes differ; the message names the member and what differs.
+        OSError: A member lacks a file. This and what `check_members` refuses is raised before weights are read.
+        ValueError: The members' front ends or classes differ, or one is an ensemble itself and the model is to be made;
+            the message names the member and what differs.
     """
+    check_members(members, join=build)
     alike, models, runs, scores = Alike(), [], {}, {}
     for member in members:
-        tagger = member.load()
-        alike.check(member.name, tagger)
+        tagger = loaded(member, alike)
         runs[member.name] = member.origin()
         if scorer is not None:
             scores[member.name] = scorer.scores(tagger)
@@ -286,11 +293,11 @@ def averaging_curve(epochs: Mapping[int, Member], scorer: Scorer) -> list[dict[s
         A row per epoch: `epoch`, the metrics of its own model, `single`, and those over all epochs from it on:
         `averaged` weights, and the checkpoint `ensemble`, the mean of the probabilities.
     """
+    check_members(list(epochs.values()), weights=True)
     alike, weights, probabilities = Alike(weights=True), RunningMean(), RunningMean()
     rows: list[dict[str, Any]] = []
     for epoch in sorted(epochs, reverse=True):
-        tagger = epochs[epoch].load()
-        alike.check(epochs[epoch].name, tagger)
+        tagger = loaded(epochs[epoch], alike)
         alone = scorer.scores(tagger)
         weights.update(tagger.model.state_dict())
         probabilities.update({"scores": torch.from_numpy(alone)})

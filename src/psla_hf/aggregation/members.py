@@ -1,23 +1,27 @@
 """Saved taggers by directory, file, pattern or Hub id, and how two of them differ. Knows no data and no metrics."""
 
 import glob
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
 from transformers import AutoModelForAudioClassification
 
 from psla_hf.files import read_json, reading
+from psla_hf.models.configuration_psla import PslaConfig, PslaEnsembleConfig
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.modeling_psla import check_fit
-from psla_hf.models.saved import Saved, load_extractor, load_saved, read_config, ready
+from psla_hf.models.saved import Saved, load_saved, read_settings, ready
 from psla_hf.places import local_path
 from psla_hf.training.run.folder import CONFIG_FILE, EPOCHS, LAST_EPOCH, RESULTS_FILE, WEIGHTS_FILE
 
-__all__ = ["Alike", "Member", "find_members", "kept_epochs"]
+__all__ = ["Alike", "Member", "check_members", "find_members", "kept_epochs"]
 
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -86,12 +90,22 @@ class Member:
         """
         if self.weights is None:
             return load_saved(self.place)
-        model = AutoModelForAudioClassification.from_config(read_config(self.place))
+        config, extractor = self.settings()
+        model = AutoModelForAudioClassification.from_config(config)
         with reading(self.weights, "weights as safetensors"):
             weights = load_file(self.weights)
         check_fit(model.state_dict(), weights, f"the weights in {self.weights}")
         model.load_state_dict(weights)
-        return ready(model, load_extractor(self.place))
+        return ready(model, extractor)
+
+    def settings(self) -> tuple[PslaConfig | PslaEnsembleConfig, PslaFeatureExtractor]:
+        """The configuration and the feature extractor of a model whose weights are there, too; they are not read.
+
+        Raises:
+            OSError: Something is missing.
+            ValueError: A file is damaged, or of another kind of model.
+        """
+        return read_settings(self.place, weights=self.weights is None)
 
     def origin(self) -> dict[str, Any] | None:
         """What the result file says that belongs to it: its own, or that of the run that it is an epoch of.
@@ -180,6 +194,34 @@ def kept_epochs(run_dir: str | Path) -> dict[int, Member]:
     return {int(folder.name): Member(str(folder)) for folder in folders}
 
 
+def check_members(members: Sequence[Member], weights: bool = False, join: bool = True) -> None:
+    """Refuse members that cannot become one model, before any weights are read.
+
+    Args:
+        members: Of which all can be read but the weights.
+        weights: They are to be averaged, and must be alike as `Alike` has it.
+        join: They are to be an ensemble, and must be single taggers of the same classes; where weights are averaged
+            this means nothing.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, or a member is none for this; the message names it.
+    """
+    alike, singles = Alike(weights), list[PslaConfig]()
+    for member in members:
+        config, extractor = member.settings()
+        alike.check(member.name, config, extractor)
+        if isinstance(config, PslaConfig):
+            singles.append(config)
+        elif join and not weights:
+            raise ValueError(
+                f"Expected single taggers as members, {member.name} is an ensemble. Name the models that it was made "
+                "of instead."
+            )
+    if join and not weights and singles:
+        PslaEnsembleConfig.from_member_configs(singles)
+
+
 class Alike:
     """Compares members with the first one.
 
@@ -192,25 +234,41 @@ class Alike:
         self._weights = weights
         self._first: tuple[str, dict[str, Any]] | None = None
 
-    def check(self, name: str, saved: Saved) -> None:
+    def check(
+        self,
+        name: str,
+        config: PslaConfig | PslaEnsembleConfig,
+        extractor: PslaFeatureExtractor,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         """Refuse a member that differs.
+
+        Args:
+            name: What to call it.
+            config: Its configuration.
+            extractor: Its feature extractor.
+            dtype: Its precision, once its weights are there; given for all members or for none.
 
         Raises:
             ValueError: The message names the member and what differs.
         """
-        described = self._described(saved)
+        described = self._described(config, extractor, dtype)
         if self._first is None:
             self._first = name, described
         first, expected = self._first
         differ = [what for what in expected if described[what] != expected[what]]
+        if "model_type" in differ:  # then most of the rest are settings that one kind lacks
+            differ = ["model_type"]
         if differ:
             differences = "; ".join(_difference(what, expected[what], described[what]) for what in differ)
             raise ValueError(f"Expected members that are alike; {name} differs from {first}: {differences}.")
 
-    def _described(self, saved: Saved) -> dict[str, Any]:
-        config = saved.model.config
-        described = {f"the extractor's {what}": getattr(saved.extractor, what) for what in FRONT_END}
-        described["dtype"] = str(saved.model.dtype).removeprefix("torch.")
+    def _described(
+        self, config: PslaConfig | PslaEnsembleConfig, extractor: PslaFeatureExtractor, dtype: torch.dtype | None
+    ) -> dict[str, Any]:
+        described = {f"the extractor's {what}": getattr(extractor, what) for what in FRONT_END}
+        if dtype is not None:
+            described["dtype"] = str(dtype).removeprefix("torch.")
         if self._weights:
             described |= {what: getattr(config, what, None) for what in ARCHITECTURE}
             described["the classes"] = config.label_names
@@ -222,5 +280,6 @@ def _difference(what: str, expected: Any, actual: Any) -> str:
         if len(expected) != len(actual):
             return f"{what} are {len(actual)} instead of {len(expected)}"
         place = next(k for k, pair in enumerate(zip(expected, actual, strict=True)) if pair[0] != pair[1])
-        return f"{what}, number {place} is {actual[place]!r} instead of {expected[place]!r}"
+        pair = reprlib.repr(actual[place]), reprlib.repr(expected[place])  # of ensembles, whole configurations
+        return f"{what}, number {place} is {pair[0]} instead of {pair[1]}"
     return f"{what} is {actual!r} instead of {expected!r}"

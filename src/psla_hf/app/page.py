@@ -1,6 +1,7 @@
 """The page itself: a sound goes in, its tags, time line and events are shown. Needs gradio: `psla-hf[app]`."""
 
 import html
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -35,6 +36,8 @@ CSS = """
 #picture .image-container { min-width: 40rem; } /* what is written in it can be read on a phone */
 #picture img { width: 100%; }
 """
+
+HIGHEST_PORT = 65535
 
 KEPT_ANALYSES = 8  # so that moving the threshold does not tag again
 
@@ -124,6 +127,20 @@ def make_page(
     return page
 
 
+def check_host(host: str) -> None:
+    """Refuse to listen where this machine is not.
+
+    Raises:
+        OSError: It has no such address.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"Expected an address of this machine as host, such as 0.0.0.0, got {host}: {error}.") from error
+
+
 def launch(page: "gradio.Blocks", host: str | None = None, port: int | None = None) -> str:
     """Serve a page in threads of this process, and return its address; `page.block_thread()` waits for Ctrl-C.
 
@@ -133,10 +150,15 @@ def launch(page: "gradio.Blocks", host: str | None = None, port: int | None = No
         port: By default the first free one from 7860, or GRADIO_SERVER_PORT.
 
     Raises:
-        OSError: The port is in use.
+        OSError: The port is in use, or the host is no address of this machine.
+        ValueError: There are no such ports.
     """
     import gradio as gr
 
+    if port is not None and not 1 <= port <= HIGHEST_PORT:
+        raise ValueError(f"Expected a port from 1 to {HIGHEST_PORT}, got {port}. Leave it out for a free one.")
+    if host is not None:
+        check_host(host)
     try:
         _, address, _ = page.launch(
             server_name=host,

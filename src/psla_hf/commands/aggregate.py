@@ -73,6 +73,7 @@ def average(
         greedy: Take a member only if the average gets no worse on this part, if not named validation.
     """
     from psla_hf.aggregation import aggregate as aggregation
+    from psla_hf.aggregation.members import check_members
 
     def plan(members: list[Member], scorer: Scorer | None, accelerator: Accelerator) -> Work:
         if not greedy:
@@ -85,7 +86,7 @@ def average(
             raise ValueError(f"{error} --greedy test chooses on the test part.") from error
         return partial(aggregation.greedy_average, members, chooser, scorer)
 
-    write("average", members, plan, output, data, own, messages)
+    write("average", members, partial(check_members, weights=True), plan, output, data, own, messages)
 
 
 @aggregate.command
@@ -114,6 +115,7 @@ def ensemble(
         no_model: Only the figures, with one member in memory.
     """
     from psla_hf.aggregation import aggregate as aggregation
+    from psla_hf.aggregation.members import check_members
 
     if bool(members) == bool(scores):
         raise ValueError("expected either members or --scores.")
@@ -138,7 +140,7 @@ def ensemble(
 
         return joined
 
-    write("ensemble", members, plan, output, data, own, messages)
+    write("ensemble", members, partial(check_members, join=not no_model), plan, output, data, own, messages)
 
 
 @aggregate.command
@@ -153,7 +155,7 @@ def curve(runs: list[str], /, *, data: EvaluationData, own: OwnData = OWN, messa
         runs: Output folders of psla train; each gets averaging_curve.json.
     """
     from psla_hf.aggregation.aggregate import averaging_curve
-    from psla_hf.aggregation.members import kept_epochs
+    from psla_hf.aggregation.members import check_members, kept_epochs
     from psla_hf.files import write_json
     from psla_hf.provenance import provenance
     from psla_hf.reports.tables import print_figures
@@ -162,6 +164,8 @@ def curve(runs: list[str], /, *, data: EvaluationData, own: OwnData = OWN, messa
 
     accelerator = make_accelerator()
     epochs = {run: kept_epochs(run) for run in runs}
+    for members in epochs.values():
+        check_members(list(members.values()), weights=True)
     scorer = scorer_of(
         data, own, accelerator, messages, {run: members[max(members)].origin() for run, members in epochs.items()}
     )
@@ -202,6 +206,7 @@ def origins_of(members: list[Member]) -> dict[str, Origin]:
 def write(
     way: str,
     patterns: list[str],
+    check: Callable[[list[Member]], None],
     plan: Callable[[list[Member], Scorer | None, Accelerator], Work],
     output: Output,
     data: EvaluationData | None,
@@ -219,6 +224,7 @@ def write(
         raise ValueError(f"{given} would have no effect without --data-dir. Leave it out, or say where the data are.")
     accelerator = make_accelerator()
     members = find_members(patterns)
+    check(members)  # before data are read and scored
     scorer = None if data is None else scorer_of(data, own, accelerator, messages, origins_of(members))
     work = plan(members, scorer, accelerator)
     with aggregation.open_output(output.output_dir, members, accelerator, output.overwrite) as folder:

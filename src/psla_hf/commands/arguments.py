@@ -67,6 +67,14 @@ STDIN = "/dev/stdin"
 # Flags of every command, which may stand before its name.
 MESSAGE_FLAGS = ("--quiet", "-q", "--verbose", "-v", "--debug")
 
+# Why the system does not open a path, and what to do.
+UNUSABLE = {
+    FileNotFoundError: "there is no such file. Check its name and its folder.",
+    IsADirectoryError: "expected a file, it is a folder. Name a file in it.",
+    NotADirectoryError: "expected a folder, a part of the path is a file. Check it.",
+    PermissionError: "this user may not. Change its permissions, or take another.",
+}
+
 # Flags of a command that are called otherwise than the parameter of the library that they set.
 OTHER_FLAGS = {
     "incomplete='drop'": ("--drop-incomplete", "--drop-unreadable"),
@@ -102,8 +110,19 @@ def command_line(debug: bool = False, explain: Callable[[Exception], str] = str)
             time.sleep(PATIENCE_S)
         if debug:
             traceback.print_exc()
-        print(f"error: {' '.join(explain(error).split())}", file=sys.stderr)
+        message = explain(error) if (reason := unusable(error)) is None else reason
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def unusable(error: Exception) -> str | None:
+    """What to say where the system could not open a path, if nobody has said more than that."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    for kind, reason in UNUSABLE.items():
+        if isinstance(error, kind):
+            return f"Could not open {os.fsdecode(error.filename)}: {reason}"
+    return None
 
 
 def whole_number(kind: type, tokens: Sequence[Token]) -> int:
@@ -303,11 +322,16 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """Settings of a run from a YAML, JSON or TOML file, by its ending.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        OSError: There is no such file, or it is a folder.
         ValueError: It is no mapping of names to single values.
     """
     from psla_hf.files import read_text, reading
+    from psla_hf.places import local_path
 
+    what = "a file of settings in YAML, JSON or TOML"
+    local_path(Path(path), what)  # says what is there if it is not
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"Expected {what}, {path} is a folder. Name a file in it.")
     text = read_text(path)
     with reading(path, "YAML, JSON or TOML"):
         content = tomllib.loads(text) if Path(path).suffix == ".toml" else yaml_of(text)

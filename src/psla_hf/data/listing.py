@@ -243,7 +243,7 @@ def _part(
 def _nothing_found(listing: Listing) -> str:
     """What is listed beside what is there."""
     audio = [str(path.relative_to(listing.root)) for path in FolderContents.of(listing.root).audio[:3]]
-    others = [path.name for path in islice(listing.root.iterdir(), 5)]
+    others = [path.name for path in islice(listing.root.glob("[!.]*"), 5)]
     there = f"There is audio, for example {audio}" if audio else f"There is no audio, only {sorted(others)}"
     return (
         f"None of the {len(listing.clips)} clips of {listing.source}, such as {_listed_as(listing.clips)}, was found "

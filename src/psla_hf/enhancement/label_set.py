@@ -155,7 +155,7 @@ class LabelSet:
     def _of_folder(cls, folder: Path) -> "LabelSet":
         path = folder / LABELS_FILE
         if not path.is_file():
-            inside = sorted(child.parent.name for child in folder.glob(f"*/{LABELS_FILE}"))
+            inside = sorted(child.parent.name for child in folder.glob(f"[!.]*/{LABELS_FILE}"))
             hint = f" Choose one of {inside}, such as {folder}:{inside[0]}." if inside else ""
             raise FileNotFoundError(f"Expected a label set ({LABELS_FILE}) in {folder}.{hint}")
         with reading(path, "a label set as parquet"):

@@ -12,6 +12,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from psla_hf.enhancement.label_set import LABELS_FILE
 from psla_hf.files import atomic_file, read_json
 from psla_hf.models.configuration_psla import REMOTE_CODE
+from psla_hf.models.saved import read_settings
 from psla_hf.training.run.folder import CARD_FILE, CONFIG_FILE, CONVERSION_FILE, EXTRACTOR_FILE
 
 from .converted_card import converted_card
@@ -35,8 +36,8 @@ def model_files(folder: str | Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The configuration does not name its code, weights are missing or left over, or the model's scores
-            are no probabilities.
+        ValueError: A file is damaged or of another kind of model, the configuration does not name its code, weights are
+            missing or left over, or the model's scores are no probabilities.
     """
     folder = Path(folder)
     weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
@@ -47,6 +48,7 @@ def model_files(folder: str | Path) -> dict[str, Path]:
             f"Expected a saved model in {folder}, missing: {', '.join(missing)}. Write it with save_pretrained of the "
             "model and of its PslaFeatureExtractor."
         )
+    read_settings(folder)
     code = _try(folder)
     files = [folder / CONFIG_FILE, folder / EXTRACTOR_FILE, *weights, *code]
     return {path.name: path for path in files}

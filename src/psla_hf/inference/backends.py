@@ -118,11 +118,11 @@ class ExportedModel:
             raise ValueError(f"Expected streams of 1 or more, got {streams}.")
         path = folder / GRAPH_FILES[format]
         if not path.is_file():
-            others = exported_formats(folder)
+            others, names = exported_formats(folder), [child.name for child in folder.iterdir() if child.name[0] != "."]
             advice = f"Pass backend={others[0]!r}." if others else "Export the model, or pass backend='torch'."
             raise FileNotFoundError(
                 f"Expected {path.name}, which export_model writes, in {folder}, which has "
-                f"{', '.join(sorted(child.name for child in folder.iterdir())) or 'nothing'}. {advice}"
+                f"{', '.join(sorted(names)) or 'nothing'}. {advice}"
             )
         self.config = read_config(folder)
         self._window = window_sizes(load_extractor(folder))

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,7 +16,17 @@ from .recording import Recording, WindowPooling
 from .timeline import Timeline
 from .windows import LastWindow, Rows, Stitcher, Windows
 
-__all__ = ["Heard", "Layout", "Window", "Windowing", "batches", "model_window", "note_scores", "windows_of"]
+__all__ = [
+    "Heard",
+    "Layout",
+    "Window",
+    "Windowing",
+    "batches",
+    "model_window",
+    "note_scores",
+    "sound_name",
+    "windows_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -208,9 +218,9 @@ def windows_of(sound: Heard, read: Callable[[], Iterator[np.ndarray]]) -> Iterat
             raise ValueError("Expected audio, got too few samples for one at the model's rate.")
         if peak > TOO_LOUD:
             logger.warning(
-                "%.80s reaches %.3g, where 1 is full scale: its scores are those of so loud a sound. Divide samples by "
+                "%s reaches %.3g, where 1 is full scale: its scores are those of so loud a sound. Divide samples by "
                 "their full scale, such as 32768, if that is not meant.",
-                sound.source if isinstance(sound.source, str | Path) else "A sound",
+                sound_name(sound.source),
                 peak,
             )
     except (OSError, ValueError) as error:
@@ -241,15 +251,21 @@ def note_scores(batch: Sequence[Window], found: Scores | None, model_name: str) 
     for (one, start, samples), of_window, of_frames in zip(windows, found.probabilities.numpy(), frames, strict=True):
         if not np.isfinite(of_window).all():
             assert samples is not None
-            one.error = not_finite(float(np.abs(samples).max()), model_name)
+            one.error = not_finite(float(np.abs(samples).max()), model_name, sound_name(one.source))
         one.note(start, of_window, of_frames)
 
 
-def not_finite(peak: float, model_name: str) -> ValueError:
+def sound_name(source: Any) -> str:
+    """What messages call a sound: its path, where it has one; `datasets` has it beside the samples or the bytes."""
+    path = source.get("path") if isinstance(source, Mapping) else source
+    return str(path) if isinstance(path, str | Path) else "A sound"
+
+
+def not_finite(peak: float, model_name: str, name: str) -> ValueError:
     """What is wrong where a window's scores are not finite."""
     cause = (
         f"the samples reach {peak:.3g}, where 1 is full scale. Scale the sound, or see how it was recorded."
         if peak > 1
         else f"the weights of the model {model_name} are damaged. Save it again."
     )
-    return ValueError(f"Expected finite scores, got NaN: {cause}")
+    return ValueError(f"{name}: expected finite scores, got NaN: {cause}")

@@ -13,12 +13,10 @@ from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.audio_files import HIGHEST_RATE, LOWEST_RATE
 from psla_hf.folder import FolderContents
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
-from psla_hf.models.graphs import exported_formats
-from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved
-from psla_hf.places import local_path
+from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved, saved_folder
 
 from .backends import BackendName, ExportedModel, Scores, clip_scores, default_streams
-from .layout import Heard, Layout, Window, Windowing, batches, model_window, note_scores, windows_of
+from .layout import Heard, Layout, Window, Windowing, batches, model_window, note_scores, sound_name, windows_of
 from .overlap import ahead, in_streams
 from .recording import Recording, Threshold, TopK, tag_count
 from .timeline import Event, EventRule, Timeline
@@ -117,7 +115,7 @@ class AudioTagger:
         """
         if backend not in get_args(BackendName):
             raise ValueError(f"Expected backend to be one of {', '.join(get_args(BackendName))}, got {backend!r}.")
-        path = local_path(name_or_path, "a saved model")
+        path = saved_folder(name_or_path)
         if backend != "torch":
             if path is None:
                 raise ValueError(
@@ -125,11 +123,6 @@ class AudioTagger:
                 )
             graph = ExportedModel(path, backend, dtype, streams)
             return cls(graph, load_extractor(path), device, **options)
-        formats = exported_formats(path) if path else []
-        if path and formats and not any(path.glob("*.safetensors*")):
-            raise FileNotFoundError(
-                f"Expected weights of torch in {path}, it holds an exported model. Pass backend={formats[0]!r}."
-            )
         from psla_hf.models.folding import fold_batch_norms  # with timm, which graphs do without
 
         model, extractor = load_saved(name_or_path)
@@ -329,6 +322,7 @@ class AudioTagger:
             FileNotFoundError: There is no such file.
             ValueError: It is not readable, or samples come without their rate.
         """
+        name = sound_name(sound)
         if isinstance(sound, Mapping) and not {"array", "raw"} & set(sound):
             file = sound.get("path") if sound.get("bytes") is None else sound["bytes"]
             if file is None:
@@ -341,7 +335,7 @@ class AudioTagger:
         sound = bytes(sound) if isinstance(sound, bytearray | memoryview) else sound
         if isinstance(sound, str | Path | bytes) or hasattr(sound, "read"):
             stream = stream_audio(sound)
-            mono = (mix_down(torch.from_numpy(block.T)).numpy() for block in stream.blocks)
+            mono = (mix_down(torch.from_numpy(block.T), name).numpy() for block in stream.blocks)
             return resample_blocks(mono, stream.sampling_rate, wanted)
         if hasattr(sound, "get_all_samples"):  # torchcodec's decoder, which datasets' Audio feature gives
             decoded = sound.get_all_samples()
@@ -351,7 +345,7 @@ class AudioTagger:
             raise ValueError(
                 f"Expected sampling_rate with a waveform, from {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate!r}."
             )
-        return resample_blocks([as_mono(samples).cpu().numpy()], rate, wanted)
+        return resample_blocks([as_mono(samples, name).cpu().numpy()], rate, wanted)
 
     def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
         """The model's scores of a batch, none of one that has only a sound's end."""

@@ -410,19 +410,20 @@ def unpack_sound(
     return samples, own_rate
 
 
-def as_mono(samples: np.ndarray | Tensor | Sequence) -> Tensor:
+def as_mono(samples: np.ndarray | Tensor | Sequence, name: str = "A sound") -> Tensor:
     """One sound as float32 `[T]` in [-1, 1], whatever its type and the order of its axes.
 
     Args:
         samples: `[T]`, `[channels, T]` or `[T, channels]`, up to 64 channels, the longer axis being time: an array, a
             tensor or nested lists. Channels are averaged; int16, int32 and uint8 PCM is scaled to [-1, 1].
+        name: See `mix_down`.
 
     Raises:
         ValueError: It is empty, of another shape or type, or has samples that are not finite.
     """
     mono = scale_to_float(as_samples(samples))
     if mono.dim() == 2 and min(mono.shape) <= MAX_CHANNELS:
-        mono = mix_down(mono if mono.shape[0] <= mono.shape[1] else mono.T)
+        mono = mix_down(mono if mono.shape[0] <= mono.shape[1] else mono.T, name)
     if mono.dim() != 1:
         raise ValueError(
             f"Expected a clip of shape [T], [channels, T] or [T, channels] with up to {MAX_CHANNELS} channels, "
@@ -452,15 +453,20 @@ def as_samples(samples: np.ndarray | Tensor | Sequence) -> Tensor:
         ) from error
 
 
-def mix_down(channels: Tensor) -> Tensor:
-    """The mean `[T]` of channels `[channels, T]`, with a warning where they cancel each other."""
+def mix_down(channels: Tensor, name: str = "A sound") -> Tensor:
+    """The mean `[T]` of channels `[channels, T]`, with a warning where they cancel each other.
+
+    Args:
+        channels: Float.
+        name: What the warning, which comes once for each, calls the sound.
+    """
     if len(channels) == 1:
         return channels[0].clone()
     mono = channels.mean(dim=0)
     loudest = channels.square().mean(dim=1).max().sqrt() if channels.numel() else 0.0
     if mono.square().mean().sqrt() < CANCELLED * loudest:
         logger.warning_once(
-            "The mean of the channels is far quieter than the channels are: they cancel each other. Pass one "
+            f"{name}: the mean of the channels is far quieter than the channels are, they cancel each other. Pass one "
             "channel, or turn the phase of one, if that is not meant."
         )
     return mono

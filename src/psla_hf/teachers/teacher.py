@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForAudioClassification,
     PreTrainedModel,
 )
+from transformers.utils import CONFIG_NAME
 from typing_extensions import override
 
 from psla_hf.evaluation import batch_probabilities
@@ -21,8 +22,7 @@ from psla_hf.files import digest
 from psla_hf.loading.samples import Batch
 from psla_hf.models.configuration_psla import PslaConfig, PslaEnsembleConfig
 from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
-from psla_hf.models.saved import Tagger, load_saved
-from psla_hf.places import local_path
+from psla_hf.models.saved import Tagger, check_weights, load_saved, read_object, saved_folder
 
 __all__ = ["Activation", "ClassifierTeacher", "TaggerTeacher", "Teacher", "open_teacher"]
 
@@ -180,8 +180,9 @@ def open_teacher(
         ValueError: It is no audio classifier, brings code that is not trusted, lacks weights, or does not say what its
             logits are.
     """
-    path = local_path(name, "a saved model")
+    path = saved_folder(name)
     place, shown = str(path or name), path.name if path is not None and path.is_absolute() else name
+    read_object(place, CONFIG_NAME)  # refused by its name where transformers would take it for another model's
     config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code)
     if config.model_type in (PslaConfig.model_type, PslaEnsembleConfig.model_type):
         if activation is not None or window_seconds is not None:
@@ -189,6 +190,8 @@ def open_teacher(
                 f"activation and window_seconds would have no effect: {shown} is a tagger of this package."
             )
         return TaggerTeacher(*load_saved(place), shown)
+    if path is not None:
+        check_weights(path)
     extractor = AutoFeatureExtractor.from_pretrained(place, trust_remote_code=trust_remote_code)
     model, info = AutoModelForAudioClassification.from_pretrained(
         place, trust_remote_code=trust_remote_code, output_loading_info=True

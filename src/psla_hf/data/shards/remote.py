@@ -127,6 +127,8 @@ def files_version(files: Sequence[str]) -> str:
 def files_under(source: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> list[str]:
     """Files with one of the suffixes, sorted: a folder's (at any depth), one file, an address, or a list of these.
 
+    Of a folder, what is hidden is left out, as `datasets` does: there killed processes leave halves of files.
+
     Args:
         source: A local folder or file; `hf://datasets/owner/name[@revision][/folder]`; an `http(s)://` address of one
             file (a web server cannot be asked for its files); or several of these.
@@ -139,7 +141,13 @@ def files_under(source: str | Path | Sequence[str | Path], suffixes: tuple[str, 
     if str(source).startswith("hf://"):
         found = HfFileSystem().find(str(source).removeprefix("hf://"))
         return sorted(f"hf://{path}" for path in found if path.endswith(suffixes))
-    return sorted(str(path) for path in Path(source).rglob("*") if path.name.endswith(suffixes) and path.is_file())
+    files = (path for path in Path(source).rglob("*") if path.name.endswith(suffixes) and path.is_file())
+    return sorted(str(path) for path in files if not is_hidden(path, Path(source)))
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a path inside a folder, or a folder on the way to it, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _web_address(address: str) -> str:

@@ -36,7 +36,7 @@ def holds_shards(source: Shards) -> bool:
         return True
     if str(source).endswith(SHARDS):
         return Path(source).name not in METADATA_FILES
-    levels = ("*", "*/*", "*/*/*")
+    levels = ("[!.]*", "[!.]*/[!.]*", "[!.]*/[!.]*/[!.]*")
     found = (path for level in levels for suffix in SHARDS for path in Path(source).glob(level + suffix))
     return any(path.name not in METADATA_FILES for path in found)
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from psla_hf.files import LOCK_FILE, clear_unfinished, locked, read_json, read_json_lines, reading, remove_folder
+from psla_hf.files import (
+    LOCK_FILE,
+    clear_unfinished,
+    is_leftover,
+    locked,
+    read_json,
+    read_json_lines,
+    reading,
+    remove_folder,
+)
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
 
 from .processes import on_main
@@ -96,8 +105,9 @@ def run_folder(folder: str | Path, accelerator: Accelerator, resume: bool, overw
 
 
 def _check_occupied(folder: Path, welcome: bool) -> None:
-    """Refuse a folder that holds something, unless that is welcome."""
-    if not welcome and any(path.name != LOCK_FILE for path in folder.iterdir()):
+    """Refuse a folder that holds something, unless that is welcome; it is `locked`."""
+    there = (path for path in folder.iterdir() if path.name != LOCK_FILE)
+    if not welcome and not all(is_leftover(path, of_all_machines=True) for path in there):
         interrupted = (folder / CHECKPOINTS).is_dir()
         advice = "Resume the run in it, resume=True," if interrupted else "Choose another directory,"
         raise FileExistsError(f"{folder} is not empty. {advice} or pass overwrite=True.")
