@@ -185,7 +185,7 @@ def other_classes(tmp_path) -> list:
         (other_classes, [], "3 of 3 are not"),
         (unrelated, [], "relates none of the 3"),
         (no_scores, ["--on-error", "skip"], "24 of 24 clips have none"),
-        (a_gap, [], "1 of 24 clips lack some (NaN), such as 3-1001-B-10, which lacks 1."),
+        (a_gap, [], "1 of 24 clips lack some (NaN), such as 3-1001-A-10, which lacks 1."),
         (nothing, ["--threshold", "most"], "expected mean, median or a percentile"),
         (nothing, ["--types", "I,III"], "['I', 'III']"),
         (nothing, ["--iterations", "0"], "at least one iteration"),
