@@ -9,7 +9,7 @@ settings are, by what the two folds beside say; `--seeds` tests the one that is 
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -28,6 +28,7 @@ from psla_hf.training.build import make_accelerator
 from studies.esc10_selection import (
     FOLDS,
     PAIRS,
+    SETTINGS,
     Selection,
     choices,
     figures_by_seed,
@@ -59,10 +60,12 @@ class Ensembles:
     Attributes:
         study: All members are trained in its work folder, those that are missing now.
         known: Figures of single models, by run, to choose the settings whose seeds are put together.
+        among: Names of the settings to choose from.
     """
 
     study: Selection
     known: Mapping[str, Any] = field(default_factory=dict)
+    among: Collection[str] = tuple(SETTINGS)
 
     def validate(self) -> dict[str, Any]:
         """Figures of each ensemble without each pair of folds, by run."""
@@ -90,7 +93,7 @@ class Ensembles:
     def together(self, seeds: Sequence[int]) -> dict[str, Any]:
         """Figures of each fold's own settings, as trained with several seeds, by run."""
         found = {}
-        for fold, (name, _) in choices({**self.known, **self.study.found()}).items():
+        for fold, (name, _) in choices({**self.known, **self.study.found()}, self.among).items():
             members = [(name, seed) for seed in seeds]
             found[f"{TOGETHER}, fold {fold}"] = {"settings": name, "folds": {str(fold): self._tested(members, fold)}}
         return found
@@ -133,7 +136,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with command_line():
         study = Selection(every_clip(arguments.data_dir), arguments.work, make_accelerator())
-        ensembles = Ensembles(study, read_json(arguments.known)["runs"])
+        known = read_json(arguments.known)
+        ensembles = Ensembles(study, known["runs"], known["tested_among"])
         runs = ensembles.validate()
         print_figures(validation_rows(runs, ENSEMBLES), "accuracy in the folds beside, by what is tested", "ensemble")
         runs |= ensembles.together(arguments.together) | ensembles.test(runs, arguments.seeds)

@@ -10,6 +10,7 @@ others, with several seeds.
 
 A run whose figures are in the work folder or in RESULTS is not trained again, and one that was killed goes on.
 `--settings` and `--folds` leave the rest to other processes, which write no RESULTS: the last call finds their figures.
+RESULTS say which settings there were to choose from when it was tested: more may be validated before it is tested anew.
 """
 
 import argparse
@@ -229,9 +230,9 @@ def validation_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) 
     return table
 
 
-def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def fold_rows(runs: Mapping[str, Any], names: Collection[str] = SETTINGS) -> dict[str, dict[str, str]]:
     """A table: accuracy and mAP of all folds and of each, mean and standard deviation over seeds."""
-    seeds = figures_by_seed(runs)
+    seeds = figures_by_seed(runs, names)
     rows = {f"all {len(FOLDS)}": FOLDS, **{str(fold): (fold,) for fold in FOLDS}} if seeds else {}
     return {
         title: over_seeds(
@@ -245,9 +246,9 @@ def fold_rows(runs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     }
 
 
-def picture(runs: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+def picture(runs: Mapping[str, Any], classes: Sequence[str], names: Collection[str] = SETTINGS) -> Figure:
     """Which class was heard for which, in all folds and by all seeds together."""
-    found = [of_fold for folds in figures_by_seed(runs).values() for of_fold in folds.values()]
+    found = [of_fold for folds in figures_by_seed(runs, names).values() for of_fold in folds.values()]
     true, heard = ([clip for of_fold in found for clip in of_fold[which]] for which in ("true", "heard"))
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.add_subplot()
@@ -280,21 +281,23 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="PNG file for the confusions of all seeds, where there are any")
     arguments = parser.parse_args()
     with command_line():
-        known = read_json(arguments.output)["runs"] if arguments.output and arguments.output.is_file() else {}
+        content = read_json(arguments.output) if arguments.output and arguments.output.is_file() else {}
         clips = every_clip(arguments.data_dir)
-        study = Selection(clips, arguments.work, make_accelerator(), known)
+        study = Selection(clips, arguments.work, make_accelerator(), content.get("runs", {}))
         if arguments.what == "validate":
             study.validate(arguments.settings, arguments.folds)
         else:
             study.test(arguments.seeds, arguments.folds)
         runs = study.found()
+        among = list(validation_rows(runs)) if arguments.what == "test" else content.get("tested_among", [])
         if arguments.output:
-            write_json({**provenance(), "classes": class_names(clips), "runs": runs}, arguments.output)
+            classes = class_names(clips)
+            write_json({**provenance(), "classes": classes, "tested_among": among, "runs": runs}, arguments.output)
             print_figures(validation_rows(runs), "accuracy in the folds beside, by what is tested", "settings")
-            if rows := fold_rows(runs):
+            if among and (rows := fold_rows(runs, among)):
                 print_figures(rows, "tested with what was chosen", "fold")
-        if arguments.picture and figures_by_seed(runs):
-            picture(runs, class_names(clips)).savefig(arguments.picture, dpi=120)
+        if arguments.picture and among and figures_by_seed(runs, among):
+            picture(runs, class_names(clips), among).savefig(arguments.picture, dpi=120)
 
 
 if __name__ == "__main__":

@@ -180,15 +180,17 @@ def events() -> str:
 
 def selection() -> str:
     content = result("study_esc10_selection")
-    runs = content["runs"]
+    runs, among = content["runs"], content["tested_among"]
     commits = sorted({run["commit"] for run in runs.values()})
-    seeds = ", ".join(map(str, figures_by_seed(runs)))
+    seeds = ", ".join(map(str, figures_by_seed(runs, among)))
+    later = [name for name in validation_rows(runs) if name not in among]
+    since = f" before there were {', '.join(f'“{name}”' for name in later)}" if later else ""
     return (
         f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
         "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen."
-        f"\n\n{markdown_figures(fold_rows(runs), 'fold')}\n\nWhat was chosen, trained on four folds and tested on the "
-        f"fifth: averaged weights, mean ± standard deviation over the seeds {seeds}. {markdown_origin(content)}; runs "
-        f"of the commits {', '.join(commits)}."
+        f"\n\n{markdown_figures(fold_rows(runs, among), 'fold')}\n\nWhat was chosen{since}, trained on four folds and "
+        f"tested on the fifth: averaged weights, mean ± standard deviation over the seeds {seeds}. "
+        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
     )
 
 
@@ -209,12 +211,13 @@ def together() -> str:
 
 def headline() -> str:
     """Accuracy and mAP over all folds of ESC-10, which are of equal size, and seeds."""
-    runs = result("study_esc10_selection")["runs"]
-    found = [of_fold for folds in figures_by_seed(runs).values() for of_fold in folds.values()]
+    content = result("study_esc10_selection")
+    seeds = figures_by_seed(content["runs"], content["tested_among"])
+    found = [of_fold for folds in seeds.values() for of_fold in folds.values()]
     accuracy, precision = (fmean(of_fold[name] for of_fold in found) for name in ("accuracy", "mAP"))
     [ensemble] = tested_rows(result("study_esc10_ensembles")["runs"]).values()
     return (
-        f"On ESC-10, over all five folds and {len(figures_by_seed(runs))} seeds, the settings that were chosen without "
+        f"On ESC-10, over all five folds and {len(seeds)} seeds, the settings that were chosen without "
         f"the fold (`esc10/moved` for most)\nreach {accuracy:.1%} accuracy and {precision:.3f} mAP; the seeds together "
         f"{ensemble['accuracy']:.1%} and {ensemble['mAP']:.3f}."
     )
