@@ -11,7 +11,6 @@ from studies.esc10_selection import (
     Selection,
     choices,
     figures_by_seed,
-    tested_run,
     validation_run,
 )
 from tests.conftest import TINY_BACKBONE
@@ -58,7 +57,9 @@ def test_settings_without_all_their_runs_are_no_choice():
 
 def test_settings_that_are_validated_later_leave_what_was_tested():
     figures = {"accuracy": 0.9, "mAP": 0.9}
-    tested = {tested_run(FIRST, fold, seed): {"folds": {str(fold): figures}} for fold in FOLDS for seed in range(2)}
+    tested = {
+        study.tested_run(FIRST, fold, seed): {"folds": {str(fold): figures}} for fold in FOLDS for seed in range(2)
+    }
     before = runs_of({FIRST: dict.fromkeys(FOLDS, 0.8)}) | tested
     later = before | runs_of({SECOND: dict.fromkeys(FOLDS, 0.9)})
     assert study.fold_rows(later, [FIRST]) == study.fold_rows(before) != {}
