@@ -172,11 +172,13 @@ class PslaFeatureExtractor(SequenceFeatureExtractor):
             Float32 `[B, frames, F]` on that device, zero behind each clip's last frame. A clip shorter than a frame
             counts as zero-padded to one. Autocast changes nothing of it: 16 bits are too few for powers.
         """
-        device = waveforms[0].device if device is None else torch.device(device)
+        if device is None:
+            device = waveforms.device if isinstance(waveforms, Tensor) else waveforms[0].device
+        device = torch.device(device)
         lengths = torch.as_tensor([len(wave) for wave in waveforms] if lengths is None else lengths, device=device)
         lengths = lengths.clamp(min=self.frame_size)
         frames = frames or self.max_length or self.num_frames(int(lengths.max()))
-        features = torch.empty(len(waveforms), frames, self.num_mel_bins, device=device)
+        features = torch.empty(len(waveforms), frames, self.num_mel_bins, dtype=torch.float32, device=device)
         chunk = CPU_CHUNK_CLIPS if device.type == "cpu" else len(waveforms)
         for start in range(0, len(waveforms), chunk):
             rows = slice(start, start + chunk)
