@@ -20,6 +20,16 @@ from psla_hf.training.build import make_accelerator
 
 SHARED = Path(__file__).parents[2] / "shared"
 TINY_BACKBONE = "test_efficientnet"  # timm's own, made for tests: 0.4M parameters
+
+# What a saved tagger carries for where this package is not installed.
+CODE_FILES = {
+    "backbone_psla.py",
+    "configuration_psla.py",
+    "feature_extraction_psla.py",
+    "modeling_psla.py",
+    "pooling_psla.py",
+    "waveforms_psla.py",
+}
 CATEGORIES = ("dog", "rain", "rooster")
 
 

@@ -6,10 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 import psla_hf
+from tests.conftest import CODE_FILES
 
 PACKAGE = Path(psla_hf.__file__).parent
 ROOT = Path(__file__).parents[1]
-REMOTE_CODE = {"configuration_psla", "feature_extraction_psla", "modeling_psla", "modeling_psla_ensemble"}
+REMOTE_CODE = {name.removesuffix(".py") for name in CODE_FILES} | {"modeling_psla_ensemble"}
 
 
 def siblings(module: Path) -> set[str]:

@@ -37,7 +37,7 @@ from psla_hf.aggregation.members import Member, find_members, kept_epochs
 from psla_hf.commands import run as run_command
 from psla_hf.data.load import load_esc
 from psla_hf.evaluation import tagging_metrics
-from tests.conftest import CATEGORIES, TINY_BACKBONE
+from tests.conftest import CATEGORIES, CODE_FILES, TINY_BACKBONE
 
 
 @pytest.fixture(scope="module")
@@ -379,8 +379,7 @@ def test_overwriting_leaves_nothing_of_what_was_there_but_the_users_own(zoo, tmp
     with open_output(folder, found, accelerator, overwrite=True):
         assert {path.name for path in folder.iterdir()} > own | left | shards  # whatever may still go wrong
         save_aggregate(average(found), folder, accelerator)
-    saved = {"config.json", "preprocessor_config.json", "model.safetensors", "results.json", "configuration_psla.py"}
-    saved |= {"modeling_psla.py", "feature_extraction_psla.py"}
+    saved = {"config.json", "preprocessor_config.json", "model.safetensors", "results.json", *CODE_FILES}
     assert {path.name for path in folder.iterdir()} == own | saved
 
 

@@ -22,14 +22,14 @@ from psla_hf.hub.dataset_cards import label_card
 from psla_hf.hub.publish import model_files, push_labels, push_model
 from tests import fake_hub, published
 from tests.commands.test_commands import SMALL
+from tests.conftest import CODE_FILES
 from tests.fake_hub import OWNER, STRANGER
 from tests.published import VOCABULARY, change, write_label_set
 
 hub, online = fake_hub.hub, fake_hub.online
 run, together = published.run, published.together
 
-CODE = {"configuration_psla.py", "feature_extraction_psla.py", "modeling_psla.py"}
-FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md", "results.json", *CODE}
+FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md", "results.json", *CODE_FILES}
 
 
 @pytest.fixture
@@ -314,7 +314,9 @@ def test_a_model_that_is_not_whole_is_not_published(copy, hub, api, damage, said
 
 
 def test_all_code_that_is_imported_is_published(together):
-    assert {name for name in model_files(together) if name.endswith(".py")} == CODE | {"modeling_psla_ensemble.py"}
+    assert {name for name in model_files(together) if name.endswith(".py")} == CODE_FILES | {
+        "modeling_psla_ensemble.py"
+    }
 
 
 def test_the_script_shows_no_token_whatever_it_is_told_to_show(run, hub, tmp_path):

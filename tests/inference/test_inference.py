@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers.utils.logging import warning_once
 
 from psla_hf import AudioTagger, PslaFeatureExtractor
-from psla_hf.models import feature_extraction_psla
+from psla_hf.models import waveforms_psla
 from psla_hf.models.saved import load_saved
 
 RATE = 16000
@@ -179,7 +179,7 @@ def test_scores_that_are_no_numbers_are_never_returned(tagger, scale):
 
 def test_channels_that_cancel_each_other_are_warned_of(tagger, monkeypatch):
     warnings: list[str] = []
-    monkeypatch.setattr(feature_extraction_psla.logger, "warning", warnings.append)
+    monkeypatch.setattr(waveforms_psla.logger, "warning", warnings.append)
     warning_once.cache_clear()
     tagger(np.stack([SOUND, SOUND]), RATE)
     assert not warnings
@@ -198,7 +198,7 @@ def test_channels_that_cancel_each_other_are_warned_of(tagger, monkeypatch):
 @pytest.mark.parametrize("form", ["path", "string", "dictionary of a path", "dictionary of samples", "samples"])
 def test_a_warning_about_a_sound_of_several_names_it(tagger, tmp_path, monkeypatch, caplog, changed, message, form):
     warned: list[str] = []
-    monkeypatch.setattr(feature_extraction_psla.logger, "warning", warned.append)
+    monkeypatch.setattr(waveforms_psla.logger, "warning", warned.append)
     warning_once.cache_clear()
     samples = changed(SOUND / np.abs(SOUND).max()).astype(np.float32)
     for name in ("good.wav", "odd.wav", "odder.wav"):

@@ -16,8 +16,8 @@ from psla_hf import (
     PslaFeatureExtractor,
     PslaForAudioClassification,
 )
-from psla_hf.models.modeling_psla import Pooled
 from psla_hf.models.modeling_psla_ensemble import mean_of_members
+from psla_hf.models.pooling_psla import Pooled
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 
 

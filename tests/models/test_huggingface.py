@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from psla_hf import AudioTagger, PslaEnsembleForAudioClassification, PslaFeatureExtractor
+from tests.conftest import CODE_FILES
 
 RATE = 16000
 # transformers 5.20, the newest for Python 3.10, applies a softmax whatever the model's problem type; 5.23 looks at it.
@@ -141,12 +142,9 @@ torch.save({"names": config.label_names, "hidden": hidden, "logits": model(spect
 """
 
 
-MODEL_FILES = {"configuration_psla.py", "feature_extraction_psla.py", "modeling_psla.py"}
-
-
 @pytest.mark.parametrize(
     ("saved", "files"),
-    [("saved_model", MODEL_FILES), ("saved_ensemble", MODEL_FILES | {"modeling_psla_ensemble.py"})],
+    [("saved_model", CODE_FILES), ("saved_ensemble", CODE_FILES | {"modeling_psla_ensemble.py"})],
     ids=["single", "ensemble"],
 )
 def test_all_auto_classes_load_as_remote_code_and_save_again(request, saved, files, tmp_path):

@@ -11,12 +11,9 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelF
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
 from psla_hf import PslaConfig, PslaForAudioClassification, PslaModel
-from psla_hf.models.modeling_psla import (
-    POOLINGS,
-    PslaAttentionPooling,
-    PslaAudioClassifierOutput,
-    StaticallyPaddedConv2d,
-)
+from psla_hf.models.backbone_psla import StaticallyPaddedConv2d
+from psla_hf.models.modeling_psla import PslaAudioClassifierOutput
+from psla_hf.models.pooling_psla import POOLINGS, PslaAttentionPooling
 from psla_hf.training.recipe import ModelSettings
 from psla_hf.training.recipes import PAPER_ARCHITECTURES
 from tests.conftest import TINY_BACKBONE

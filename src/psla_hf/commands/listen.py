@@ -143,7 +143,7 @@ def mono(samples: np.ndarray) -> np.ndarray:
     """The mean float32 `[n]` of channels `[n, channels]`, integers scaled to [-1, 1]."""
     import torch
 
-    from psla_hf.models.feature_extraction_psla import mix_down, scale_to_float
+    from psla_hf.models.waveforms_psla import mix_down, scale_to_float
 
     return mix_down(scale_to_float(torch.tensor(samples)).T).numpy()
 

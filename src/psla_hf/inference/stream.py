@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soxr
 
-from psla_hf.models.feature_extraction_psla import MAX_CHANNELS, as_mono, as_samples, mix_down, scale_to_float
+from psla_hf.models.waveforms_psla import MAX_CHANNELS, as_mono, as_samples, mix_down, scale_to_float
 
 from .recording import Recording, TopK, tag_count
 from .tagger import AudioTagger

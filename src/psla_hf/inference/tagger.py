@@ -12,8 +12,9 @@ import torch
 from psla_hf.audio import AUDIO_SUFFIXES, resample_blocks, stream_audio
 from psla_hf.audio_files import HIGHEST_RATE, LOWEST_RATE
 from psla_hf.folder import FolderContents
-from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor, as_mono, mix_down, unpack_sound
+from psla_hf.models.feature_extraction_psla import PslaFeatureExtractor
 from psla_hf.models.saved import SHIPPED, Tagger, load_extractor, load_saved, saved_folder
+from psla_hf.models.waveforms_psla import as_mono, mix_down, unpack_sound
 
 from .backends import BackendName, ExportedModel, Scores, clip_scores, default_streams
 from .layout import Heard, Layout, Window, Windowing, batches, model_window, note_scores, sound_name, windows_of

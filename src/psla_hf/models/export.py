@@ -19,7 +19,8 @@ from .configuration_psla import PslaConfig, PslaEnsembleConfig
 from .feature_extraction_psla import FRAME_MS, HOP_MS, PslaFeatureExtractor
 from .folding import fold_batch_norms
 from .graphs import AXES, GRAPH_FILES, GraphFormat, graph_inputs
-from .modeling_psla import EPSILON, Pooled, PslaTagging
+from .modeling_psla import PslaTagging
+from .pooling_psla import EPSILON, Pooled
 
 __all__ = ["export_model"]
 

@@ -3,29 +3,27 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-import timm
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput, logging
 
+from .backbone_psla import make_backbone
 from .configuration_psla import ProblemType, PslaConfig
+from .pooling_psla import EPSILON, Pooled, PslaAttentionPooling, UniformLinear, make_pooling
 
 __all__ = [
-    "EPSILON",
     "FRAME_HOP_SECONDS",
-    "Pooled",
     "PslaAudioClassifierOutput",
     "PslaForAudioClassification",
     "PslaModel",
@@ -35,10 +33,6 @@ __all__ = [
 
 
 logger = logging.get_logger(__name__)
-
-# The original clamps attention and clip probabilities to [EPSILON, 1 - EPSILON]. Below float32 this vanishes, so
-# everything from the first sigmoid on is float32, also under autocast.
-EPSILON = 1e-7
 
 # A spectrogram frame begins every 10 ms and is 25 ms long.
 FRAME_HOP_SECONDS = 0.010
@@ -81,8 +75,15 @@ class PslaPreTrainedModel(PreTrainedModel):
     base_model_prefix = "psla"
     main_input_name = "input_values"
     input_modalities = "audio"
-    # What a saved model carries, for where this package is not installed: the modules of its Auto classes.
-    remote_modules: tuple[str, ...] = ("configuration_psla", "feature_extraction_psla", "modeling_psla")
+    # What a saved model carries for where this package is not installed: its Auto classes, and what these import.
+    remote_modules: tuple[str, ...] = (
+        "backbone_psla",
+        "configuration_psla",
+        "feature_extraction_psla",
+        "modeling_psla",
+        "pooling_psla",
+        "waveforms_psla",
+    )
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -302,179 +303,6 @@ def weight_files(place: str | PathLike | None) -> str:
     """What to call the weights of a folder or of a Hub id in an error."""
     found = sorted(map(str, Path(place).glob("*.safetensors"))) if place is not None else []
     return ", ".join(found) or str(place)
-
-
-def make_backbone(config: PslaConfig) -> nn.Module:
-    """The timm model that the configuration names, for one-channel images and without a classifier.
-
-    Raises:
-        ValueError: timm has no such model, or its features are no map `[B, C, height, width]` of 1/32 of the image.
-    """
-
-    def create() -> Any:
-        return timm.create_model(config.backbone, pretrained=False, in_chans=1, num_classes=0, global_pool="")
-
-    frames = 64
-    try:
-        with torch.device("meta"):  # shapes without numbers
-            trial = create().eval().forward_features(torch.empty(1, 1, config.num_mel_bins, frames))
-    except (
-        Exception
-    ) as error:  # timm's models fail in ways of their own: unknown name, fixed image size, no such method
-        raise ValueError(
-            f"backbone {config.backbone!r} cannot be used: {error}. Expected a convolutional timm model that takes "
-            "images of any size, such as tf_efficientnet_b2, resnet50 or mobilenetv2_100."
-        ) from error
-    backbone = create()
-    expected = (1, backbone.num_features, -(-config.num_mel_bins // 32), frames // 32)
-    if tuple(trial.shape) != expected:
-        raise ValueError(
-            f"backbone {config.backbone!r} cannot be used: expected features [B, C, F / 32, frames / 32] = {expected} "
-            f"of a one-channel image, it gives {tuple(trial.shape)}."
-        )
-    if config.static_padding_size is not None:
-        pad_statically(backbone, config.static_padding_size)
-    return backbone
-
-
-class StaticallyPaddedConv2d(nn.Conv2d):
-    """A convolution after zero-padding by fixed amounts: `padded` is (left, right, top, bottom)."""
-
-    padded: tuple[int, int, int, int]
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Images `[B, C, height, width]`, padded and convolved."""
-        return super().forward(F.pad(image, self.padded))
-
-
-def pad_statically(backbone: nn.Module, image_size: int) -> None:
-    """Give the strided convolutions the padding that TensorFlow's "same" has for a square image of `image_size`.
-
-    For an input of n pixels, kernel k and stride s, "same" gives ceil(n / s) pixels and pads
-    (ceil(n / s) - 1) * s + k - n in all, the odd one behind. For example in B2 (260) a 5x5 convolution with stride 2
-    meets 65 pixels and pads (33 - 1) * 2 + 5 - 65 = 4, two on each side; an even number would have made it one and two.
-
-    Args:
-        backbone: A timm EfficientNet whose convolutions are in the order of execution.
-        image_size: Height and width of the image, in pixels.
-
-    Raises:
-        ValueError: The backbone has no such convolutions.
-    """
-    strided = [(name, module) for name, module in backbone.named_modules() if isinstance(module, Conv2dSame)]
-    if not strided:
-        raise ValueError("static_padding_size is only for backbones with TensorFlow's padding: timm's names with tf_.")
-    size = image_size
-    for name, old in strided:
-        stride, kernel = old.stride[0], old.kernel_size[0]
-        reduced = -(-size // stride)
-        total = max(0, (reduced - 1) * stride + kernel - size)
-        new = StaticallyPaddedConv2d(
-            old.in_channels, old.out_channels, kernel, stride, groups=old.groups, bias=old.bias is not None
-        )
-        new.padded = (total // 2, total - total // 2, total // 2, total - total // 2)
-        parent, _, leaf = name.rpartition(".")
-        setattr(backbone.get_submodule(parent), leaf, new)
-        size = reduced
-
-
-class UniformLinear(nn.Linear):
-    """A linear layer that starts from U(-√(6 / fan-in), √(6 / fan-in)) and no bias, as the original's single heads."""
-
-
-class Pooled(NamedTuple):
-    """What pooling makes of frames; see `PslaAudioClassifierOutput` for the optional three."""
-
-    probability: Tensor  # [B, K], not clamped
-    frame_scores: Tensor | None = None  # [B, steps, K]
-    attentions: Tensor | None = None  # [B, H, steps, K]
-    hidden_states: tuple[Tensor, ...] | None = None
-
-
-class PslaAttentionPooling(nn.Module):
-    """Multi-head attention pooling of PSLA: each head weighs frames per class.
-
-    Per head, attention a and scores c are sigmoids of linear maps of a frame; a is divided by its sum over time, the
-    head's output is the sum over time of a * c, and the heads are added with free weights that start at 1 / H. The
-    result is a weighted sum of probabilities and can exceed 1.
-    """
-
-    def __init__(self, in_features: int, num_labels: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        linear = nn.Linear if num_heads > 1 else UniformLinear
-        self.attention = linear(in_features, num_heads * num_labels)
-        self.scores = linear(in_features, num_heads * num_labels)
-        if num_heads > 1:
-            self.head_weight = nn.Parameter(torch.full((num_heads,), 1.0 / num_heads))
-        else:
-            self.register_buffer("head_weight", torch.ones(1), persistent=False)
-
-    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
-        """Pool frames `[B, steps, C]`."""
-        batch, steps, _ = hidden.shape
-        by_head = (batch, steps, self.num_heads, -1)
-        attention = self.attention(hidden).float().sigmoid().clamp(EPSILON, 1 - EPSILON).view(by_head)
-        attention = attention / attention.sum(dim=1, keepdim=True)
-        scores = self.scores(hidden).float().sigmoid().view(by_head)
-        head_weight = self.head_weight.float()[:, None]
-        probability = ((attention * scores).sum(dim=1) * head_weight).sum(dim=1)
-        if not per_frame:
-            return Pooled(probability)
-        weights = attention * head_weight  # [B, steps, H, K]
-        # One score per step: the heads' mean, by their weights there, so that the weighted sum is the clip's.
-        frame_scores = (weights * scores).sum(dim=2) / weights.sum(dim=2)
-        return Pooled(probability, frame_scores, weights.transpose(1, 2))
-
-
-class PslaMeanPooling(nn.Module):
-    """The mean over time of each frame's sigmoid probabilities."""
-
-    def __init__(self, in_features: int, num_labels: int):
-        super().__init__()
-        self.scores = UniformLinear(in_features, num_labels)
-
-    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
-        """Pool frames `[B, steps, C]`; every step weighs the same."""
-        scores = self.scores(hidden).float().sigmoid()
-        if not per_frame:
-            return Pooled(scores.mean(dim=1))
-        return Pooled(scores.mean(dim=1), scores, torch.full_like(scores, 1 / scores.shape[1])[:, None])
-
-
-class PslaLinearPooling(nn.Module):
-    """The sigmoid of one linear layer on the features' mean over time."""
-
-    def __init__(self, in_features: int, num_labels: int):
-        super().__init__()
-        self.scores = nn.Linear(in_features, num_labels)
-
-    def forward(self, hidden: Tensor, per_frame: bool = False) -> Pooled:
-        """Pool frames `[B, steps, C]`; the mean comes first, so that there are no scores of single frames."""
-        if per_frame:
-            raise ValueError('Linear pooling has no scores per frame. Use pooling="attention" or "mean".')
-        return Pooled(self.scores(hidden.mean(dim=1)).float().sigmoid())
-
-
-# A pooling by its word in `PslaConfig.pooling`: from the configuration and the features' number to the head.
-POOLINGS: dict[str, Callable[[PslaConfig, int], nn.Module]] = {
-    "attention": lambda config, in_features: PslaAttentionPooling(
-        in_features, len(config.label_names), config.num_attention_heads
-    ),
-    "mean": lambda config, in_features: PslaMeanPooling(in_features, len(config.label_names)),
-    "linear": lambda config, in_features: PslaLinearPooling(in_features, len(config.label_names)),
-}
-
-
-def make_pooling(config: PslaConfig, in_features: int) -> nn.Module:
-    """The pooling that the configuration names.
-
-    Raises:
-        ValueError: There is no such pooling.
-    """
-    if config.pooling not in POOLINGS:
-        raise ValueError(f"Expected pooling to be one of {', '.join(POOLINGS)}, got {config.pooling!r}.")
-    return POOLINGS[config.pooling](config, in_features)
 
 
 class PslaTagging(PslaPreTrainedModel):

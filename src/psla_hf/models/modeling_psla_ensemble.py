@@ -10,15 +10,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from .configuration_psla import ProblemType, PslaEnsembleConfig
-from .modeling_psla import (
-    EPSILON,
-    Pooled,
-    PslaForAudioClassification,
-    PslaModel,
-    PslaPreTrainedModel,
-    PslaTagging,
-    chosen,
-)
+from .modeling_psla import PslaForAudioClassification, PslaModel, PslaPreTrainedModel, PslaTagging, chosen
+from .pooling_psla import EPSILON, Pooled
 
 __all__ = ["PslaEnsembleForAudioClassification", "PslaEnsembleModel"]
 
