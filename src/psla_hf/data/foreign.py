@@ -210,7 +210,7 @@ class Annotations(NamedTuple):
 
 
 def times_of(table: pa.Table, columns: Mapping[str, str], where: str) -> dict[str, pa.ChunkedArray]:
-    """The lengths of clips, `seconds`, none where they are not known; of segments, also `start` and `end`.
+    """The lengths of clips, `seconds`, none where there are none or no lengths; of segments, also `start` and `end`.
 
     Args:
         table: The clips.
@@ -235,7 +235,9 @@ def times_of(table: pa.Table, columns: Mapping[str, str], where: str) -> dict[st
             )
         # What says the length of the file is longer.
         times["seconds"] = pc.min_element_wise(times.get("seconds", unknown), lengths.cast(TIMES["seconds"]))
-    return {"seconds": unknown, **times}
+    seconds = times.get("seconds", unknown)
+    is_length = pc.and_(pc.is_finite(seconds), pc.greater_equal(seconds, 0.0))
+    return {**times, "seconds": pc.if_else(is_length, seconds, pa.scalar(None, TIMES["seconds"]))}
 
 
 def ids_of_rows(column: pa.ChunkedArray | None, place: str, rows: Iterable[int]) -> list[str]:

@@ -390,11 +390,13 @@ def numbered_listing(
         naming: How the files are named, a sentence.
 
     Raises:
-        ValueError: The numbers of the classes are none, or one has several names.
+        ValueError: The numbers of the classes or folds are none, or a class has several names.
     """
-    if not table["number"].str.isdecimal().all():
-        found = sorted(set(table["number"]))[:5]
-        raise ValueError(f"Expected numbers of classes in the table of {source} in {root}, got {found}.")
+    for column, what in (("number", "classes"), ("fold", "folds")):
+        table = table.assign(**{column: table[column].str.strip()})  # `1 ` is the fold 1: clips must not be in two
+        wrong = sorted(set(table[column][~table[column].str.isdecimal()]))[:5]
+        if wrong:
+            raise ValueError(f"Expected numbers of {what} in the table of {source} in {root}, got {wrong}.")
     by_number = table.groupby("number")["name"].unique()
     ambiguous = {number: list(names) for number, names in by_number.items() if len(names) > 1}
     if ambiguous:
@@ -407,7 +409,7 @@ def numbered_listing(
         paths=list(map(str, files)),
         there=are_there(files),
         labels=[[index[number]] for number in table["number"]],
-        splits=[f"fold {fold}" for fold in table["fold"]],
+        splits=[f"fold {int(fold)}" for fold in table["fold"]],
     )
     if "recording" in table.columns:
         clips = clips.append_column("group", pa.array(list(table["recording"]), pa.string()))

@@ -71,7 +71,7 @@ def load(
         ValueError: There is no such data set or part, a setting would have no effect, or there are no shards to stream.
     """
     source = _source(dataset)
-    may_fold = source.key == "own" and bool(folds or settings.get("fold_column"))
+    may_fold = source.key == "own" and (folds is not None or bool(settings.get("fold_column")))
     given = source.check(1 if may_fold else fold, settings)
     data = _divided(open_data(source, place, given), source, place, Division(split_seed, folds))
     if may_fold:
