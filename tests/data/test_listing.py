@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.listing import Listing, clip_table, load_listing, numbered_listing
+from psla_hf.data.listing import Listing, clip_table, load_listing
 from psla_hf.data.load import load, load_esc, load_splits, load_tagging_dataset
 from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
+from psla_hf.data.sources.published import numbered_listing
 from psla_hf.data.summary import LoadOptions, LoadSummary
 from psla_hf.labels.vocabulary import Vocabulary
 

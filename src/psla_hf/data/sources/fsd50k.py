@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-from psla_hf.data.listing import (
-    Listing,
-    are_there,
-    check_folder,
-    clip_table,
-    encode_label_texts,
-    read_vocabulary,
-)
+from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
 from psla_hf.data.tables.reading import read_table
 from psla_hf.labels.vocabulary import Vocabulary
 
+from .published import encode_label_texts
 from .source import CardFacts, Source
 
 __all__ = ["FSD50K"]
