@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load
+from psla_hf.commands import run as psla
+from psla_hf.data.load import load, load_tagging_dataset
 from psla_hf.data.shards.prepare import prepare, verify
 from psla_hf.data.splitting import Groups
 from psla_hf.data.summary import LoadOptions
@@ -121,6 +122,15 @@ def test_shards_part_their_clips_as_what_they_were_prepared_from(make, by, tmp_p
     assert (shards.train.ids, kept.by) == (loaded.train.ids, by)
     assert len(set(zip(given.names, kept.names, strict=True))) == len(set(given.names)) == len(set(kept.names))
     assert not any(str(tmp_path) in name for name in kept.names)
+
+
+def test_the_command_prepares_a_column_of_groups(tmp_path):
+    own_table(tmp_path, without=["split"], split_seed=0)
+    table, shards = str(tmp_path / "clips.csv"), str(tmp_path / "shards")
+    places = ["--data-dir", table, "--output-dir", shards]
+    psla(["prepare", "own", *places, "--title", "sounds", "--group-column", "site", "--drop-unreadable"])
+    clips = load_tagging_dataset(shards, quiet=True)
+    assert clips["group"] == [f"site {site_of(name)}" for name in clips["id"]]
 
 
 def test_clips_without_a_group_among_others_are_parted_by_themselves_and_counted():
