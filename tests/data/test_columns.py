@@ -1,6 +1,5 @@
 """Columns of people's own tables: found by their names, asked for by name, or refused with what to pass."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,11 +165,13 @@ def test_splits_that_part_a_group_are_refused(folder):
     assert {split: list(clips["id"]) for split, clips in data.items()} == {"train": ["a", "b"], "test": ["deep/c"]}
 
 
-def test_groups_of_clips_that_are_not_divided_have_no_effect(folder):
+def test_clips_have_their_groups_with_splits_or_without(folder):
     table = write(folder, "file,label,site\na.wav,dog,north\nb.wav,cat,south\n")
-    for loader in (load_tagging_dataset, partial(load_splits, "own")):
-        with pytest.raises(ValueError, match=r"group_column would have no effect: .*clips\.csv has no splits"):
-            loader(table, group_column="site")
+    options = LoadOptions(quiet=True)
+    groups = ["north", "south"]
+    assert load_tagging_dataset(table, group_column="site", quiet=True)["group"] == groups
+    assert load_splits("own", table, options, group_column="site").parts["all"].groups.names == groups
+    assert "group" not in load_tagging_dataset(table, quiet=True).features
 
 
 def test_a_clip_without_a_group_is_refused(folder):

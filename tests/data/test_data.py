@@ -323,3 +323,14 @@ def test_urbansound8k_holds_one_fold_of_ten_out(urbansound_folder):
 def test_urbansound8ks_mids_are_classes_of_audioset(shared):
     audioset = Vocabulary.from_csv(shared / "audioset" / "class_labels_indices.csv")
     assert set(urbansound8k.MIDS.values()) <= set(audioset.mids)
+
+
+def test_a_split_of_fsd50k_is_one_however_it_is_spelled_and_others_are_refused(fsd50k_folder):
+    path = fsd50k_folder / "FSD50K.ground_truth" / "dev.csv"
+    before = list(load_fsd50k(fsd50k_folder, "train", quiet=True)["id"])
+    text = path.read_text()
+    path.write_text(text.replace("train", "train "))
+    assert list(load_fsd50k(fsd50k_folder, "train", quiet=True)["id"]) == before
+    path.write_text(text.replace("train", "Training"))
+    with pytest.raises(ValueError, match=r"Expected the splits train and val in .*dev\.csv, got \['Training'\] too"):
+        load_fsd50k(fsd50k_folder, "train")

@@ -200,6 +200,19 @@ def test_times_that_are_null_are_counted_where_others_are_not(streaming, tmp_pat
         assert not any("no end" in note for note in notes)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, None])
+def test_a_length_that_is_none_is_unknown_by_every_way(seconds, tmp_path):
+    data = Dataset.from_dict(
+        {"audio": [{"path": None, "bytes": wav()}] * 2, "labels": [["dog"], ["cat"]], "seconds": [seconds, 1.0]}
+    )
+    data.to_parquet(tmp_path / "all.parquet")
+    clips = as_clips(data)
+    shards = ShardedClips.of(ShardIndex.open([str(tmp_path / "all.parquet")], clips.vocabulary))
+    for found in (clips, shards):
+        assert (found.seconds, found.hours) == ([None, 1.0], None)
+        assert [clip["seconds"] for clip in found] == [None, 1.0]
+
+
 def test_a_clip_whose_id_is_null_is_called_by_its_row(tmp_path):
     columns = {"id": ["a", None], "audio": [{"bytes": wav(), "path": None}] * 2, "label": ["dog", "cat"]}
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.listing import Listing, clip_table, load_listing, numbered_listing
+from psla_hf.data.listing import Listing, clip_table, load_listing
 from psla_hf.data.load import load, load_esc, load_splits, load_tagging_dataset
 from psla_hf.data.schema import labels_of, tagging_features, vocabulary_of
+from psla_hf.data.sources.published import numbered_listing
 from psla_hf.data.summary import LoadOptions, LoadSummary
 from psla_hf.labels.vocabulary import Vocabulary
 
@@ -138,3 +139,25 @@ def test_a_class_number_with_two_names_is_refused(tmp_path):
     table = pd.DataFrame({"fold": ["1", "2"], "number": ["0", "0"], "name": ["dog", "cat"]})
     with pytest.raises(ValueError, match=r"one name for each class.*dog.*cat"):
         numbered_listing("pets", tmp_path, table, [tmp_path / "a.wav", tmp_path / "b.wav"], {}, "")
+
+
+def with_folds(esc_folder, folds):
+    """The table of ESC-50 with other cells in its first rows' column of folds."""
+    table = pd.read_csv(esc_folder / "meta" / "esc50.csv", dtype=str)
+    table["fold"] = [*folds, *table["fold"][len(folds) :]]
+    table.to_csv(esc_folder / "meta" / "esc50.csv", index=False)
+    return esc_folder
+
+
+def test_a_fold_is_one_however_it_is_spelled(esc_folder):
+    table = pd.read_csv(esc_folder / "meta" / "esc50.csv", dtype=str)
+    spelled = [form.format(fold) for form, fold in zip(("{} ", " {}", "0{}"), table["fold"], strict=False)]
+    before = load_esc(esc_folder, 1, quiet=True)
+    after = load_esc(with_folds(esc_folder, spelled), 1, quiet=True)
+    assert {part: list(after[part]) for part in after} == {part: list(before[part]) for part in before}
+
+
+@pytest.mark.parametrize("fold", ["", "x", "1.5", "-1"])
+def test_what_is_no_fold_is_refused(esc_folder, fold):
+    with pytest.raises(ValueError, match=rf"Expected numbers of folds in the table of esc50 in .*, got \['{fold}'\]"):
+        load_esc(with_folds(esc_folder, [fold]), 1)

@@ -199,3 +199,17 @@ def test_a_held_out_fold_is_that_of_data_with_folds_only(folder):
     assert asked.load({"m": run}, quiet=True, folds=5).fold == 2
     with pytest.raises(ValueError, match="Pass folds=5, fold=2, split_seed=0"):
         asked.load({"m": run}, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"folds": 0}, "at least 2 folds, got 0"),
+        ({"folds": 1}, "at least 2 folds, got 1"),
+        ({"folds": -2}, "at least 2 folds, got -2"),
+        ({"split_seed": -1}, "a split_seed of at least 0, got -1"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(folder, asked, message):
+    with pytest.raises(ValueError, match=message):
+        load("own", folder / "clips.csv", QUIET, **asked)

@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from psla_hf.data.load import load
-from psla_hf.data.shards.prepare import prepare
+from psla_hf.commands import run as psla
+from psla_hf.data.load import load, load_tagging_dataset
+from psla_hf.data.shards.prepare import prepare, verify
+from psla_hf.data.splitting import Groups
 from psla_hf.data.summary import LoadOptions
 from psla_hf.teachers.cross_fit import cross_fit_parts
 from tests.data.test_advice import noise
@@ -89,7 +91,7 @@ def site_of(name: str) -> int:
 )
 def test_no_group_of_clips_is_in_two_parts(make, group_of, by, tmp_path):
     loaded = make(tmp_path)
-    groups = loaded.groups_of(loaded.train)
+    groups = loaded.train.groups
     assert groups.by == by
     for parts in (2, 3):
         dealt = cross_fit_parts(loaded.train, parts, 0, groups)
@@ -98,17 +100,47 @@ def test_no_group_of_clips_is_in_two_parts(make, group_of, by, tmp_path):
         assert len(placed) == len({group for group, _ in placed})
 
 
-def test_of_shards_that_do_not_say_each_clip_is_a_group_and_that_is_said(tmp_path):
-    loaded = own_table(tmp_path, without=["site"])
-    prepare(loaded.train, tmp_path / "shards", split="train")
-    prepare(loaded.test, tmp_path / "shards", split="test")
-    shards = load("own", tmp_path / "shards", QUIET)
-    groups = shards.groups_of(shards.train)
-    assert groups.names == loaded.train.ids and groups.by.startswith("clip, as the data do not say")
+@pytest.mark.parametrize(
+    ("make", "by"),
+    [
+        (lambda folder: own_table(folder, without=["site"]), "group"),  # segments: of one recording
+        (lambda folder: own_table(folder, group_column="site"), "group"),
+        (lambda folder: esc(folder, "src_file"), "group"),
+        (lambda folder: esc(folder, "note"), "clip, as the data do not say which are of one recording"),
+    ],
+)
+def test_shards_part_their_clips_as_what_they_were_prepared_from(make, by, tmp_path):
+    loaded = make(tmp_path)
+    for key, source in (("once", loaded), ("again", None)):
+        source = source or load(loaded.dataset, tmp_path / "once", LoadOptions(quiet=True, streaming=True))
+        for part, clips in source.parts.items():
+            split = {"test": "fold_1", "train": "fold_2"}[part] if loaded.fold else part
+            prepare(clips, tmp_path / key, split=split, num_processes=1, clips_per_shard=7)
+    verify(tmp_path / "again")
+    shards = load(loaded.dataset, tmp_path / "again", LoadOptions(quiet=True))
+    given, kept = loaded.train.groups, shards.train.groups
+    assert (shards.train.ids, kept.by) == (loaded.train.ids, by)
+    assert len(set(zip(given.names, kept.names, strict=True))) == len(set(given.names)) == len(set(kept.names))
+    assert not any(str(tmp_path) in name for name in kept.names)
+
+
+def test_the_command_prepares_a_column_of_groups(tmp_path):
+    own_table(tmp_path, without=["split"], split_seed=0)
+    table, shards = str(tmp_path / "clips.csv"), str(tmp_path / "shards")
+    places = ["--data-dir", table, "--output-dir", shards]
+    psla(["prepare", "own", *places, "--title", "sounds", "--group-column", "site", "--drop-unreadable"])
+    clips = load_tagging_dataset(shards, quiet=True)
+    assert clips["group"] == [f"site {site_of(name)}" for name in clips["id"]]
+
+
+def test_clips_without_a_group_among_others_are_parted_by_themselves_and_counted():
+    groups = Groups.of(["a", None, "a"], [None] * 3, ["x", "y", "z"])
+    assert groups.names == ["a", "y", "a"]
+    assert groups.by.startswith("group, and 1 without one by clip, as the data do not say")
 
 
 def test_the_table_of_made_splits_has_the_groups(tmp_path):
     loaded = own_sites(tmp_path)
     loaded.made.save(tmp_path / "splits.csv")
     again = load("own", tmp_path / "splits.csv", QUIET, group_column="group")
-    assert again.groups == loaded.groups and again.train.ids == loaded.train.ids
+    assert again.train.groups == loaded.train.groups and again.train.ids == loaded.train.ids

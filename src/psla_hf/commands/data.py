@@ -57,6 +57,7 @@ class OwnTable:
     start_column: str | None = option("Column of the beginnings of segments.", None)
     end_column: str | None = option("Column of their ends, or of their `duration` or `length`.", None)
     split_column: str | None = option("Column that says train, validation or test.", None)
+    group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
     separator: str | None = option("What separates the labels in a cell; default: found out.", None)
     negatives: float | None = option("Cut what no row covers into clips without labels, so many seconds long.", None)
 
@@ -70,7 +71,6 @@ class OwnTable:
 class OwnData(OwnTable):
     """How a table or a folder of one's own is read, and divided where it is not."""
 
-    group_column: str | None = option("Column of what stays in one part; default: the recording.", None)
     fold_column: str | None = option("Column of the folds of a cross-validation.", None)
     split_seed: Whole | None = option("Seed of the splits that are made where there are none; default: 0.", None)
     folds: Whole | None = option("Cross-validate: make so many folds, and hold out each, or that of --fold.", None)

@@ -165,7 +165,7 @@ def train_by_parts(
     from psla_hf.teachers.cross_fit import cross_fit, cross_fit_parts
 
     output_dir = Path(run.output_dir)
-    groups = on_data.loaded.groups_of(on_data.train)
+    groups = on_data.train.groups
     parts = cross_fit_parts(on_data.train, count, settings.seed, groups)
     if not quiet:
         accelerator.print(f"The training clips were dealt out to {count} parts, stratified, by {groups.by}.")

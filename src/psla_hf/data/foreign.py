@@ -68,6 +68,8 @@ def columns_of(schema: pa.Schema, where: str) -> dict[str, str]:
             f"Expected start and end in {where}, which say what part of its audio a clip is, or neither, found "
             f"{schema.names}. Rename the one if it says something else."
         )
+    if "group" in schema.names and pa.types.is_string(schema.field("group").type):
+        columns["group"] = "group"
     return columns
 
 
@@ -170,12 +172,12 @@ class Annotations(NamedTuple):
     Attributes:
         labels: Of each clip in index order.
         values: Targets of soft labels, one for each of `labels.values`; none where there are no `label_values`.
-        times: See `times_of`.
+        others: Times, see `times_of`, and `group` where there is one.
     """
 
     labels: ClipLabels
     values: np.ndarray | None
-    times: dict[str, pa.ChunkedArray]
+    others: dict[str, pa.ChunkedArray]
 
     @classmethod
     def of(cls, table: pa.Table, columns: Mapping[str, str], vocabulary: Vocabulary, where: str) -> "Annotations":
@@ -203,11 +205,12 @@ class Annotations(NamedTuple):
                     "different. Remove the column if it says something else."
                 )
             values = values[np.lexsort((written.values, written.clip_of_value()))]
-        return cls(labels, values, times_of(table, columns, where))
+        group = {"group": table["group"]} if "group" in columns else {}
+        return cls(labels, values, {**times_of(table, columns, where), **group})
 
 
 def times_of(table: pa.Table, columns: Mapping[str, str], where: str) -> dict[str, pa.ChunkedArray]:
-    """The lengths of clips, `seconds`, none where they are not known; of segments, also `start` and `end`.
+    """The lengths of clips, `seconds`, none where there are none or no lengths; of segments, also `start` and `end`.
 
     Args:
         table: The clips.
@@ -232,7 +235,9 @@ def times_of(table: pa.Table, columns: Mapping[str, str], where: str) -> dict[st
             )
         # What says the length of the file is longer.
         times["seconds"] = pc.min_element_wise(times.get("seconds", unknown), lengths.cast(TIMES["seconds"]))
-    return {"seconds": unknown, **times}
+    seconds = times.get("seconds", unknown)
+    is_length = pc.and_(pc.is_finite(seconds), pc.greater_equal(seconds, 0.0))
+    return {**times, "seconds": pc.if_else(is_length, seconds, pa.scalar(None, TIMES["seconds"]))}
 
 
 def ids_of_rows(column: pa.ChunkedArray | None, place: str, rows: Iterable[int]) -> list[str]:
@@ -257,11 +262,11 @@ def in_schema(table: pa.Table, vocabulary: Vocabulary, file: str, numbers: Seque
         numbers: Of the rows in the file.
     """
     columns = columns_of(table.schema, file)
-    labels, values, times = Annotations.of(table, columns, vocabulary, file)
+    labels, values, others = Annotations.of(table, columns, vocabulary, file)
     ids = ids_of_rows(table[columns["id"]] if "id" in columns else None, place_in(file), numbers)
     audio = table["audio"].to_pylist()
     split = table["split"].to_pylist() if "split" in table.column_names else [None] * len(table)
-    seconds = {name: column.to_pylist() for name, column in times.items()}
+    more = {name: column.to_pylist() for name, column in others.items()}
     clips = []
     for i in range(len(table)):
         of_clip = slice(*labels.offsets[i : i + 2])
@@ -273,7 +278,7 @@ def in_schema(table: pa.Table, vocabulary: Vocabulary, file: str, numbers: Seque
                 "labels": indices,
                 "mids": indices,
                 "split": split[i],
-                **{name: of_all[i] for name, of_all in seconds.items()},
+                **{name: of_all[i] for name, of_all in more.items()},
                 **({} if values is None else {"label_values": values[of_clip].tolist()}),
             }
         )
@@ -310,11 +315,11 @@ def clips_of_dataset(dataset: Dataset, split: str = ONE_SPLIT, vocabulary: Vocab
     vocabulary = vocabulary or vocabulary_of_datasets({split: dataset})
     if vocabulary is None:
         raise ValueError(f"The labels in {where} are numbers, and do not say of which classes. Pass the vocabulary.")
-    features = tagging_features(vocabulary, soft="label_values" in columns, segments="start" in columns)
+    features = tagging_features(vocabulary, "label_values" in columns, "start" in columns, "group" in columns)
     if {**dataset.features, **features} == dataset.features:
         return IndexedClips(dataset)
     table = dataset.with_format("arrow")[:]
-    labels, values, times = Annotations.of(table, columns, vocabulary, where)
+    labels, values, others = Annotations.of(table, columns, vocabulary, where)
     indices, targets = (
         None if flat is None else pa.ListArray.from_arrays(pa.array(labels.offsets, pa.int32()), pa.array(flat, kind))
         for flat, kind in ((labels.values, pa.int64()), (values, pa.float32()))
@@ -328,7 +333,7 @@ def clips_of_dataset(dataset: Dataset, split: str = ONE_SPLIT, vocabulary: Vocab
         "split": pc.fill_null(table["split"].cast(pa.string()), split)
         if "split" in table.column_names
         else [split] * len(table),
-        **times,
+        **others,
     }
     return IndexedClips(Dataset.from_dict({name: content[name] for name in features}, features=features))
 

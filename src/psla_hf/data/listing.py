@@ -1,13 +1,12 @@
 """Clips that a list names become a data set in the schema, with an account of it. Knows no layout, decodes nothing."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
@@ -26,10 +25,8 @@ __all__ = [
     "are_there",
     "check_folder",
     "clip_table",
-    "encode_label_texts",
     "first_file",
     "load_listing",
-    "numbered_listing",
     "read_vocabulary",
 ]
 
@@ -338,12 +335,13 @@ def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
 def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     """Checked clips in the schema, column by column."""
     segments = "start" in clips.column_names
-    names = ("id", "path", "labels", "split", "seconds", *(("start", "end") if segments else ()))
+    groups = "group" in clips.column_names
+    names = ("id", "path", "labels", "split", "seconds", *(("start", "end") * segments), *(("group",) * groups))
     columns = {name: clips[name].combine_chunks() for name in names}
     audio = [columns.pop("path"), pa.nulls(len(clips), pa.binary())]
     columns["audio"] = pa.StructArray.from_arrays(audio, names=["path", "bytes"])
     columns["mids"] = columns["labels"]
-    features = tagging_features(vocabulary, segments=segments)
+    features = tagging_features(vocabulary, segments=segments, groups=groups)
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 
@@ -354,16 +352,6 @@ def read_vocabulary(given: str | Path | Vocabulary | None, candidates: Sequence[
     return Vocabulary.from_csv(first_file([Path(given)] if given else candidates, "the table of classes as vocabulary"))
 
 
-def encode_label_texts(texts: Iterable[str], classes: Vocabulary, path: Path) -> list[list[int]]:
-    """Class indices of each clip's labels, separated by commas; each text that recurs is looked up once."""
-    texts = list(texts)
-    try:
-        codes = {text: classes.encode(text.split(",")) for text in set(texts)}
-    except ValueError as error:
-        raise ValueError(f"In {path}: {error} Pass the vocabulary that belongs to the list.") from error
-    return [codes[text] for text in texts]
-
-
 def first_file(candidates: Sequence[Path], what: str) -> Path:
     """The first candidate that is a file."""
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -372,42 +360,3 @@ def first_file(candidates: Sequence[Path], what: str) -> Path:
             f"Expected {' or '.join(map(str, candidates))}, found none. Put it there, or pass {what}."
         )
     return path
-
-
-def numbered_listing(
-    source: str, root: Path, table: pd.DataFrame, files: Sequence[Path], mids: Mapping[str, str], naming: str
-) -> Listing:
-    """The clips of a table with one class each, in the order of the classes' numbers, and with folds as splits.
-
-    Args:
-        source: Which data, in words.
-        root: The folder under which the files are.
-        table: Columns `fold`, `number` and `name` of the class, as strings; perhaps `recording`, from which the clip
-            was cut.
-        files: One for each row; a clip's id is its name.
-        mids: Of the classes that have one.
-        naming: How the files are named, a sentence.
-
-    Raises:
-        ValueError: The numbers of the classes are none, or one has several names.
-    """
-    if not table["number"].str.isdecimal().all():
-        found = sorted(set(table["number"]))[:5]
-        raise ValueError(f"Expected numbers of classes in the table of {source} in {root}, got {found}.")
-    by_number = table.groupby("number")["name"].unique()
-    ambiguous = {number: list(names) for number, names in by_number.items() if len(names) > 1}
-    if ambiguous:
-        raise ValueError(f"Expected one name for each class in the table of {source} in {root}, got {ambiguous}.")
-    numbers = sorted(by_number.index, key=int)
-    names = [by_number[number][0] for number in numbers]
-    index = {number: k for k, number in enumerate(numbers)}
-    clips = clip_table(
-        ids=[path.stem for path in files],
-        paths=list(map(str, files)),
-        there=are_there(files),
-        labels=[[index[number]] for number in table["number"]],
-        splits=[f"fold {fold}" for fold in table["fold"]],
-    )
-    if "recording" in table.columns:
-        clips = clips.append_column("group", pa.array(list(table["recording"]), pa.string()))
-    return Listing(source, root, Vocabulary(tuple(names), tuple(mids.get(name, name) for name in names)), clips, naming)

@@ -71,7 +71,7 @@ def load(
         ValueError: There is no such data set or part, a setting would have no effect, or there are no shards to stream.
     """
     source = _source(dataset)
-    may_fold = source.key == "own" and bool(folds or settings.get("fold_column"))
+    may_fold = source.key == "own" and (folds is not None or bool(settings.get("fold_column")))
     given = source.check(1 if may_fold else fold, settings)
     data = _divided(open_data(source, place, given), source, place, Division(split_seed, folds))
     if may_fold:
@@ -98,7 +98,7 @@ def load(
     ordered = {part: loaded[part] for part in parts or splits}
     made = data.divided[1] if isinstance(data, OpenedFolder) and data.division is not None else None
     result = _loaded(source, ordered, fold if source.num_folds else None, data.subset)
-    return replace(result, made=made, groups=data.groups if isinstance(data, OpenedFolder) else None)
+    return replace(result, made=made)
 
 
 def load_splits(
@@ -119,8 +119,7 @@ def load_splits(
         **settings: Those of the data set, such as `vocabulary` or `subset`; none as if left out.
     """
     source = _source(dataset)
-    given = source.check(1, settings)
-    data = _undivided(source, place, given)
+    data = open_data(source, place, source.check(1, settings))
     chosen = {split: [split] for split in splits or data.splits or [ONE_SPLIT]}
     _check_splits(source, chosen)
     return _loaded(source, data.load(chosen, _complete(options, source, options.streaming)), None, data.subset)
@@ -259,7 +258,7 @@ def load_tagging_dataset(
         end_column: That of ends, or of durations if it is called `duration` or `length`.
         split_column: That of splits; empty for none.
         group_column: That of groups of clips that belong together, such as recordings or places: none may be in
-            several splits.
+            several splits. The data set has it as `group`.
         fold_column: That of folds, which are then the splits, such as `fold 1`.
         **options: See `LoadOptions`.
 
@@ -292,17 +291,6 @@ def _divided(data: OpenedData, source: Source, place: Place, division: Division)
         raise ValueError(
             f"split_seed and folds would have no effect on {source.title} in {place}, which are divided as "
             "they are. Leave them out."
-        )
-    return data
-
-
-def _undivided(source: Source, place: Place, given: Mapping[str, Any]) -> OpenedData:
-    """The data as they are: where they have no splits none are made, and groups would have no effect."""
-    data = open_data(source, place, given)
-    if "group_column" in given and list(data.splits) == [ONE_SPLIT]:
-        raise ValueError(
-            f"group_column would have no effect: {place} has no splits, and none are made here. Leave it out, or take "
-            "psla_hf.data.load.load, which makes them."
         )
     return data
 
@@ -345,7 +333,7 @@ def _datasets(
     given = source.check(fold, settings)
     _check_splits(source, parts or {})
     options = _complete(LoadOptions(**arguments), source, arguments.get("streaming", False))
-    data = _undivided(source, place, given)
+    data = open_data(source, place, given)
     if parts is None:
         parts = (
             source.parts(fold, data.splits, place) if source.num_folds else {split: [split] for split in data.splits}

@@ -91,7 +91,9 @@ def with_splits(listing: Listing, seed: int | None, folds: int | None) -> tuple[
     groups = listing.groups
     labels = ClipLabels.from_lists(clips["labels"].to_pylist(), len(listing.vocabulary))
     seed = seed or 0
-    if folds:
+    if seed < 0:
+        raise ValueError(f"Expected a split_seed of at least 0, got {seed}.")
+    if folds is not None:
         splits = make_folds(labels, groups.names, folds, seed)
     else:
         shares = SHARES if _middle(labels, groups.names) >= FEW_GROUPS else SHARES_OF_FEW

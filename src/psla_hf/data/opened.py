@@ -89,13 +89,6 @@ class OpenedFolder(OpenedData):
     def subset(self) -> str | None:
         return None if self.source.splits else self.listing.subset
 
-    @property
-    def groups(self) -> Mapping[str, str] | None:
-        """The group of each clip by its id, where a column of the list says it."""
-        if self.source.splits or "group" not in self.listing.clips.column_names:
-            return None
-        return dict(zip(self.listing.clips["id"].to_pylist(), self.listing.groups.names, strict=True))
-
     @override
     def count(self, split: str) -> int:
         return self.listing.clips["split"].to_pylist().count(split)
@@ -229,7 +222,7 @@ class OpenedShards(OpenedData):
         name = " ".join(part for part in (self.source.name, ", ".join(splits)) if part != ONE_SPLIT)
         notes = () if clips.hours is not None else ("The shards do not say how long their clips are.",)
         return LoadSummary.of(
-            clips, f"{name} ({how})", splits, hours=clips.hours, notes=(*notes, *_notes_on_segments(clips))
+            clips, f"{name} ({how})", splits, hours=clips.hours, notes=(*notes, *_notes_on_columns(clips))
         )
 
 
@@ -262,7 +255,7 @@ class OpenedDatasets(OpenedData):
             clips = [clips_of_dataset(self.datasets[split], split, vocabulary) for split in splits]
             name = f"{self.source.name} {', '.join(splits)} (a data set of datasets)"
             summaries = [
-                LoadSummary.of(own, name, {split: len(own)}, hours=own.hours, notes=_notes_on_segments(own))
+                LoadSummary.of(own, name, {split: len(own)}, hours=own.hours, notes=_notes_on_columns(own))
                 for own, split in zip(clips, splits, strict=True)
             ]
             loaded[part] = _join(list(zip(clips, summaries, strict=True)))
@@ -306,10 +299,11 @@ def _is_table(place: Shards) -> bool:
         return "audio" not in pq.read_schema(place).names
 
 
-def _notes_on_segments(clips: Clips) -> tuple[str, ...]:
-    """Where columns of others make segments of clips, sentences: they may have meant something else."""
+def _notes_on_columns(clips: Clips) -> tuple[str, ...]:
+    """Where columns of others make segments or groups of clips, sentences: they may have meant something else."""
+    groups = ("Clips of one group stay together where training clips are parted.",) if "group" in clips.features else ()
     if "start" not in clips.features:
-        return ()
+        return groups
     blank = {name: clips.column(name).count(None) for name in ("start", "end")}
     return (
         "Clips are the parts of their audio from start to end.",
@@ -318,6 +312,7 @@ def _notes_on_segments(clips: Clips) -> tuple[str, ...]:
             for name, count in blank.items()
             if 0 < count < len(clips)
         ),
+        *groups,
     )
 
 

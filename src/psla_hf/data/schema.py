@@ -16,6 +16,8 @@ from psla_hf.files import digest
 from psla_hf.labels.scores import ScoreRows, check_rows, chunks_of
 from psla_hf.labels.vocabulary import ClipLabels, Vocabulary
 
+from .splitting import Groups
+
 __all__ = [
     "Clips",
     "IndexedClips",
@@ -35,7 +37,9 @@ __all__ = [
 PLAIN_AUDIO = {"path": Value("string"), "bytes": Value("binary")}
 
 
-def tagging_features(vocabulary: Vocabulary, soft: bool = False, segments: bool = False) -> Features:
+def tagging_features(
+    vocabulary: Vocabulary, soft: bool = False, segments: bool = False, groups: bool = False
+) -> Features:
     """The schema of every data set here.
 
     - `id`: the clip's name, unique in its split.
@@ -48,9 +52,11 @@ def tagging_features(vocabulary: Vocabulary, soft: bool = False, segments: bool 
 
     Clips with soft labels have one column more, `label_values`: the target of each of `labels`, float32. Clips that are
     segments of files have two more, `start` and `end` in seconds, none for the beginning or the end of the file;
-    `seconds` is then the length of the segment.
+    `seconds` is then the length of the segment. Clips that may belong together have `group`, the name of what
+    they belong to, such as a recording.
     """
     times = {"start": Value("float64"), "end": Value("float64")} if segments else {}
+    group = {"group": Value("string")} if groups else {}
     values = {"label_values": List(Value("float32"))} if soft else {}
     return Features(
         {
@@ -61,6 +67,7 @@ def tagging_features(vocabulary: Vocabulary, soft: bool = False, segments: bool 
             "split": Value("string"),
             "seconds": Value("float32"),
             **times,
+            **group,
             **values,
         }
     )
@@ -211,7 +218,7 @@ class Clips(ABC):
 
     @abstractmethod
     def column(self, name: str) -> list[str | None]:
-        """`id`, `split` or `seconds` of each clip, read without audio; none where the data do not say."""
+        """`id`, `split`, `seconds` or `group` of each clip, read without audio; none where the data do not say."""
 
     @abstractmethod
     def select(self, rows: range) -> "Clips":
@@ -244,6 +251,11 @@ class Clips(ABC):
     @abstractmethod
     def files(self) -> list[str | None]:
         """The file of each clip; none for a clip whose bytes a table holds."""
+
+    @property
+    def groups(self) -> Groups:
+        """Which of the clips stay together wherever clips are parted."""
+        return Groups.of(self.column("group") if "group" in self.features else None, self.files, self.ids)
 
     def _refuse_scores(self) -> None:
         """Scores are of all clips, in their order: a part would be given those of others."""

@@ -30,18 +30,23 @@ class Groups(NamedTuple):
     by: str
 
     @classmethod
-    def of(cls, given: Sequence[str] | None, files: Sequence[str | None], ids: Sequence[str]) -> "Groups":
+    def of(cls, given: Sequence[str | None] | None, files: Sequence[str | None], ids: Sequence[str]) -> "Groups":
         """Those that the data give, else the clips of one file, else each clip by itself.
 
         Args:
-            given: The group of each clip, where the data say it.
+            given: The group of each clip; none where the data do not say it.
             files: The recording that each clip is of or was cut from; none where the data do not say.
             ids: Of the clips.
         """
-        if given is not None:
-            return cls(list(given), "group")
         names = [file or name for file, name in zip(files, ids, strict=True)]
-        return cls(names, "recording" if any(files) else "clip, as the data do not say which are of one recording")
+        by = "recording" if any(files) else "clip, as the data do not say which are of one recording"
+        if given is None or not any(given):
+            return cls(names, by)
+        without = given.count(None)
+        return cls(
+            [group or name for group, name in zip(given, names, strict=True)],
+            f"group, and {without} without one by {by}" if without else "group",
+        )
 
 
 def dealt_out(items: Sequence[T], part: tuple[int, int]) -> Sequence[T]:

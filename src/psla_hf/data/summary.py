@@ -10,7 +10,6 @@ from typing_extensions import TypedDict
 from psla_hf.files import write_json
 
 from .schema import Clips
-from .splitting import Groups
 
 if TYPE_CHECKING:
     from .made_splits import MadeSplits
@@ -159,7 +158,6 @@ class Loaded:
         fold: The fold that is held out; none for data without folds.
         subset: The subset of the classes that was taken; none for all.
         made: How splits were made, where the data had none.
-        groups: The group of each clip by its id, where the data say which clips stay together.
     """
 
     dataset: str
@@ -168,7 +166,6 @@ class Loaded:
     fold: int | None = None
     subset: str | None = None
     made: "MadeSplits | None" = None
-    groups: Mapping[str, str] | None = None
 
     @property
     def train(self) -> Clips:
@@ -184,11 +181,6 @@ class Loaded:
     def validation(self) -> Clips | None:
         """Clips to choose an epoch on, where the data set has such."""
         return self.parts.get("validation")
-
-    def groups_of(self, clips: Clips) -> Groups:
-        """Which of some of the clips stay together."""
-        ids = clips.ids
-        return Groups.of(None if self.groups is None else [self.groups[name] for name in ids], clips.files, ids)
 
     def facts(self) -> dict[str, Any]:
         """What `results.json` records of the data."""

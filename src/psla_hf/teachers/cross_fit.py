@@ -64,7 +64,7 @@ def cross_fit_parts(clips: Clips, parts: int, seed: int = 0, groups: Groups | No
         clips: By index.
         parts: K.
         seed: The same seed, the same parts.
-        groups: Which clips stay together, see `Loaded.groups_of`; by default those of one file.
+        groups: Which clips stay together; by default `Clips.groups`.
 
     Raises:
         ValueError: The clips are in shards or have a teacher's scores, or there are fewer than two parts or fewer
@@ -75,7 +75,7 @@ def cross_fit_parts(clips: Clips, parts: int, seed: int = 0, groups: Groups | No
             "Expected clips by index and without a teacher's scores: cross-fitting takes them apart. Leave streaming "
             "and teacher_scores out."
         )
-    groups = groups or Groups.of(None, clips.files, clips.ids)
+    groups = groups or clips.groups
     folds = make_folds(clips.labels, groups.names, parts, seed)
     return np.array([int(fold.split()[1]) - 1 for fold in folds])
 

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,22 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
-from datasets import Features
 
 from psla_hf.audio import is_cut_short, read_audio
 from psla_hf.audio_parts import read_part
-from psla_hf.data.schema import Clips, stored_features
+from psla_hf.data.schema import Clips, stored_features, tagging_features
 from psla_hf.files import atomic_file, digest, read_json, write_json
 
 __all__ = ["ShardJob", "is_unchanged", "make_shard"]
 
 
 # FLAC does not get smaller a second time; the other columns are text and small numbers.
-COMPRESSION = {"id": "zstd", "audio.path": "zstd", "audio.bytes": "none", "split": "zstd", "seconds": "zstd"} | {
-    f"{column}.list.element": "zstd" for column in ("labels", "mids")
+COMPRESSION = {
+    **dict.fromkeys(("id", "audio.path", "split", "seconds", "group"), "zstd"),
+    **dict.fromkeys(("labels.list.element", "mids.list.element"), "zstd"),
+    "audio.bytes": "none",
 }
 
-DICTIONARIES = ["labels.list.element", "mids.list.element", "split"]  # columns whose values repeat
+DICTIONARIES = ["labels.list.element", "mids.list.element", "split", "group"]  # columns whose values repeat
 
 FULL_SCALE = 2**15  # of 16-bit samples
 
@@ -37,6 +38,7 @@ class ShardJob:
 
     Attributes:
         clips: Its clips alone, with `tagging_features`.
+        groups: The group of each; none where the data do not say, or for all of them.
         folder: What the shard's name is relative to.
         shard: The parquet file, such as `data/train-00000-of-00012.parquet`.
         record: A JSON file that says what the shard holds, and by being there that it is finished.
@@ -48,6 +50,7 @@ class ShardJob:
     """
 
     clips: Clips
+    groups: Sequence[str | None] | None
     folder: Path
     shard: str
     record: Path
@@ -87,7 +90,7 @@ def make_shard(job: ShardJob) -> dict:
     account = _Account()
     rows = _prepared_rows(job, account)
     # With the features as datasets stores and reads them; a part of a file becomes a clip by itself.
-    features = Features({name: job.clips.features[name] for name in job.clips.features if name not in ("start", "end")})
+    features = tagging_features(job.clips.vocabulary, groups=job.groups is not None)
     schema = stored_features(features, job.sampling_rate).arrow_schema
     with atomic_file(job.folder / job.shard, job.record.parent) as temporary:
         with pq.ParquetWriter(temporary, schema, compression=COMPRESSION, use_dictionary=DICTIONARIES) as writer:
@@ -120,7 +123,7 @@ def _finished(job: ShardJob) -> dict | None:
 def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
     """The rows of a shard, one clip decoded at a time."""
     names = job.clips.features["labels"].feature.names
-    for clip in job.clips:
+    for clip, group in zip(job.clips, job.groups or [None] * len(job.clips), strict=True):
         data = _encoded(clip)
         part = (clip.pop("start") or 0.0, clip.pop("end")) if "start" in clip else None
         try:
@@ -139,7 +142,7 @@ def _prepared_rows(job: ShardJob, account: _Account) -> Iterator[dict]:
         account.cut_short += [clip["id"]] if isinstance(data, bytes) and is_cut_short(data, seconds) else []
         account.class_counts.update(names[k] for k in clip["labels"])
         audio = {"path": f"{clip['id']}.flac", "bytes": _as_flac(samples, job.sampling_rate)}
-        yield {**clip, "audio": audio, "split": clip["split"] or job.split, "seconds": seconds}
+        yield {**clip, "audio": audio, "split": clip["split"] or job.split, "seconds": seconds, "group": group}
 
 
 def _encoded(clip: dict) -> bytes | Path:

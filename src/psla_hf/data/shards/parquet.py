@@ -56,6 +56,7 @@ class ShardIndex:
         version: Changes when one of the files does (see `remote.files_version`), a label, or the order of the classes.
         values: Targets of soft labels, one for each of `labels.values`; none where they are all 1.
         segments: Whether clips are parts of their audio, from `start` to `end`.
+        groups: Whether the shards say which clips belong together, by `group`.
         relabelled: Whether the labels are others than the files', see `with_labels`.
         scores: What a teacher says of all clips, see `Clips.with_scores`.
     """
@@ -69,6 +70,7 @@ class ShardIndex:
     version: str
     values: np.ndarray | None = None
     segments: bool = False
+    groups: bool = False
     relabelled: bool = False
     scores: ScoreRows | None = None
 
@@ -82,8 +84,8 @@ class ShardIndex:
             vocabulary: The classes; needed unless the files carry them, as prepared shards do.
 
         Raises:
-            ValueError: There are no files, columns are missing, or `start`, `end` or `label_values` in some only;
-                labels are no classes of the vocabulary, or the files' own classes are others.
+            ValueError: There are no files, columns are missing, or `start`, `end`, `label_values` or `group` are in
+                some only; labels are no classes of the vocabulary, or the files' own classes are others.
         """
         if not files:
             raise ValueError("Expected at least one parquet file, got none.")
@@ -99,16 +101,16 @@ class ShardIndex:
                 table = _read(parquet, [name for ours, name in columns.items() if ours != "id"], file)
                 groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
             parts.append(Annotations.of(table, columns, vocabulary, file))
-            optional.append(sorted(columns.keys() & {"start", "end", "label_values"}))
+            optional.append(sorted(columns.keys() & {"start", "end", "label_values", "group"}))
             if optional[-1] != optional[0]:
                 raise ValueError(
-                    f"Expected files with the same of the columns start, end and label_values, {files[0]} has "
+                    f"Expected files with the same of the columns start, end, label_values and group, {files[0]} has "
                     f"{optional[0]} and {file} has {optional[-1]}."
                 )
             sizes += groups
             places += [(number, g) for g in range(len(groups))]
         assert vocabulary is not None
-        seconds = pa.chunked_array([chunk for part in parts for chunk in part.times["seconds"].chunks], pa.float32())
+        seconds = pa.chunked_array([chunk for part in parts for chunk in part.others["seconds"].chunks], pa.float32())
         return cls(
             tuple(files),
             np.array(sizes),
@@ -119,6 +121,7 @@ class ShardIndex:
             digest(files_version(files), vocabulary.fingerprint),
             np.concatenate([part.values for part in parts]) if "label_values" in optional[0] else None,
             segments="start" in optional[0],
+            groups="group" in optional[0],
         )
 
     @cached_property
@@ -135,7 +138,7 @@ class ShardIndex:
     @property
     def features(self) -> Features:
         """The schema of what is read."""
-        return tagging_features(self.vocabulary, soft=self.values is not None, segments=self.segments)
+        return tagging_features(self.vocabulary, self.values is not None, self.segments, self.groups)
 
     def with_labels(self, labels: ClipLabels, values: np.ndarray | None = None) -> "ShardIndex":
         """The same clips, read with other labels, for example enhanced ones; the files stay as they are.

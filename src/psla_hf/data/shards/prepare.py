@@ -53,9 +53,9 @@ def prepare(
 ) -> dict | None:
     """Write clips as `data/<split>-00000-of-00012.parquet`, … and describe them in `manifest.json`.
 
-    The shards have the schema of the clips; audio is 16-bit mono FLAC, `seconds` what was decoded. Resampling can carry
-    samples beyond full scale: they are clipped and the clips counted. Clips whose file ends before its header says are
-    kept and listed.
+    The shards have the schema of the clips; audio is 16-bit mono FLAC, `seconds` what was decoded. A segment becomes a
+    clip by itself, with its recording as `group` if it has no other. Resampling can carry samples beyond full scale:
+    they are clipped and the clips counted. Clips whose file ends before its header says are kept and listed.
 
     A shard appears under its name only when it is complete. A run that was killed and is started again with the same
     arguments keeps the finished shards and ends with the same bytes as one that was not. What makes the inputs the same
@@ -97,10 +97,11 @@ def prepare(
     files = settings.files(len(clips))
     own = dealt_out(list(enumerate(files)), part)
     vocabulary, ids = _checked(clips)
-    inputs = _fingerprint(clips, ids, vocabulary, settings)
+    groups = _groups(clips, split)
+    inputs = _fingerprint(clips, ids, groups, vocabulary, settings)
     _refuse_other_content(output_dir, settings, inputs, vocabulary, files)
     _make_folders(output_dir, others_write=part[1] > 1)
-    records = _make_shards(clips, output_dir, settings, inputs, num_processes, drop=on_error == "drop", own=own)
+    records = _make_shards(clips, groups, output_dir, settings, inputs, num_processes, on_error == "drop", own)
     if part[1] > 1:
         return None
     return _finish(output_dir, settings, records, inputs, vocabulary, ids, subset)
@@ -176,7 +177,7 @@ def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
     """The classes and ids of clips that can be prepared."""
     vocabulary = clips.vocabulary
     found = plain_features(clips.features)
-    expected = tagging_features(vocabulary, segments="start" in found)
+    expected = tagging_features(vocabulary, segments="start" in found, groups="group" in found)
     if found != expected:
         differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise ValueError(
@@ -190,11 +191,24 @@ def _checked(clips: Clips) -> tuple[Vocabulary, list[str]]:
     return vocabulary, [str(name) for name in ids]
 
 
-def _fingerprint(clips: Clips, ids: list[str], vocabulary: Vocabulary, settings: _Settings) -> str:
+def _groups(clips: Clips, split: str) -> list[str | None] | None:
+    """The group of each clip, for segments without one their recording; none where the data do not say."""
+    if "group" in clips.features:
+        return clips.column("group")
+    files = clips.files if "start" in clips.features else []
+    numbers = {file: k for k, file in enumerate(dict.fromkeys(filter(None, files)), start=1)}
+    # Not by their paths, which are none of the readers' business, and others on another machine.
+    return [f"{split} recording {numbers[file]}" if file else None for file in files] if numbers else None
+
+
+def _fingerprint(
+    clips: Clips, ids: list[str], groups: list[str | None] | None, vocabulary: Vocabulary, settings: _Settings
+) -> str:
     """SHA-256 of all that decides what the shards hold, but for the audio."""
     labels = clips.labels
     times = [clips.column(name) for name in ("start", "end") if name in clips.features]
-    rest = json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split"), *times])
+    more = [*times, groups] if groups else times
+    rest = json.dumps([asdict(settings), vocabulary.fingerprint, ids, clips.column("split"), *more])
     return digest(rest, labels.values, labels.offsets)
 
 
@@ -239,6 +253,7 @@ def _shards(output_dir: Path, pattern: str) -> list[str]:
 
 def _make_shards(
     clips: Clips,
+    groups: list[str | None] | None,
     output_dir: Path,
     settings: _Settings,
     inputs: str,
@@ -248,9 +263,11 @@ def _make_shards(
 ) -> list[dict]:
     """Make those of a part's own shards, by number, that are not there yet; returns the records of all of them."""
     numbers = range(len(clips))
+    shares = {k: slice(k * settings.clips_per_shard, (k + 1) * settings.clips_per_shard) for k, _ in own}
     jobs = (
         ShardJob(
-            clips=clips.select(numbers[k * settings.clips_per_shard : (k + 1) * settings.clips_per_shard]),
+            clips=clips.select(numbers[shares[k]]),
+            groups=groups and groups[shares[k]],
             folder=output_dir,
             shard=file,
             record=output_dir / PROGRESS / f"{settings.split}-{k:05d}.json",
@@ -401,7 +418,8 @@ def _verify_shard(path: Path, shard: dict, vocabulary: Vocabulary) -> list[str]:
         found = (file.metadata.num_rows, file.metadata.num_row_groups)
         features = Features.from_arrow_schema(file.schema_arrow)
         ids = file.read(["id"], use_threads=False)["id"].to_pylist()
-    if found != (shard["rows"], shard["row_groups"]) or plain_features(features) != tagging_features(vocabulary):
+    expected = tagging_features(vocabulary, groups="group" in features)
+    if found != (shard["rows"], shard["row_groups"]) or plain_features(features) != expected:
         raise ValueError(
             f"Expected {shard['rows']} rows in {shard['row_groups']} row groups with the manifest's classes, {path} "
             f"has {found[0]} rows in {found[1]}, or other classes. Prepare the split into a new folder."

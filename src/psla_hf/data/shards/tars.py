@@ -1,6 +1,7 @@
 """Clips in WebDataset tars, local or remote, read in the one schema. Decodes nothing."""
 
 import json
+import math
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -70,7 +71,7 @@ def _clip(key: str | None, parts: dict[str, bytes], vocabulary: Vocabulary, spli
     seconds = next((about[column] for column in SECONDS_COLUMNS if column in about), None)
     with reading(file, f"labels and seconds of the clip {key}"):
         column = pa.chunked_array([[labels]])
-        seconds = None if seconds is None else float(seconds)
+        seconds = None if seconds is None or not 0 <= float(seconds) < math.inf else float(seconds)
     indices = encode_labels(column, vocabulary, f"{file}, clip {key}").values.tolist()
     ids = (about[column] for column in ID_COLUMNS if about.get(column) is not None)
     return {

@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from psla_hf.data.listing import (
-    Listing,
-    are_there,
-    check_folder,
-    clip_table,
-    encode_label_texts,
-    first_file,
-    read_vocabulary,
-)
+from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, first_file, read_vocabulary
 from psla_hf.files import read_json, read_text, reading
 from psla_hf.folder import FolderContents
 from psla_hf.labels.vocabulary import Vocabulary
 
+from .published import encode_label_texts
 from .source import CardFacts, Source
 
 __all__ = ["AUDIOSET_BALANCED", "AUDIOSET_FULL"]

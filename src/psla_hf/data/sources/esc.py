@@ -6,9 +6,10 @@ from typing import get_args
 
 import pandas as pd
 
-from psla_hf.data.listing import Listing, check_folder, first_file, numbered_listing
+from psla_hf.data.listing import Listing, check_folder, first_file
 from psla_hf.data.tables.reading import read_table
 
+from .published import numbered_listing
 from .source import CardFacts, EscSubset, Source
 
 __all__ = ["ESC", "ESC50_TO_AUDIOSET"]

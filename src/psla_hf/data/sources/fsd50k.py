@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-from psla_hf.data.listing import (
-    Listing,
-    are_there,
-    check_folder,
-    clip_table,
-    encode_label_texts,
-    read_vocabulary,
-)
+from psla_hf.data.listing import Listing, are_there, check_folder, clip_table, read_vocabulary
 from psla_hf.data.tables.reading import read_table
 from psla_hf.labels.vocabulary import Vocabulary
 
+from .published import encode_label_texts
 from .source import CardFacts, Source
 
 __all__ = ["FSD50K"]
@@ -27,7 +21,11 @@ def list_fsd50k(data_dir: str | Path, *, split: str, vocabulary: str | Path | Vo
     path = truth / f"{part}.csv"
     table = read_table(path, ["fname", "labels", "mids", *(["split"] if part == "dev" else [])])
     if part == "dev":
-        table = table[table["split"] == split]
+        splits = table["split"].str.strip()
+        wrong = sorted(set(splits) - {"train", "val"})
+        if wrong:
+            raise ValueError(f"Expected the splits train and val in {path}, got {wrong[:5]} too. Correct the column.")
+        table = table[splits == split]
     labels = encode_label_texts(table["mids"], classes, path)
     differ = [
         fname

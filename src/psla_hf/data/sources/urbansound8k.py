@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from psla_hf.data.listing import Listing, check_folder, numbered_listing
+from psla_hf.data.listing import Listing, check_folder
 from psla_hf.data.tables.reading import read_table
 
+from .published import numbered_listing
 from .source import CardFacts, Source
 
 __all__ = ["URBANSOUND8K"]
