@@ -1,6 +1,7 @@
 """What commands share: messages, a recipe's settings as flags, settings from files. Knows no single command."""
 
 import difflib
+import io
 import logging
 import os
 import re
@@ -52,6 +53,8 @@ __all__ = [
 # The words of the command that runs: the defaults that help shows are those of the recipe named there.
 WORDS: ContextVar[list[str]] = ContextVar("words")
 
+CLOSED_PIPE = 128 + 13  # as shells have it; Windows has no signal.SIGPIPE
+
 PATIENCE_S = 5  # of a process that is not the first one, until it says what is wrong, too
 
 FALSE_VALUES = ("false", "f", "no", "n", "0")
@@ -95,12 +98,14 @@ def command_line(debug: bool = False, explain: Callable[[Exception], str] = str)
     """
     # Registered, for transformers takes seconds to import.
     wrapt.when_imported("transformers.utils.logging")(lambda logs: logs.disable_progress_bar())
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: names need not fit its encoding
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(CLOSED_PIPE)
     except KeyboardInterrupt:
         print("error: interrupted.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

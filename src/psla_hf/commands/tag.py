@@ -244,8 +244,8 @@ def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_sec
             if sink.written.on_error == "stop" or len(sounds) == 1:
                 raise error
             failed += 1
-            line = " ".join(str(error).split())
-            bar.write(f"error: {line if str(sound) in line else f'{sound}: {line}'}", file=sys.stderr)
+            name, line = getattr(sound, "name", str(sound)), " ".join(str(error).split())
+            bar.write(f"error: {line if name in line else f'{name}: {line}'}", file=sys.stderr)
             bar.update(1)
 
         opened = (sys.stdin.buffer if sound == STDIN else sound for sound in sounds)
@@ -304,6 +304,8 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> tu
     from psla_hf.inference.outputs import EVENT_FORMATS, PER_RECORDING, Output
     from psla_hf.inference.timeline import EventRule
 
+    if written.output == Path(STDIN):
+        raise ValueError("Expected a file as --output, got -. Leave it out for standard output.")
     suffix = "" if written.output is None else written.output.suffix.removeprefix(".")
     form = suffix if written.format == "table" and suffix in ("json", "jsonl", "csv", "rttm") else written.format
     if form == "table" and written.output is not None:

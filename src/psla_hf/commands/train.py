@@ -61,6 +61,11 @@ class Others:
         None,
     )
 
+    def __post_init__(self) -> None:
+        """Refuse what would divide nothing."""
+        if self.cross_fit is not None and self.cross_fit < 2:
+            raise ValueError(f"Expected at least 2 parts for --cross-fit, got {self.cross_fit}.")
+
 
 @panel("Publishing", 8)
 @dataclass(frozen=True, kw_only=True)

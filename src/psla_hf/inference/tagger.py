@@ -362,7 +362,7 @@ def are_many(audio: Any) -> bool:
     return isinstance(audio, Iterator) or not isinstance(next(iter(audio), None), int | float | np.number)
 
 
-def checked_rate(rate: Any) -> int:
+def checked_rate(rate: Any) -> Any:
     """A rate of samples in Hz.
 
     Raises:
