@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from psla_hf.training.run.settings import RunSettings
 
-from .arguments import MESSAGES, Messages, Needs, Switch, Whole, flags_like, option, panel, recipe_with, settings_type
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
 from .data import Data, DataSet, OwnData
+from .settings import flags_like, recipe_with, settings_type
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import RECIPES
 
-from .arguments import given_settings, recipe_with
+from .settings import given_settings, recipe_with
 
 if TYPE_CHECKING:
     import numpy as np
