@@ -1,11 +1,9 @@
 """`psla tag`: the tags of audio files, and when what is heard."""
 
-import glob
-import itertools
 import logging
 import mmap
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import Parameter, Token
 
 from .arguments import MESSAGES, STDIN, Messages, Needs, Switch, Whole, option, panel
-from .shipped import names_a_sound, shipped_tagger
+from .shipped import shipped_tagger
+from .sounds import found, names_a_sound
 
 if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
@@ -261,38 +260,6 @@ def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_sec
             bar.set_postfix_str(f"{hours:.2f} h", refresh=False)
             bar.update(1)
     return failed
-
-
-def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
-    """The files that names, folders and patterns stand for, as they are spelled.
-
-    Raises:
-        FileNotFoundError: A folder holds no audio, or a pattern fits nothing.
-    """
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            files = sounds_in(path, recursive)
-            if not files:
-                hint = "" if recursive else " Pass --recursive for those in its folders."
-                raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")
-            yield from files
-        elif not path.exists() and glob.has_magic(name):
-            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            fit = (sounds_in(Path(match), recursive) if Path(match).is_dir() else [match] for match in matches)
-            files = list(itertools.chain.from_iterable(fit))
-            if not files:
-                raise FileNotFoundError(f"No file fits {name}.")
-            yield from files
-        else:
-            yield name
-
-
-def sounds_in(folder: Path, recursive: bool) -> list[str]:
-    """The audio files of a folder, and of those below it."""
-    from psla_hf.folder import FolderContents
-
-    return [str(file) for file in FolderContents.of(folder).sounds if recursive or file.parent == folder]
 
 
 def output_of(written: Written, events: Events, pooling: Any, number: int) -> tuple["Output", "EventRule | None"]:
