@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from psla_hf.audio import audio_seconds, read_audio
-from psla_hf.commands.arguments import read_settings
+from psla_hf.commands.settings import read_settings
 from psla_hf.data.load import load_audioset, load_tagging_dataset
 from psla_hf.data.shards.prepare import verify
 from psla_hf.enhancement.label_set import LabelSet, label_set_features

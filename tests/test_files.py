@@ -18,6 +18,7 @@ from psla_hf.files import (
     check_output,
     clear_unfinished,
     digest,
+    read_json_lines,
     write_json,
 )
 
@@ -61,6 +62,13 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_stays(tmp
     finally:
         running.kill()
         running.wait()
+
+
+@pytest.mark.parametrize("line", ["[]", '[["epoch", 1]]', "3", '"epoch"', "null", "{"])
+def test_a_line_that_is_no_json_object_is_named(line, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(f'{{"epoch": 1}}\n\n{line}\n')
+    with pytest.raises(ValueError, match=r"Expected a JSON object in line 3 in .*rows\.jsonl"):
+        read_json_lines(tmp_path / "rows.jsonl")
 
 
 def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):

@@ -149,7 +149,9 @@ def read_json_lines(path: str | Path) -> dict[int, dict[str, Any]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             with reading(path, f"a JSON object in line {number}"):
-                objects[number] = dict(json.loads(line))
+                objects[number] = json.loads(line)
+                if not isinstance(objects[number], dict):
+                    raise ValueError(f"it is {shorten(line, 80, placeholder=' …')}")
     return objects
 
 

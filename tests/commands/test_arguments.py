@@ -3,7 +3,8 @@
 import pytest
 
 from psla_hf.commands import main
-from psla_hf.commands.arguments import given, read_settings, recipe_with, spelled, with_flags
+from psla_hf.commands.arguments import spelled, with_flags
+from psla_hf.commands.settings import given, read_settings, recipe_with
 from psla_hf.commands.train import CONDUCT, Machine, Publishing
 from psla_hf.training.recipes import get_recipe
 from psla_hf.training.run.settings import RunSettings

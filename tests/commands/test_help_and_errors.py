@@ -109,6 +109,12 @@ def test_help_is_quick_and_imports_nothing_that_is_slow(words, seconds):
         (["plot"], "expected a RUN_DIR, or --shards"),
         (["report", "nowhere"], "metrics.jsonl"),
         (["convert", "nowhere.pth", "out"], "nowhere.pth"),
+        (["convert", "nowhere.pth", "out", "--max-length", "0"], "--max-length of 1 frame or more, got 0"),
+        (["listen", "-", "--microphone", "1"], "--microphone would have no effect"),
+        (["listen", "--encoding", "f32le"], "--encoding would have no effect"),
+        (["app", "--export", "space", "--port", "80", "--device", "cpu"], "--port, --device would have no effect"),
+        (["app", "--export", "space", "--max-megabytes", "inf"], "Expected max_minutes and max_megabytes above 0"),
+        (["tag", "a.wav", "--format", "jsonl", "--output", "-"], "Leave it out for standard output"),
         (["publish", "labels", "user/x", "--license", "mit", "--config", "a"], "expected NAME=DIR"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
@@ -288,6 +294,14 @@ def test_a_reader_that_leaves_early_and_ctrl_c_are_no_tracebacks(tmp_path):
     interrupted = "import psla_hf.commands.arguments as a\nwith a.command_line(): raise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "error: interrupted.\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8:strict"])
+def test_a_name_that_standard_output_cannot_encode_is_written_otherwise(encoding):
+    name = "import psla_hf.commands.arguments as a\nwith a.command_line(): print('caf\\udce9')"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", name], capture_output=True, env=environment, check=True)
+    assert done.stdout.split() == [b"caf\\udce9"]
 
 
 def test_runs_are_reported_side_by_side_and_unfinished_ones_as_far_as_they_are(printed, tmp_path):

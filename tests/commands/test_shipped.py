@@ -14,7 +14,7 @@ from safetensors import safe_open
 from psla_hf import AudioTagger
 from psla_hf.commands import run
 from psla_hf.commands.arguments import STDIN
-from psla_hf.commands.shipped import names_a_sound
+from psla_hf.commands.sounds import names_a_sound
 from psla_hf.models.saved import SHIPPED
 
 RATE = 16000

@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import soundfile
@@ -213,3 +215,14 @@ def test_a_held_out_fold_is_that_of_data_with_folds_only(folder):
 def test_what_cannot_be_made_is_refused(folder, asked, message):
     with pytest.raises(ValueError, match=message):
         load("own", folder / "clips.csv", QUIET, **asked)
+
+
+def test_a_table_may_begin_with_fold_0(folder):
+    table = pd.read_csv(folder / "clips.csv")
+    table.assign(fold=np.arange(len(table)) // 2 % 3).to_csv(folder / "folds.csv", index=False)
+    asked = EvaluationData(data_dir=str(folder / "folds.csv"))
+    settings = {"quiet": True, "fold_column": "fold"}
+    run = {"data": load("own", folder / "folds.csv", QUIET, fold=0, fold_column="fold").facts()}
+    assert asked.load({"m": run}, **settings).fold == 0  # which it held out
+    assert replace(asked, fold=0).load({}, **settings).fold == 0
+    assert asked.load({}, **settings).fold == 1

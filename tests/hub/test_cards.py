@@ -14,7 +14,7 @@ from psla_hf.aggregation.members import find_members
 from psla_hf.data.sources import SOURCES
 from psla_hf.data.toy import SCENE_CLASSES
 from psla_hf.hub.model_card import CARDS, data_set, model_card
-from psla_hf.reports.markdown import markdown_text, render
+from psla_hf.reports.markdown import markdown_code, markdown_text, render
 from psla_hf.training.recipes import TARGETS
 from tests import published
 from tests.published import ABOUT, HOSTILE, LITERAL, LOAD, change, literal_tables
@@ -347,6 +347,13 @@ def test_what_users_named_is_shown_as_they_named_it(copy):
     tables = literal_tables(card)
     assert sum(LITERAL in table for table in tables) == 2  # the classes and the loads of the data
     assert markdown_text(HOSTILE) == LITERAL
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("a b", "`a b`"), ("a`b", "``a`b``"), ("a``b", "```a``b```"), ("`a`", "`` `a` ``")]
+)
+def test_backticks_are_part_of_code(text, code):
+    assert markdown_code(text) == code
 
 
 def test_what_a_manifest_names_is_shown_as_it_is_named():

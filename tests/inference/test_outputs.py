@@ -87,6 +87,8 @@ def test_resuming_repeats_what_a_kill_has_cut_and_nothing_else(form, cut, tmp_pa
         assert write(tmp_path / "killed", names, resume=True) == whole
     with pytest.raises(FileExistsError, match="resume=True"):
         OutputFile(Output(form), tmp_path / "killed")
+    (tmp_path / "edited").write_bytes(whole + b"\n\n")  # an editor's empty lines
+    assert write(tmp_path / "edited", names, resume=True).rstrip() == whole.rstrip()
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

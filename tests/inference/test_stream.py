@@ -1,6 +1,7 @@
 """A sound that goes on has the tags of the same sound as a file."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -58,8 +59,23 @@ def test_it_answers_with_the_piece_that_completes_a_window_and_forgets_what_is_b
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hop_seconds": 0}, {"hop_seconds": 1.5}, {"window_seconds": 5}, {"window_seconds": 0.001}]
+    "wrong",
+    [
+        {"hop_seconds": 0},
+        {"hop_seconds": 1.5},
+        {"hop_seconds": math.nan},
+        {"window_seconds": 5},
+        {"window_seconds": 0.001},
+        {"window_seconds": math.nan},
+        {"window_seconds": math.inf},
+    ],
 )
 def test_windows_that_the_model_has_not_are_refused(tagger, wrong):
     with pytest.raises(ValueError, match="Expected windows of at most"):
         StreamingTagger(tagger, RATE, **wrong)
+
+
+@pytest.mark.parametrize("rate", [0, 8, math.nan, math.inf, None, "16000"])
+def test_rates_that_are_no_sounds_are_refused(tagger, rate):
+    with pytest.raises(ValueError, match="Expected sampling_rate"):
+        StreamingTagger(tagger, rate)

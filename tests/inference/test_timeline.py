@@ -36,6 +36,21 @@ def test_events_by_rule(rule, spans):
         assert event.score == pytest.approx(LINE.scores[inside, 0].max())
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+@pytest.mark.parametrize("step_seconds", [0.1, 0.32, 1 / 3])
+def test_a_length_and_a_gap_of_whole_steps_are_the_same_wherever_they_lie(steps, step_seconds):
+    seconds = round(steps * step_seconds, 9)  # as one types it
+    for start in range(20):
+        spans = [(start, start + steps), (start + 2 * steps, start + 3 * steps)]
+        scores = np.zeros((50, 1), np.float32)
+        for begin, end in spans:
+            scores[begin:end] = 0.9
+        line = Timeline(scores, step_seconds, 50 * step_seconds, ("dog",))
+        assert len(line.events(EventRule(min_seconds=seconds, min_gap=seconds))) == 2
+        assert not line.events(EventRule(min_seconds=seconds + 0.01))
+        assert len(line.events(EventRule(min_gap=seconds + 0.01))) == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"threshold": 0}, {"threshold": 1.5}, {"low": 0}, {"min_gap": -1}, {"min_seconds": float("nan")}],

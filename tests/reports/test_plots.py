@@ -197,6 +197,14 @@ def test_mixup_uses_clips_that_are_not_drawn():
     np.testing.assert_allclose(shares, np.exp([0, -1.5, -3]), rtol=5e-3)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"epochs": 3, "mixup_rate": 1.5}, {"epochs": 3, "mixup_rate": np.nan}]
+)
+def test_shares_of_no_epochs_or_rates_are_refused(wrong):
+    with pytest.raises(ValueError, match="Expected epochs of 1 or more and mixup_rate from 0 to 1"):
+        plots.unseen_shares(LABELS, **wrong)
+
+
 def test_the_script_draws_what_it_is_asked_for(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     psla(["plot", "run", *(f"--figure={name}" for name in ("curves", "averaging", "classes"))])

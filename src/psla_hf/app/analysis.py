@@ -1,5 +1,6 @@
 """A sound file as a page shows it: tags, the picture of its time line, events. Knows no web page."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ class Limits:
         max_megabytes: Of the file.
 
     Raises:
-        ValueError: One is not above 0.
+        ValueError: One is not above 0, or not finite.
     """
 
     max_minutes: float = 10.0
@@ -34,7 +35,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse what would take no file."""
-        if not (self.max_minutes > 0 and self.max_megabytes > 0):
+        if not (0 < self.max_minutes < math.inf and 0 < self.max_megabytes < math.inf):
             raise ValueError(
                 f"Expected max_minutes and max_megabytes above 0, got {self.max_minutes} and {self.max_megabytes}."
             )

@@ -3,7 +3,7 @@
 import html
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,37 +60,7 @@ def make_page(
     check_installed("app", "gradio", "matplotlib")
     import gradio as gr
 
-    limits = limits or Limits()
-
-    @lru_cache(KEPT_ANALYSES)
-    def analysed(name: str, path: Path) -> Analysis:
-        return analyse(taggers[name], path, limits)
-
-    def show(name: str, file: str | None, threshold: float) -> list[Any]:
-        """Tags, picture, events and their file.
-
-        gradio keeps what is uploaded under its content's digest, where others may have it analysed at the same time:
-        what is made of it goes into a folder of its own there, from which gradio serves and in time deletes it.
-        """
-        if file is None:
-            return [None, None, None, None]
-        path = Path(file)
-        try:
-            analysis = analysed(name, path)
-            folder = Path(tempfile.mkdtemp(dir=path.parent))
-            picture, table = folder / f"{path.stem}.png", folder / f"{path.stem}.events.csv"
-            analysis.draw(picture, threshold)
-            analysis.write_events(table, threshold)
-        except (OSError, ValueError) as error:
-            # Not with the folder, which is the server's; and what the browser shows of it is HTML.
-            message = html.escape(str(error).replace(str(path), path.name))
-            raise gr.Error(message, duration=None, print_exception=False) from error
-        rows = pd.DataFrame(
-            [[e.onset, e.offset, e.label, e.score] for e in analysis.events(threshold)], columns=list(COLUMNS)
-        )
-        return [analysis.tags(), str(picture), rows.style.format(COLUMNS), str(table)]
-
-    names = list(taggers)
+    limits, names = limits or Limits(), list(taggers)
     with gr.Blocks(title="Audio tagging", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         page.max_file_size = limits.max_bytes
         models = markdown_code(names[0]) if len(names) == 1 else "A model"
@@ -119,12 +89,44 @@ def make_page(
         table = gr.DownloadButton("Download events (CSV)")
         gr.on(
             [sound.change, model.change, threshold.release],
-            show,
+            answering(taggers, limits),
             [model, sound, threshold],
             [tags, picture, events, table],
             api_name="tag",
         )
     return page
+
+
+def answering(taggers: Mapping[str, AudioTagger], limits: Limits) -> Callable[[str, str | None, float], list[Any]]:
+    """What the page calls with a model's name, a file and a threshold: its tags, picture, events and their file."""
+    import gradio as gr
+
+    @lru_cache(KEPT_ANALYSES)
+    def analysed(name: str, path: Path) -> Analysis:
+        return analyse(taggers[name], path, limits)
+
+    def answer(name: str, file: str | None, threshold: float) -> list[Any]:
+        if file is None:
+            return [None, None, None, None]
+        path = Path(file)
+        try:
+            analysis = analysed(name, path)
+            # gradio keeps what is uploaded under its content's digest, where others may have it analysed at the same
+            # time: what is made of it has a folder of its own there, from which gradio serves and in time deletes it.
+            folder = Path(tempfile.mkdtemp(dir=path.parent))
+            picture, table = folder / f"{path.stem}.png", folder / f"{path.stem}.events.csv"
+            analysis.draw(picture, threshold)
+            analysis.write_events(table, threshold)
+        except (OSError, ValueError) as error:
+            # Not with the folder, which is the server's; and what the browser shows of it is HTML.
+            message = html.escape(str(error).replace(str(path), path.name))
+            raise gr.Error(message, duration=None, print_exception=False) from error
+        rows = pd.DataFrame(
+            [[e.onset, e.offset, e.label, e.score] for e in analysis.events(threshold)], columns=list(COLUMNS)
+        )
+        return [analysis.tags(), str(picture), rows.style.format(COLUMNS), str(table)]
+
+    return answer
 
 
 def check_host(host: str) -> None:

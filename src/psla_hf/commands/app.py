@@ -51,6 +51,9 @@ def app(
     limits = Limits(max_minutes, max_megabytes)
     sounds = [] if examples is None else files_in(examples)
     if export is not None:
+        serving = {"--host": host, "--port": port, "--device": device}
+        if given := [flag for flag, value in serving.items() if value is not None]:
+            raise ValueError(f"{', '.join(given)} would have no effect with --export: nothing is served. Leave it out.")
         export_space(models, export, limits, sounds, overwrite)
         print(f"{export}: hf upload YOU/NAME {export} --repo-type space")
         return

@@ -43,6 +43,8 @@ def convert(
     from psla_hf.provenance import provenance
     from psla_hf.training.run.folder import CARD_FILE, CONVERSION_FILE
 
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"Expected --max-length of 1 frame or more, got {max_length}.")
     check_output(output_dir, overwrite)
     names = list(Vocabulary.from_csv(labels).names) if labels else None
     with original_files(checkpoint, quiet=messages.quiet) as files:

@@ -75,6 +75,11 @@ class OwnData(OwnTable):
     split_seed: Whole | None = option("Seed of the splits that are made where there are none; default: 0.", None)
     folds: Whole | None = option("Cross-validate: make so many folds, and hold out each, or that of --fold.", None)
 
+    def __post_init__(self) -> None:
+        """Refuse what would divide nothing."""
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f"Expected at least 2 folds, got {self.folds}.")
+
 
 @panel("Data", 1)
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +109,8 @@ class EvaluationData(Data):
 
         key = self.dataset or trained_dataset(origins.values()) or self.key
         has_folds = SOURCES[key].num_folds or settings.get("folds") or settings.get("fold_column")
-        fold = self.fold or (held_out_fold(key, origins.values()) if has_folds else None) or 1
+        fold = held_out_fold(key, origins.values()) if has_folds and self.fold is None else self.fold
+        fold = 1 if fold is None else fold  # a table may begin with fold 0
         loaded = load(**replace(self, dataset=key, fold=fold).choice(quiet=quiet), parts=[part], **settings)
         if not self.allow_seen:
             check_held_out(loaded.facts(), origins)

@@ -45,7 +45,7 @@ def evaluate(
     if not accelerator.is_main_process:
         return
     metrics = tagging_metrics(scores, clips.labels.multi_hot())
-    fold = f", fold {loaded.fold}" if loaded.fold else ""
+    fold = f", fold {loaded.fold}" if loaded.fold is not None else ""
     print_metrics({model: metrics}, f"{len(clips)} clips of {facts['dataset']}{fold}")
     seen = None if origin is None else has_seen(facts, origin)
     if seen:

@@ -82,6 +82,10 @@ def listen(
         raise ValueError(
             f"Expected - for raw samples on standard input, or microphone, got {source}. For files: psla tag"
         )
+    if source == STDIN and samples.microphone is not None:
+        raise ValueError("--microphone would have no effect with - for standard input. Leave one out.")
+    if source != STDIN and samples.encoding != "s16le":
+        raise ValueError("--encoding would have no effect: it is of raw samples on standard input, psla listen -.")
     if samples.sampling_rate < 1 or samples.channels < 1:
         raise ValueError(
             f"Expected 1 or more, got sampling_rate={samples.sampling_rate} and channels={samples.channels}."

@@ -10,7 +10,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from psla_hf.provenance import __version__
 
-from .arguments import MESSAGES, WORDS, Messages, check_needs, command_line, spelled, use_config, with_flags
+from .arguments import MESSAGES, Messages, check_needs, command_line, spelled, with_flags
+from .settings import WORDS, use_config
 
 __all__ = ["COMMANDS", "WAITING", "run"]
 

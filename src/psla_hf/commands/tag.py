@@ -1,11 +1,9 @@
 """`psla tag`: the tags of audio files, and when what is heard."""
 
-import glob
-import itertools
 import logging
 import mmap
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import Parameter, Token
 
 from .arguments import MESSAGES, STDIN, Messages, Needs, Switch, Whole, option, panel
-from .shipped import names_a_sound, shipped_tagger
+from .shipped import shipped_tagger
+from .sounds import found, names_a_sound
 
 if TYPE_CHECKING:
     from psla_hf.inference.outputs import Output, OutputFile
@@ -244,8 +243,8 @@ def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_sec
             if sink.written.on_error == "stop" or len(sounds) == 1:
                 raise error
             failed += 1
-            line = " ".join(str(error).split())
-            bar.write(f"error: {line if str(sound) in line else f'{sound}: {line}'}", file=sys.stderr)
+            name, line = getattr(sound, "name", str(sound)), " ".join(str(error).split())
+            bar.write(f"error: {line if name in line else f'{name}: {line}'}", file=sys.stderr)
             bar.update(1)
 
         opened = (sys.stdin.buffer if sound == STDIN else sound for sound in sounds)
@@ -263,38 +262,6 @@ def tag_all(tagger: "AudioTagger", sounds: Sequence[str], sink: Sink, window_sec
     return failed
 
 
-def found(names: Iterable[str], recursive: bool) -> Iterator[str]:
-    """The files that names, folders and patterns stand for, as they are spelled.
-
-    Raises:
-        FileNotFoundError: A folder holds no audio, or a pattern fits nothing.
-    """
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            files = sounds_in(path, recursive)
-            if not files:
-                hint = "" if recursive else " Pass --recursive for those in its folders."
-                raise FileNotFoundError(f"Expected audio files in {name}, there is none.{hint}")
-            yield from files
-        elif not path.exists() and glob.has_magic(name):
-            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            fit = (sounds_in(Path(match), recursive) if Path(match).is_dir() else [match] for match in matches)
-            files = list(itertools.chain.from_iterable(fit))
-            if not files:
-                raise FileNotFoundError(f"No file fits {name}.")
-            yield from files
-        else:
-            yield name
-
-
-def sounds_in(folder: Path, recursive: bool) -> list[str]:
-    """The audio files of a folder, and of those below it."""
-    from psla_hf.folder import FolderContents
-
-    return [str(file) for file in FolderContents.of(folder).sounds if recursive or file.parent == folder]
-
-
 def output_of(written: Written, events: Events, pooling: Any, number: int) -> tuple["Output", "EventRule | None"]:
     """What is to be written of each file, and the rule of the events that are written or drawn.
 
@@ -304,6 +271,8 @@ def output_of(written: Written, events: Events, pooling: Any, number: int) -> tu
     from psla_hf.inference.outputs import EVENT_FORMATS, PER_RECORDING, Output
     from psla_hf.inference.timeline import EventRule
 
+    if written.output == Path(STDIN):
+        raise ValueError("Expected a file as --output, got -. Leave it out for standard output.")
     suffix = "" if written.output is None else written.output.suffix.removeprefix(".")
     form = suffix if written.format == "table" and suffix in ("json", "jsonl", "csv", "rttm") else written.format
     if form == "table" and written.output is not None:

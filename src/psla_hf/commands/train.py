@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from psla_hf.training.run.settings import RunSettings
 
-from .arguments import MESSAGES, Messages, Needs, Switch, Whole, flags_like, option, panel, recipe_with, settings_type
+from .arguments import MESSAGES, Messages, Needs, Switch, Whole, option, panel
 from .data import Data, DataSet, OwnData
+from .settings import flags_like, recipe_with, settings_type
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -60,6 +61,11 @@ class Others:
         "Train so many teachers, each on the other parts of the training clips, and keep what each says of its part.",
         None,
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what would divide nothing."""
+        if self.cross_fit is not None and self.cross_fit < 2:
+            raise ValueError(f"Expected at least 2 parts for --cross-fit, got {self.cross_fit}.")
 
 
 @panel("Publishing", 8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psla_hf.training.recipe import Recipe
 from psla_hf.training.recipes import RECIPES
 
-from .arguments import given_settings, recipe_with
+from .settings import given_settings, recipe_with
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def read_data(
     dataset = data.dataset or (recipe and recipe.dataset) or source_at(place)
     options = LoadOptions("drop" if data.drop_incomplete else None, quiet=quiet, streaming=data.streaming)
     more = {"subset": data.subset, "vocabulary": data.vocabulary, **own.settings()}
-    loaded = load(dataset, place, options, fold=fold or 1, **more)
+    loaded = load(dataset, place, options, fold=1 if fold is None else fold, **more)
     clips, facts = loaded.train, loaded.facts()
     if data.labels:
         label_set = LabelSet.open(data.labels)

@@ -191,7 +191,7 @@ class Heard:
 
     def _timeline(self, labels: tuple[str, ...], rate: int) -> Timeline:
         layout = self.layout
-        steps = math.ceil(self.total / layout.step)
+        steps = math.ceil(round(self.total / layout.step, 6))  # a step need not be whole
         scores = self.stitcher.finish(steps)
         if layout.slides:  # a window's score is its middle's; before the first and behind the last it is theirs
             before = min(steps, layout.size // layout.hop) // 2

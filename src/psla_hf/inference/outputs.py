@@ -218,7 +218,7 @@ class OutputFile:
                     names.append(recording["file"])
                     is_same &= recording.keys() == self.output.keys
         elif text and is_same:
-            head, *rows = csv.reader(io.StringIO(text))
+            head, *rows = filter(None, csv.reader(io.StringIO(text)))  # without lines that an editor left empty
             rows = [row for row in rows if row[0] != rows[-1][0]]  # of the last one there may be more to come
             names, text = [row[0] for row in rows], _csv([head, *rows])
         if not is_same:

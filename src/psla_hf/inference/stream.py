@@ -1,5 +1,6 @@
 """Tags while a sound goes on. Knows no microphones, sockets or files."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import soxr
 from psla_hf.models.waveforms_psla import MAX_CHANNELS, as_mono, as_samples, mix_down, scale_to_float
 
 from .recording import Recording, TopK, tag_count
-from .tagger import AudioTagger
+from .tagger import AudioTagger, checked_rate
 from .timeline import class_thresholds
 from .windows import Windows
 
@@ -51,7 +52,8 @@ class StreamingTagger:
         threshold: Only tags with at least this score.
 
     Raises:
-        ValueError: The hop is no time, the windows are none of the model's, or tags are asked for that cannot be.
+        ValueError: The rate is no sound's, the hop is no time, the windows are none of the model's, or tags are asked
+            for that cannot be.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class StreamingTagger:
         extractor = tagger.extractor
         rate = extractor.sampling_rate
         most = tagger.window_samples
-        size = most if window_seconds is None else round(window_seconds * rate)
+        asked = most / rate if window_seconds is None else window_seconds
+        size = round(asked * rate) if math.isfinite(asked) else 0
         hop_seconds = min(1.0, size / rate) if hop_seconds is None else hop_seconds
         if not extractor.frame_size <= size <= most or not 0 < hop_seconds <= size / rate:
             raise ValueError(
@@ -79,7 +82,8 @@ class StreamingTagger:
         longest = size + extractor.hop_size - 1  # as in AudioTagger
         self._windows = Windows(size, max(1, round(hop_seconds * rate)), longest, tagger.windowing.last)
         self._time_axis: int | None = None
-        self._resampler = None if sampling_rate == rate else soxr.ResampleStream(sampling_rate, rate, 1, "float32")
+        given = checked_rate(sampling_rate)
+        self._resampler = None if given == rate else soxr.ResampleStream(given, rate, 1, "float32")
 
     def feed(self, piece: Any) -> list[Moment]:
         """The moments that a piece completes, none while there is less than a window.

@@ -342,11 +342,7 @@ class AudioTagger:
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate
         samples, rate = unpack_sound(sound, sampling_rate)
-        if not (isinstance(rate, int | float | np.number) and LOWEST_RATE <= rate <= HIGHEST_RATE):
-            raise ValueError(
-                f"Expected sampling_rate with a waveform, from {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate!r}."
-            )
-        return resample_blocks([as_mono(samples, name).cpu().numpy()], rate, wanted)
+        return resample_blocks([as_mono(samples, name).cpu().numpy()], checked_rate(rate), wanted)
 
     def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
         """The model's scores of a batch, none of one that has only a sound's end."""
@@ -365,6 +361,19 @@ def are_many(audio: Any) -> bool:
     if is_one or not isinstance(audio, Iterable) or hasattr(audio, "read") or hasattr(audio, "get_all_samples"):
         return False
     return isinstance(audio, Iterator) or not isinstance(next(iter(audio), None), int | float | np.number)
+
+
+def checked_rate(rate: Any) -> Any:
+    """A rate of samples in Hz.
+
+    Raises:
+        ValueError: It is none of a sound.
+    """
+    if not (isinstance(rate, int | float | np.number) and LOWEST_RATE <= rate <= HIGHEST_RATE):
+        raise ValueError(
+            f"Expected sampling_rate with a waveform, from {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate!r}."
+        )
+    return rate
 
 
 def device_of(name: str | torch.device) -> torch.device:

@@ -11,6 +11,8 @@ __all__ = ["Event", "EventRule", "Thresholds", "Timeline", "class_thresholds"]
 
 Thresholds = float | Mapping[str, float]
 
+EXACT_SECONDS = 1e-6  # so exact are times, which are multiples of steps in floating point
+
 
 class Event(NamedTuple):
     """A sound with a beginning and an end.
@@ -107,10 +109,10 @@ class Timeline:
         spans = [run[0] for run in ndimage.find_objects(labelled) if scores[run[0]].max() >= threshold]
         merged: list[slice] = []
         for span in spans:
-            if merged and (span.start - merged[-1].stop) * self.step_seconds < rule.min_gap:
+            if merged and (span.start - merged[-1].stop) * self.step_seconds < rule.min_gap - EXACT_SECONDS:
                 span = slice(merged.pop().start, span.stop)
             merged.append(span)
         for span in merged:
             onset, offset = span.start * self.step_seconds, min(span.stop * self.step_seconds, self.seconds)
-            if offset - onset >= rule.min_seconds:
+            if offset - onset >= rule.min_seconds - EXACT_SECONDS:
                 yield Event(onset, offset, self.labels[k], float(scores[span].max()))

@@ -29,8 +29,9 @@ def markdown_text(text: str) -> str:
 
 def markdown_code(text: str) -> str:
     """The same in type for code, in a table or not."""
-    fence = "``" if "`" in text else "`"
-    return fence + " ".join(text.split()).replace("|", "\\|") + fence
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""  # which Markdown takes away
+    return fence + space + " ".join(text.split()).replace("|", "\\|") + space + fence
 
 
 def markdown_figures(rows: Mapping[str, Mapping[str, float | str]], first_column: str) -> str:

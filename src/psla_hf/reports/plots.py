@@ -179,7 +179,12 @@ def unseen_shares(labels: ClipLabels, epochs: int, mixup_rate: float = 0.0) -> n
 
     Returns:
         Float64 `[epochs + 1]`, beginning with 1.
+
+    Raises:
+        ValueError: There are no epochs, or the probability is none.
     """
+    if epochs < 1 or not 0 <= mixup_rate <= 1:
+        raise ValueError(f"Expected epochs of 1 or more and mixup_rate from 0 to 1, got {epochs} and {mixup_rate}.")
     num_clips = len(labels)
     left_alone = (1 - _chances(labels)) * (1 - mixup_rate / num_clips)
     return np.array([(left_alone ** (num_clips * epoch)).mean() for epoch in range(epochs + 1)])
