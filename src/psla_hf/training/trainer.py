@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.weights import imagenet_source
 from psla_hf.progress import progress
 from psla_hf.provenance import provenance
+from psla_hf.reports.tables import mean_metrics
 from psla_hf.thresholds import choose_thresholds
 
 from .build import arrange_model, build_model, build_optimizer, reset_gradient_scale
@@ -38,7 +39,7 @@ from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .recipe import LAST_EPOCHS, Recipe
-from .run.epoch_rows import best_on_validation, epochs_since_best, mean_metrics, metrics_of
+from .run.epoch_rows import best_on_validation, epochs_since_best, metrics_of
 from .run.folder import (
     BEST,
     CHECKPOINTS,
@@ -460,11 +461,11 @@ class Trainer:
             lambda: write_scores(self.output_dir, part, PartScores.of(clips, probabilities.numpy())),
         )
 
-    def _single_model(self) -> dict[str, float]:
+    def _single_model(self) -> Mapping[str, float | None]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
         if self.recipe.aggregation.report == "best_on_validation":
             return metrics_of(best_on_validation(self.state.rows))
-        return mean_metrics(self.state.rows[-LAST_EPOCHS:])
+        return mean_metrics([metrics_of(row) for row in self.state.rows[-LAST_EPOCHS:]])
 
     def _training_inputs(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
