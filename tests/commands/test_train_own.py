@@ -153,6 +153,7 @@ def test_a_table_of_times_is_trained_on_by_its_segments(birds, tmp_path, capsys)
         (["nowhere"], "there is no nowhere"),
         (["birds", "--folds", "2", "--push-to-hub", "me/birds"], "expected one model for --push-to-hub"),
         (["birds", "--folds", "1"], "Expected at least 2 folds, got 1"),
+        (["birds", "--cross-fit", "0"], "Expected at least 2 parts to cross-fit, got 0"),
         (["birds", "--file-column", "x"], "file_column"),
     ],
 )

@@ -266,6 +266,9 @@ def ensemble_of_scores(scores: Mapping[str, np.ndarray], targets: np.ndarray) ->
             raise ValueError(
                 f"Expected scores [N, K] = {targets.shape} of {name}, as the targets, got {of_member.shape}."
             )
+        unscored = int(np.isnan(of_member).any(axis=1).sum())
+        if unscored:
+            raise ValueError(f"Expected scores of all {len(targets)} clips, {name} lacks some (NaN) for {unscored}.")
         if not ((of_member >= 0) & (of_member <= 1)).all():
             raise ValueError(
                 f"Expected probabilities from 0 to 1, those of {name} are not: a mean of logits is no ensemble."

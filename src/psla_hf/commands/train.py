@@ -133,7 +133,7 @@ def train(
     precision = machine.mixed_precision or default_precision(machine.cpu)
     accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    if others.cross_fit:
+    if others.cross_fit is not None:
         if own.folds or publishing.push_to_hub:
             raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
         on_data = read_data(place, data, own, others, data.fold, run.recipe, settings, accelerator, quiet=quiet)

@@ -1,5 +1,6 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
+import logging
 import math
 import signal
 import time
@@ -64,6 +65,8 @@ from .start import Start
 
 __all__ = ["RunInterruptedError", "Trainer"]
 
+
+logger = logging.getLogger(__name__)
 
 FEWEST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
 
@@ -422,7 +425,13 @@ class Trainer:
         last = self._model_state()
         self._save_model(self.output_dir / LAST_EPOCH)
         results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1])}
-        if self.state.weights.count == 0:  # it stopped before the first epoch that counts
+        if self.state.weights.count == 0:
+            if self.accelerator.is_main_process:
+                logger.warning(
+                    "The run stopped before epoch %d, from which on weights are averaged: the model has those of its "
+                    "last epoch alone. Average more epochs (average_last).",
+                    self.recipe.first_averaged_epoch,
+                )
             self.state.weights.update(last)
         self._unwrapped().load_state_dict(self.state.weights.result())
         name = "averaged"
