@@ -324,7 +324,8 @@ def test_clips_that_another_process_could_not_decode_count_at_the_same_update(
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
     # After an update: its signals, and how many clips did not decode.
     monkeypatch.setattr(
-        trainer, "_sums", lambda *counts: [*counts[:-1], counts[-1] + 2] if len(counts) > len(SIGNALS) else [*counts]
+        "psla_hf.training.trainer.sums",
+        lambda accelerator, *counts: [*counts[:-1], counts[-1] + 2] if len(counts) > len(SIGNALS) else [*counts],
     )
     with pytest.raises(ValueError, match="2 clips did not decode in 8 samples"):
         trainer.train()
