@@ -78,9 +78,10 @@ def test_the_means_are_those_of_the_classes_figures():
 
 def test_scores_that_are_not_finite_are_refused():
     targets = np.array([[1], [0]])
-    for odd in (np.nan, np.inf):
-        with pytest.raises(ValueError, match="contains"):
-            tagging_metrics(np.array([[odd], [0.5]]), targets)
+    for odd in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="finite scores, those of 1 of 2 clips are not, such as of clip 1 "):
+            tagging_metrics(np.array([[0.5], [odd]]), targets)
+    assert tagging_metrics(np.array([[0.5, np.nan], [0.2, 0.5]]), np.array([[1, 0], [0, 0]]))["mAP"] == 1.0
 
 
 def test_scores_are_the_models_in_the_data_sets_order_whatever_the_batch(tiny_model, esc_folder, accelerator):

@@ -57,6 +57,12 @@ def class_metrics(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, l
     # `take` leaves rows contiguous. Indexing does not, and scikit-learn then copies the whole array for every class:
     # twenty seconds for 20,000 clips of 527 classes, instead of three.
     labels, scores = positive.take(usable, axis=1), probabilities.take(usable, axis=1)
+    wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"Expected finite scores, those of {len(wrong)} of {len(scores)} clips are not, such as of clip {wrong[0]} "
+            "(counted from 0). Is every weight of the model finite? After a training, lower the learning rate."
+        )
     metrics = {}
     for name, score in (("AP", average_precision_score), ("AUC", roc_auc_score)):
         figures: list[float | None] = [None] * targets.shape[1]

@@ -11,6 +11,7 @@ def setting(
     help: str,
     *,
     above: float | None = None,
+    below: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Any:
@@ -20,10 +21,11 @@ def setting(
         default: The value where none is given.
         help: What the setting is, units included.
         above: The value is greater than this.
+        below: The value is less than this.
         at_least: The value is this or greater.
         at_most: The value is this or less.
     """
-    limits = {"above": above, "at_least": at_least, "at_most": at_most}
+    limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
     return field(default=default, metadata={"help": help, **{k: v for k, v in limits.items() if v is not None}})
 
 
@@ -52,6 +54,7 @@ def _is_within(value: Any, setting: Field) -> bool:
     limits = setting.metadata
     return value is None or (
         ("above" not in limits or value > limits["above"])
+        and ("below" not in limits or value < limits["below"])
         and ("at_least" not in limits or value >= limits["at_least"])
         and ("at_most" not in limits or value <= limits["at_most"])
     )
@@ -61,5 +64,5 @@ def _range(setting: Field) -> str:
     limits = setting.metadata
     if "at_least" in limits and "at_most" in limits:
         return f"from {limits['at_least']} to {limits['at_most']}"
-    words = {"above": "above", "at_least": "of at least", "at_most": "of at most"}
+    words = {"above": "above", "at_least": "of at least", "below": "below", "at_most": "of at most"}
     return " and ".join(f"{words[name]} {limits[name]}" for name in words if name in limits)

@@ -334,6 +334,8 @@ def test_what_is_no_probability_or_of_other_clips_is_refused():
     targets = np.eye(3)
     with pytest.raises(ValueError, match="mean of logits"):
         ensemble_of_scores({"a": np.eye(3) * 2}, targets)
+    with pytest.raises(ValueError, match=r"all 3 clips, b lacks some .NaN. for 1"):
+        ensemble_of_scores({"a": np.eye(3), "b": np.where(np.eye(3)[:1].T, np.nan, np.eye(3))}, targets)
     with pytest.raises(ValueError, match="of a, as the targets"):
         ensemble_of_scores({"a": np.eye(4)}, targets)
 

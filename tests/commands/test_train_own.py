@@ -155,7 +155,7 @@ def test_a_table_of_times_is_trained_on_by_its_segments(birds, tmp_path, capsys)
         (["birds", "--folds", "1"], "Expected at least 2 folds, got 1"),
         (["birds", "--folds", "0"], "Expected at least 2 folds, got 0"),
         (["birds", "--folds", "3", "--fold", "0"], "Expected clips in fold 0"),
-        (["birds", "--cross-fit", "0"], "Expected at least 2 parts for --cross-fit, got 0"),
+        (["birds", "--cross-fit", "0"], "Expected at least 2 parts to cross-fit, got 0"),
         (["birds", "--file-column", "x"], "file_column"),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_figure_that_was_not_measured_is_an_error(copy, figure):
         model_card(folder)
 
 
-@pytest.mark.parametrize(("auc", "shown"), [(1.0, "∞"), (0.0, "-∞")])
+@pytest.mark.parametrize(("auc", "shown"), [(1.0, "∞"), (0.0, "-∞"), (0.75, "not finite")])  # the last: a mean
 def test_a_faultless_ranking_and_its_reverse_have_no_finite_d_prime(copy, auc, shown):
     folder, path = copy
     measured = results(folder)["results"]

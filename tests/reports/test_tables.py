@@ -5,8 +5,9 @@ import math
 
 import pytest
 
+from psla_hf.files import to_json
 from psla_hf.reports.folds import report_folds
-from psla_hf.reports.tables import print_metrics, print_results, print_table, print_tags
+from psla_hf.reports.tables import mean_metrics, print_metrics, print_results, print_table, print_tags
 from psla_hf.training.recipes import get_recipe
 
 
@@ -33,6 +34,34 @@ def test_names_are_shown_as_they_are_named(capsys):
 def test_an_infinite_d_prime_has_its_sign_read_back_from_json_too(capsys, auc, shown):
     for d_prime in (math.copysign(math.inf, auc - 0.5), None):
         print_metrics({"a run": {"AUC": auc, "d_prime": d_prime}}, "runs")
+        assert shown in capsys.readouterr().out
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("aucs", "d_primes", "mean", "shown"),
+    [
+        ((0.9, 0.8), (1.8, 1.2), pytest.approx(1.5), "1.5000"),
+        ((1.0, 1.0), (INF, INF), None, " ∞ "),
+        ((0.0, 0.0), (-INF, -INF), None, " -∞ "),
+        ((0.9, 1.0), (1.8, INF), None, "not finite"),
+        ((1.0, 0.9), (INF, 1.8), None, "not finite"),
+        ((0.9, 0.0), (1.8, -INF), None, "not finite"),
+        ((0.0, 0.9, 0.9), (-INF, 1.8, 1.8), None, "not finite"),
+        ((0.0, 1.0), (-INF, INF), None, "not finite"),
+    ],
+)
+def test_a_mean_d_prime_is_one_of_finite_figures_and_shown_alike_from_memory_and_from_json(
+    capsys, aucs, d_primes, mean, shown
+):
+    rows = [{"AUC": auc, "d_prime": d_prime} for auc, d_prime in zip(aucs, d_primes, strict=True)]
+    metrics = mean_metrics(rows)
+    assert metrics == {"AUC": pytest.approx(sum(aucs) / len(aucs)), "d_prime": mean}
+    assert mean_metrics([json.loads(to_json(row)) for row in rows]) == metrics
+    for read in (metrics, json.loads(to_json(metrics))):
+        print_metrics({"a mean": read}, "runs")
         assert shown in capsys.readouterr().out
 
 

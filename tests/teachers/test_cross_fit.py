@@ -5,10 +5,12 @@ import pytest
 import soundfile
 
 from psla_hf.commands import run as psla
+from psla_hf.data.foreign import as_clips
 from psla_hf.data.load import load, load_tagging_dataset
 from psla_hf.data.shards.prepare import prepare, verify
 from psla_hf.data.splitting import Groups
 from psla_hf.data.summary import LoadOptions
+from psla_hf.data.toy import make_scenes
 from psla_hf.teachers.cross_fit import cross_fit_parts
 from tests.data.test_advice import noise
 
@@ -144,3 +146,9 @@ def test_the_table_of_made_splits_has_the_groups(tmp_path):
     loaded.made.save(tmp_path / "splits.csv")
     again = load("own", tmp_path / "splits.csv", QUIET, group_column="group")
     assert again.train.groups == loaded.train.groups and again.train.ids == loaded.train.ids
+
+
+@pytest.mark.parametrize("parts", [-2, 0, 1])
+def test_fewer_than_two_parts_are_refused(parts):
+    with pytest.raises(ValueError, match=f"at least 2 parts to cross-fit, got {parts}"):
+        cross_fit_parts(as_clips(make_scenes(4, seed=0)[0]), parts)

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from psla_hf.files import write_json
+from psla_hf.labels.vocabulary import Vocabulary
 from psla_hf.teachers.scores import (
     IDENTITY,
     NpyRows,
@@ -13,8 +14,8 @@ from psla_hf.teachers.scores import (
     highest,
     ids_fingerprint,
     open_scores,
+    open_teachers,
     saved_teacher,
-    unscored_clips,
 )
 
 IDS = [f"clip {i}" for i in range(10)]
@@ -185,11 +186,25 @@ def test_a_folder_knows_its_classes_and_its_teacher(tmp_path):
         open_scores(folder, IDS, 3, tmp_path, "y")
 
 
-def test_clips_without_any_score_are_found():
-    scores = SCORES.copy()
-    of_skipped_clips(scores)
-    scores[3, :2] = np.nan
-    assert unscored_clips(scores).tolist() == [0, 7]
+@pytest.mark.parametrize(
+    ("gaps", "unscored"),
+    [
+        ([of_skipped_clips], [0, 7]),
+        ([of_both], [0, 7]),
+        ([of_unknown_classes], []),
+        ([of_both, of_skipped_clips], [0, 7]),
+        ([of_both, of_unknown_classes], []),
+    ],
+)
+def test_clips_that_no_teacher_has_scores_for_are_found(gaps, unscored, tmp_path):
+    paths = []
+    for number, gap in enumerate(gaps):
+        scores = SCORES.copy()
+        gap(scores)
+        (tmp_path / f"teacher{number}").mkdir()
+        paths.append(saved(".npy", tmp_path / f"teacher{number}", scores))
+    rows, found, _ = open_teachers(paths, IDS, Vocabulary(("a", "b", "c")), tmp_path)
+    assert found.tolist() == np.flatnonzero(np.isnan(rows[0:10]).all(axis=1)).tolist() == unscored
 
 
 def test_clips_without_scores_are_allowed_or_not_but_never_all():

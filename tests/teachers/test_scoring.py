@@ -186,8 +186,8 @@ def test_of_several_teachers_the_mean_of_those_that_have_a_score(score, clips, t
     np.save(tmp_path / "other.npy", other)
     vocabulary = vocabulary_of(clips)
     paths = [tmp_path / "scores", tmp_path / "other.npy"]
-    rows, about = open_teachers(paths, clips["id"][:], vocabulary, tmp_path)
-    assert isinstance(rows, MeanRows) and rows.shape == (24, 3)
+    rows, unscored, about = open_teachers(paths, clips["id"][:], vocabulary, tmp_path)
+    assert isinstance(rows, MeanRows) and rows.shape == (24, 3) and not len(unscored)
     expected = np.full((24, 3), 0.5)
     expected[3], expected[:, 2] = first[3], first[:, 2]
     np.testing.assert_allclose(rows[0:24], expected, rtol=1e-6)

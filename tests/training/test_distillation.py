@@ -102,6 +102,17 @@ def test_scores_belong_to_the_run_and_follow_their_clips(scenes, tmp_path, accel
         taught.select(range(3))
 
 
+@pytest.mark.parametrize("scale", [-0.1, 1.5, np.float16(4)])
+def test_logits_are_no_scores_to_learn_from(scenes, tmp_path, accelerator, scale):  # noqa: F811
+    train, test = scenes
+    logits = scale * targets_of(train)
+    logits[0] = np.nan
+    with pytest.raises(ValueError, match="Expected a teacher's probabilities, from 0 to 1, got scores from"):
+        Trainer(
+            SHORT.replace(distillation_weight=0.5), as_clips(train).with_scores(logits), test, tmp_path, accelerator
+        )
+
+
 def test_weight_and_scores_go_together(scenes, tmp_path, accelerator):  # noqa: F811
     train, test = scenes
     with pytest.raises(ValueError, match=r"got distillation_weight=0.5 and no scores \(teacher_scores=FOLDER\)"):

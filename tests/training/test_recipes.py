@@ -178,6 +178,8 @@ def test_the_batch_is_shared_equally_or_refused():
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"adam_beta1": -0.1},
+        {"adam_beta1": 1.0},
+        {"adam_beta2": 1.0},
         {"num_attention_heads": 0},
         {"batch_norm_momentum": 1.1},
         {"mixup_alpha": 0},

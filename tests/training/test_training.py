@@ -143,6 +143,8 @@ def test_what_cannot_be_ranked_is_refused_before_anything_is_trained(scenes, tmp
         run(RECIPE, (scenes[0], silent), tmp_path / "test", accelerator)
     with pytest.raises(ValueError, match="Expected clips to validate on of which some"):
         run(RECIPE, scenes, tmp_path / "validation", accelerator, validation_clips=scenes[1].select([]))
+    with pytest.raises(ValueError, match="Expected clips to train on, got none"):
+        run(RECIPE.replace(balanced_sampling=False), (scenes[0].select([]), scenes[1]), tmp_path / "none", accelerator)
     assert not list(tmp_path.iterdir())
 
 
@@ -226,7 +228,7 @@ def test_a_run_is_lengthened_only_where_the_average_can_be_had_and_never_shorten
     assert again(SHORT.replace(average_last=2)) == results
 
 
-def test_a_run_stops_when_the_validation_part_gets_no_better_and_keeps_the_best(scenes, tmp_path, accelerator):
+def test_a_run_stops_when_the_validation_part_gets_no_better_and_keeps_the_best(scenes, tmp_path, accelerator, caplog):
     recipe = RECIPE.replace(epochs=6, learning_rate=1e-9, early_stopping=2, report="best_on_validation", average_last=1)
     with pytest.raises(ValueError, match="early_stopping waits"):
         run(recipe.replace(report="last5"), scenes, tmp_path / "none", accelerator)
@@ -234,7 +236,8 @@ def test_a_run_stops_when_the_validation_part_gets_no_better_and_keeps_the_best(
     rows = results["epochs"]
     best = max(rows, key=lambda row: row["validation_mAP"])
     assert len(rows) == best["epoch"] + 2 < 6
-    assert results["results"]["averaged"] == results["results"]["last_epoch"]  # no epoch came to be averaged
+    assert results["results"]["averaged"] == results["results"]["last_epoch"]
+    assert "stopped before epoch 6, from which on weights are averaged" in caplog.text
     AutoModelForAudioClassification.from_pretrained(tmp_path / "run" / "best")
     same = run(recipe, scenes, tmp_path / "run", accelerator, validation_clips=make_scenes(16, seed=3)[0], resume=True)
     assert same == results
@@ -321,7 +324,8 @@ def test_clips_that_another_process_could_not_decode_count_at_the_same_update(
     trainer = Trainer(RECIPE, *scenes, tmp_path / "run", accelerator, settings)
     # After an update: its signals, and how many clips did not decode.
     monkeypatch.setattr(
-        trainer, "_sums", lambda *counts: [*counts[:-1], counts[-1] + 2] if len(counts) > len(SIGNALS) else [*counts]
+        "psla_hf.training.trainer.sums",
+        lambda accelerator, *counts: [*counts[:-1], counts[-1] + 2] if len(counts) > len(SIGNALS) else [*counts],
     )
     with pytest.raises(ValueError, match="2 clips did not decode in 8 samples"):
         trainer.train()

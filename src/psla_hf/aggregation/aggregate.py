@@ -21,6 +21,7 @@ from psla_hf.models.averaging import RunningMean
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleForAudioClassification
 from psla_hf.models.saved import Saved
 from psla_hf.provenance import provenance
+from psla_hf.reports.tables import mean_metrics
 from psla_hf.teachers.scores import open_scores
 from psla_hf.training.run.folder import RESULTS_FILE, clear_earlier, run_folder
 
@@ -127,9 +128,8 @@ class Aggregate:
         if self.metrics is None:
             return {}
         every = list(self.members.values())
-        mean = {name: _mean([metrics[name] for metrics in every]) for name in every[0]}
         best = max(every, key=lambda metrics: metrics["mAP"])
-        return {"members_mean": mean, "best_member": best, self.kind: self.metrics}
+        return {"members_mean": mean_metrics(every), "best_member": best, self.kind: self.metrics}
 
     @property
     def content(self) -> dict[str, Any]:
@@ -148,12 +148,6 @@ class Aggregate:
         made = self.tagger is not None
         head = {**provenance(), "kind": self.kind, "model": made, "members": members, "runs": runs}
         return {**head, **self.about, "results": self.results}
-
-
-def _mean(figures: Sequence[float | None]) -> float | None:
-    """The mean of members' figures; none if one of them is not finite, as d' of a faultless ranking."""
-    finite = [figure for figure in figures if figure is not None]
-    return float(np.mean(finite)) if len(finite) == len(figures) else None
 
 
 def loaded(member: Member, alike: Alike) -> Saved:
@@ -272,6 +266,9 @@ def ensemble_of_scores(scores: Mapping[str, np.ndarray], targets: np.ndarray) ->
             raise ValueError(
                 f"Expected scores [N, K] = {targets.shape} of {name}, as the targets, got {of_member.shape}."
             )
+        unscored = int(np.isnan(of_member).any(axis=1).sum())
+        if unscored:
+            raise ValueError(f"Expected scores of all {len(targets)} clips, {name} lacks some (NaN) for {unscored}.")
         if not ((of_member >= 0) & (of_member <= 1)).all():
             raise ValueError(
                 f"Expected probabilities from 0 to 1, those of {name} are not: a mean of logits is no ensemble."

@@ -132,7 +132,7 @@ def enhance(
         parent = how.output.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=parent, prefix=".scores-") as place:
-            saved, who = open_teachers(scoring.scores, clips.ids, vocabulary, Path(place))
+            saved, _, who = open_teachers(scoring.scores, clips.ids, vocabulary, Path(place))
             write(how, data, scoring, clips, ontology, saved, who, loaded.facts())
 
 

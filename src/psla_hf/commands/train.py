@@ -1,6 +1,7 @@
 """`psla train`, also `accelerate launch -m psla_hf.commands.train …`: a run of a recipe on data."""
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -61,11 +62,6 @@ class Others:
         "Train so many teachers, each on the other parts of the training clips, and keep what each says of its part.",
         None,
     )
-
-    def __post_init__(self) -> None:
-        """Refuse what would divide nothing."""
-        if self.cross_fit is not None and self.cross_fit < 2:
-            raise ValueError(f"Expected at least 2 parts for --cross-fit, got {self.cross_fit}.")
 
 
 @panel("Publishing", 8)
@@ -139,29 +135,54 @@ def train(
     precision = machine.mixed_precision or default_precision(machine.cpu)
     accelerator = make_accelerator(machine.cpu, precision, trackers, run.output_dir)
     quiet = messages.quiet or not accelerator.is_main_process
-    if others.cross_fit:
+
+    def read(fold: int | None) -> "RunData":
+        return read_data(place, data, own, others, fold, run.recipe, settings, accelerator, quiet=quiet)
+
+    if others.cross_fit is not None:
         if own.folds or publishing.push_to_hub:
             raise ValueError("--folds and --push-to-hub would have no effect with --cross-fit. Leave them out.")
-        on_data = read_data(place, data, own, others, data.fold, run.recipe, settings, accelerator, quiet=quiet)
-        train_by_parts(on_data, others.cross_fit, run, carried_out, accelerator, messages.quiet)
-        accelerator.end_training()
-        return
-    folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
-    if len(folds) > 1 and publishing.push_to_hub:
-        raise ValueError("expected one model for --push-to-hub, not one of each fold: pass --fold.")
+        train_by_parts(read(data.fold), others.cross_fit, run, carried_out, accelerator, messages.quiet)
+    else:
+        folds = range(1, own.folds + 1) if own.folds and data.fold is None else [data.fold]
+        if len(folds) > 1 and publishing.push_to_hub:
+            raise ValueError("expected one model for --push-to-hub, not one of each fold: pass --fold.")
+        train_folds(read, folds, run, carried_out, publishing, accelerator, messages.quiet)
+    accelerator.end_training()
+
+
+def train_folds(
+    read: Callable[[int | None], "RunData"],
+    folds: Sequence[int | None],
+    run: Run,
+    settings: RunSettings,
+    publishing: Publishing,
+    accelerator: "Accelerator",
+    quiet: bool,
+) -> None:
+    """A run of each fold, of several in folders of their own and with their mean figures; dry, the plan of the first.
+
+    Args:
+        read: Loads the data with a fold held out.
+        folds: Which; one run has None of data that have no folds.
+        run: Where to, and whether it is dry.
+        settings: How runs are carried out.
+        publishing: Where the model of one fold goes.
+        accelerator: Where to train.
+        quiet: Whether epochs are not reported.
+    """
     finished = {}
     for fold in folds:
         output_dir = Path(run.output_dir) / (f"fold{fold}" if len(folds) > 1 else "")
-        on_data = read_data(place, data, own, others, fold, run.recipe, settings, accelerator, quiet=quiet)
+        on_data = read(fold)
         if run.dry_run:
-            accelerator.print(on_data.plan(accelerator.num_processes, carried_out.keep_epochs))
+            accelerator.print(on_data.plan(accelerator.num_processes, settings.keep_epochs))
             return
-        finished[f"fold {fold}"] = carry_out(on_data, output_dir, carried_out, publishing, accelerator, messages.quiet)
+        finished[f"fold {fold}"] = carry_out(on_data, output_dir, settings, publishing, accelerator, quiet)
     if len(folds) > 1 and accelerator.is_main_process:
         from psla_hf.reports.folds import report_folds
 
         report_folds(finished, run.output_dir)
-    accelerator.end_training()
 
 
 def train_by_parts(

@@ -110,7 +110,7 @@ def read_data(
     from psla_hf.data.sources import source_at
     from psla_hf.data.summary import LoadOptions
     from psla_hf.enhancement.label_set import LabelSet
-    from psla_hf.teachers.scores import check_unscored, open_teachers, unscored_clips
+    from psla_hf.teachers.scores import check_unscored, open_teachers
     from psla_hf.training.choices import shareable
 
     start = None if others.init_from is None else opened_start(others.init_from, settings)
@@ -128,8 +128,9 @@ def read_data(
     temporary = None
     if others.teacher_scores:
         temporary = TemporaryDirectory(prefix="psla-scores-")  # of scores that are read from text, to the run's end
-        scores, about = open_teachers(others.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name))
-        unscored = unscored_clips(scores)
+        scores, unscored, about = open_teachers(
+            others.teacher_scores, clips.ids, clips.vocabulary, Path(temporary.name)
+        )
         check_unscored(unscored, clips.ids, allowed=True)
         if len(unscored) and not quiet:
             print(

@@ -279,10 +279,10 @@ def _checked(row: Mapping[str, Any], name: str, metric: str) -> float:
     """A figure that was measured.
 
     Raises:
-        ValueError: It is missing, or not a number.
+        ValueError: It is missing, or not a number; but d' may have no mean.
     """
     value = metric_value(row, metric) if metric in row else None
-    if value is None or math.isnan(value):
+    if value is None or (math.isnan(value) and metric != "d_prime"):
         raise ValueError(f"Expected a measured figure as {metric} of {name} in the results, got {value}.")
     return value
 

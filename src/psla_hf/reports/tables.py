@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +12,7 @@ __all__ = [
     "AGGREGATE_NAMES",
     "METRICS",
     "RESULT_NAMES",
+    "mean_metrics",
     "metric_text",
     "metric_value",
     "print_epoch",
@@ -44,14 +46,26 @@ METRICS = ("mAP", "AUC", "d_prime", "accuracy")
 
 
 def metric_value(metrics: Mapping[str, Any], metric: str) -> float:
-    """A metric of several; d' is infinite where every ranking is faultless or the reverse, which JSON holds as null."""
+    """A metric of several; where d' is not finite it is null, as JSON has it, and the AUC says what it is.
+
+    It is infinite where every ranking is faultless, or the reverse. Of several rankings of which only some are so there
+    is no mean (NaN).
+    """
     value = metrics[metric]
-    return math.copysign(math.inf, metrics["AUC"] - 0.5) if metric == "d_prime" and value is None else value
+    if metric == "d_prime" and value is None:
+        return {1.0: math.inf, 0.0: -math.inf}.get(metrics["AUC"], math.nan)
+    return value
+
+
+def mean_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Each metric of the last row on average over all; none where a figure is not finite, see `metric_value`."""
+    columns = {name: [metric_value(row, name) for row in rows] for name in rows[-1]}
+    return {name: float(np.mean(column)) if np.isfinite(column).all() else None for name, column in columns.items()}
 
 
 def metric_text(figure: float) -> str:
     """A metric with four digits."""
-    return f"{figure:.4f}".replace("inf", "∞")
+    return "not finite" if math.isnan(figure) else f"{figure:.4f}".replace("inf", "∞")
 
 
 def print_epoch(row: Mapping[str, Any]) -> None:

@@ -75,6 +75,10 @@ def cross_fit_parts(clips: Clips, parts: int, seed: int = 0, groups: Groups | No
             "Expected clips by index and without a teacher's scores: cross-fitting takes them apart. Leave streaming "
             "and teacher_scores out."
         )
+    if parts < 2:
+        raise ValueError(
+            f"Expected at least 2 parts to cross-fit, got {parts}: each is scored by a model of the others."
+        )
     groups = groups or clips.groups
     folds = make_folds(clips.labels, groups.names, parts, seed)
     return np.array([int(fold.split()[1]) - 1 for fold in folds])

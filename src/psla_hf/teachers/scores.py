@@ -26,7 +26,6 @@ __all__ = [
     "open_scores",
     "open_teachers",
     "saved_teacher",
-    "unscored_clips",
 ]
 
 
@@ -193,13 +192,6 @@ def check_unscored(unscored: np.ndarray, ids: Sequence[str], allowed: bool) -> N
         )
 
 
-def unscored_clips(scores: ScoreRows) -> np.ndarray:
-    """Numbers of the clips whose scores `[N, K]` are all NaN."""
-    return np.concatenate(
-        [np.empty(0, np.int64), *(clips[np.isnan(rows).all(axis=1)] for clips, rows in chunks_of(scores))]
-    )
-
-
 def open_scores(
     path: str | Path, ids: Sequence[str], num_classes: int, place: Path, vocabulary: str | None = None
 ) -> NpyRows:
@@ -226,7 +218,13 @@ def open_scores(
         ValueError: The file is none of these, or has other clips, other classes, or the clips in another order; or some
             clips have scores for some only of the classes that others have scores for.
     """
-    path = Path(path)
+    rows = _open_rows(Path(path), ids, num_classes, place, vocabulary)
+    _have_scores(rows, ids, path)  # refuses gaps
+    return rows
+
+
+def _open_rows(path: Path, ids: Sequence[str], num_classes: int, place: Path, vocabulary: str | None) -> NpyRows:
+    """What `open_scores` opens, before all of it is read."""
     if not path.exists():
         raise FileNotFoundError(f"Expected a file or a folder of scores, there is no {path}.")
     shape = (len(ids), num_classes)
@@ -249,13 +247,12 @@ def open_scores(
         raise ValueError(f"Expected scores as .npy, .parquet, .csv or a folder, got {path}.")
     rows = NpyRows(files, _known(path) if path.is_dir() else None)
     _check_shape(rows.shape, shape, path)
-    _check_gaps(rows, ids, path)
     return rows
 
 
 def open_teachers(
     paths: Sequence[str | Path], ids: Sequence[str], vocabulary: Vocabulary, place: Path
-) -> tuple[ScoreRows, dict[str, str | None]]:
+) -> tuple[ScoreRows, np.ndarray, dict[str, str | None]]:
     """Scores that were saved earlier, of several teachers their mean, and who the teachers are.
 
     Args:
@@ -265,13 +262,20 @@ def open_teachers(
         place: An existing folder, where CSV and parquet files become `.npy` files.
 
     Returns:
-        The scores, and `teacher` and `teacher_fingerprint`, as far as these are known.
+        The scores; the numbers of the clips that no teacher has scores for; and `teacher` and `teacher_fingerprint`,
+        as far as these are known.
+
+    Raises:
+        FileNotFoundError: As `open_scores`.
+        ValueError: Likewise.
     """
     scores, names, fingerprints = [], [], []
+    scored = np.zeros(len(ids), bool)
     for number, path in enumerate(paths):
         own = place / str(number)
         own.mkdir()
-        scores.append(open_scores(path, ids, len(vocabulary), own, vocabulary.fingerprint))
+        scores.append(_open_rows(Path(path), ids, len(vocabulary), own, vocabulary.fingerprint))
+        scored |= _have_scores(scores[-1], ids, path)
         name, fingerprint = saved_teacher(path)
         shown = Path(path).name if Path(path).is_absolute() else str(path)
         names.append(name or f"whoever made the scores in {shown}")
@@ -279,7 +283,7 @@ def open_teachers(
     known = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
     together = fingerprints[0] if len(fingerprints) == 1 else digest(*known) if len(known) == len(names) else None
     about = {"teacher": " and ".join(names), "teacher_fingerprint": together}
-    return scores[0] if len(scores) == 1 else MeanRows(scores), about
+    return scores[0] if len(scores) == 1 else MeanRows(scores), np.flatnonzero(~scored), about
 
 
 def _known(folder: Path) -> np.ndarray | None:
@@ -316,8 +320,12 @@ def _check_shape(got: tuple[int, ...], expected: tuple[int, int], path: Path) ->
         )
 
 
-def _check_gaps(rows: NpyRows, ids: Sequence[str], path: Path) -> None:
-    """Refuse clips with single scores that are NaN: a teacher scores a clip for all classes that it knows, or not."""
+def _have_scores(rows: NpyRows, ids: Sequence[str], path: str | Path) -> np.ndarray:
+    """Which clips have scores, boolean `[N]`: a teacher scores a clip for all classes that it knows, or for none.
+
+    Raises:
+        ValueError: Some clips lack single scores, which are NaN; or a score is infinite.
+    """
     known, counts = np.zeros(rows.shape[1], bool), np.zeros(len(ids), np.int64)
     for clips, scores in chunks_of(rows):
         there = ~np.isnan(scores)
@@ -331,6 +339,7 @@ def _check_gaps(rows: NpyRows, ids: Sequence[str], path: Path) -> None:
             f"{len(lacking)} of {len(ids)} clips lack some (NaN), such as {ids[clip]}, which lacks "
             f"{known.sum() - counts[clip]}. Score them anew, or make all of their scores NaN."
         )
+    return counts > 0
 
 
 def _check_order(ids: Sequence[str], theirs: Sequence[str], path: Path) -> None:

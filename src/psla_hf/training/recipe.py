@@ -101,8 +101,8 @@ class OptimizerSettings:
     optimizer: Literal["adam", "adamw", "sgd"] = setting("adam", "what makes updates of gradients")
     learning_rate: float = setting(1e-3, "peak rate, after the warm-up", above=0)
     weight_decay: float = setting(5e-7, "L2 weight decay; with adamw decoupled from the gradient", at_least=0)
-    adam_beta1: float = setting(0.95, "Adam's first decay; SGD's momentum", at_least=0, at_most=1)
-    adam_beta2: float = setting(0.999, "Adam's second decay", at_least=0, at_most=1)
+    adam_beta1: float = setting(0.95, "Adam's first decay; SGD's momentum", at_least=0, below=1)
+    adam_beta2: float = setting(0.999, "Adam's second decay", at_least=0, below=1)
     layer_decay: float = setting(
         1.0, "each of the backbone's layers learns at this share of the rate of the one above it", above=0, at_most=1
     )

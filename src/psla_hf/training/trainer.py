@@ -1,18 +1,16 @@
 """The training loop: accelerate, exact resume, averages and ensembles on the way. Knows no command lines, no Hub."""
 
+import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -21,7 +19,7 @@ from tqdm import tqdm
 from psla_hf.data.foreign import as_clips
 from psla_hf.data.schema import Clips
 from psla_hf.evaluation import class_metrics, predict, tagging_metrics, windows_of_clips
-from psla_hf.files import atomic_file, atomic_files, remove_folder, to_json, write_json
+from psla_hf.files import atomic_files, remove_folder, write_json
 from psla_hf.loading.samples import Batch, SampleMaker
 from psla_hf.loading.spectrograms import augmented_log_mel
 from psla_hf.loading.workers import batch_loader, explained
@@ -31,6 +29,7 @@ from psla_hf.models.modeling_psla import PslaForAudioClassification
 from psla_hf.models.weights import imagenet_source
 from psla_hf.progress import progress
 from psla_hf.provenance import provenance
+from psla_hf.reports.tables import mean_metrics
 from psla_hf.thresholds import choose_thresholds
 
 from .build import arrange_model, build_model, build_optimizer, reset_gradient_scale
@@ -38,23 +37,23 @@ from .choices import with_workers
 from .distillation import distillation_loss
 from .epochs import IndexedEpochs, StreamedEpochs, open_epochs
 from .recipe import LAST_EPOCHS, Recipe
-from .run.epoch_rows import best_on_validation, epochs_since_best, mean_metrics, metrics_of
+from .run.epoch_rows import best_on_validation, epochs_since_best, metrics_of
 from .run.folder import (
     BEST,
     CHECKPOINTS,
     EPOCHS,
     FAILED,
     LAST_EPOCH,
-    METRICS_FILE,
     RESULTS_FILE,
     read_results,
     run_folder,
+    write_epochs,
 )
 from .run.identity import RunClips, run_identity
-from .run.interruption import SIGNALS, Interruption
+from .run.interruption import SIGNALS, Interruption, RunInterruptedError
 from .run.lengthening import check_continues
-from .run.losses import PendingLosses, updates_between_looks
-from .run.processes import check_alike, memory_in_use, on_main, others_explained
+from .run.losses import PendingLosses, first_not_finite, updates_between_looks
+from .run.processes import check_alike, memory_in_use, on_main, others_explained, sums
 from .run.scores import PartScores, write_scores
 from .run.settings import RunSettings
 from .run.state import Place, RunState, Totals, keep_latest
@@ -64,19 +63,9 @@ from .start import Start
 __all__ = ["RunInterruptedError", "Trainer"]
 
 
+logger = logging.getLogger(__name__)
+
 FEWEST_DRAWS = 1000  # the tolerated share is taken of no fewer draws than these
-
-
-class RunInterruptedError(RuntimeError):
-    """The run was stopped by a signal; its state is saved and can be resumed.
-
-    Attributes:
-        signal: Which.
-    """
-
-    def __init__(self, epoch: int, by: signal.Signals):
-        super().__init__(f"Stopped in epoch {epoch} by {by.name}; the state is saved.")
-        self.signal = by
 
 
 class Trainer:
@@ -318,15 +307,13 @@ class Trainer:
     def _look_at_losses(self, number: int) -> None:
         """Count the losses since the last look; stop all processes, with the state saved, when one is not finite."""
         looked = self.pending.look()
-        own = [loss for loss in looked if not math.isfinite(loss.value)]
         for loss in looked:  # one by one: the sum is the same however often one looks
             if math.isfinite(loss.value):
                 self.state.totals.loss += loss.value
-        if not self._sums(len(own))[0]:
+        not_finite = first_not_finite(looked, self.accelerator)
+        if not_finite is None:
             return
-        every = [loss for of_process in gather_object([own]) for loss in of_process]
-        first = min(loss.number for loss in every)
-        ids = [clip for loss in every if loss.number == first for clip in loss.clips]
+        first, ids = not_finite
         told = (
             f"The loss is not finite in epoch {self.state.place.epoch}, batch {first}. Lower the learning rate, or "
             f"look at the clips {ids}, mixed ones among them."
@@ -344,7 +331,7 @@ class Trainer:
         """Stop all processes alike where too many clips did not decode or a signal came; save the state where due."""
         if not self._looks_after(batches):
             return
-        *signals, redrawn = self._sums(*self._signals(), self.state.totals.redrawn)
+        *signals, redrawn = sums(self.accelerator, *self.interruption.received, self.state.totals.redrawn)
         self._check_redrawn(redrawn, batches)
         due = self._is_due(batches // self.recipe.input.gradient_accumulation)
         if any(signals):
@@ -364,10 +351,6 @@ class Trainer:
                 f"(of at least {FEWEST_DRAWS}). Mend or remove them; the log names them."
             )
 
-    def _signals(self) -> list[bool]:
-        """Which of the signals that end a run has come to this process."""
-        return [self.interruption.signal == number for number in SIGNALS]
-
     def _check_signals(self, counts: list[int]) -> None:
         """Stop by the first of the signals that has come to a process; the state is saved."""
         for number, count in zip(SIGNALS, counts, strict=True):
@@ -376,7 +359,7 @@ class Trainer:
 
     def _stop_if_signalled(self) -> None:
         """Stop between batches of an evaluation, before which the state was saved."""
-        self._check_signals(self._sums(*self._signals()))
+        self._check_signals(sums(self.accelerator, *self.interruption.received))
 
     def _end_epoch(self, report: Callable[[dict], None]) -> None:
         """Evaluate, add to the averages, log, and save the state."""
@@ -421,7 +404,13 @@ class Trainer:
         last = self._model_state()
         self._save_model(self.output_dir / LAST_EPOCH)
         results = {"single": self._single_model(), "last_epoch": metrics_of(self.state.rows[-1])}
-        if self.state.weights.count == 0:  # it stopped before the first epoch that counts
+        if self.state.weights.count == 0:
+            if self.accelerator.is_main_process:
+                logger.warning(
+                    "The run stopped before epoch %d, from which on weights are averaged: the model has those of its "
+                    "last epoch alone. Average more epochs (average_last).",
+                    self.recipe.first_averaged_epoch,
+                )
             self.state.weights.update(last)
         self._unwrapped().load_state_dict(self.state.weights.result())
         name = "averaged"
@@ -460,11 +449,11 @@ class Trainer:
             lambda: write_scores(self.output_dir, part, PartScores.of(clips, probabilities.numpy())),
         )
 
-    def _single_model(self) -> dict[str, float]:
+    def _single_model(self) -> Mapping[str, float | None]:
         """The figures of one model: the mean over the last epochs, or the epoch that is best on the validation set."""
         if self.recipe.aggregation.report == "best_on_validation":
             return metrics_of(best_on_validation(self.state.rows))
-        return mean_metrics(self.state.rows[-LAST_EPOCHS:])
+        return mean_metrics([metrics_of(row) for row in self.state.rows[-LAST_EPOCHS:]])
 
     def _training_inputs(self, epoch: int) -> Iterator[Tensor]:
         """The model's inputs in an epoch, augmented."""
@@ -517,17 +506,4 @@ class Trainer:
         on_main(self.accelerator, write)
 
     def _write_log(self, rows: list[dict[str, Any]]) -> None:
-        """All epochs so far, a line each: what a run wrote after its last checkpoint is overwritten."""
-
-        def write() -> None:
-            with atomic_file(self.output_dir / METRICS_FILE) as temporary:
-                temporary.write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")
-
-        on_main(self.accelerator, write)
-
-    def _sums(self, *counts: int) -> list[int]:
-        """Each of some counts, added up over all processes."""
-        if self.accelerator.num_processes == 1:
-            return list(counts)
-        tensor = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
-        return self.accelerator.reduce(tensor, "sum").tolist()
+        on_main(self.accelerator, lambda: write_epochs(rows, self.output_dir))

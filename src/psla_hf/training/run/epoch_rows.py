@@ -1,13 +1,9 @@
-"""A run's metrics from the rows of its epochs: the mean of the last, the best on validation. Knows no files."""
+"""A run's metrics from the rows of its epochs, and which is the best on validation. Knows no files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from psla_hf.reports.tables import metric_value
-
-__all__ = ["best_on_validation", "epochs_since_best", "mean_metrics", "metrics_of"]
+__all__ = ["best_on_validation", "epochs_since_best", "metrics_of"]
 
 Row = Mapping[str, Any]
 
@@ -15,11 +11,6 @@ Row = Mapping[str, Any]
 def metrics_of(row: Row) -> dict[str, float]:
     """The test set's metrics in an epoch's row."""
     return {name: row[name] for name in ("mAP", "AUC", "d_prime", "accuracy", "classes_left_out") if name in row}
-
-
-def mean_metrics(rows: Sequence[Row]) -> dict[str, float]:
-    """Each of the test set's metrics, on average over some epochs; infinite where one of an epoch is, as d' may be."""
-    return {name: float(np.mean([metric_value(row, name) for row in rows])) for name in metrics_of(rows[-1])}
 
 
 def best_on_validation(rows: Sequence[Row]) -> Row:

@@ -1,13 +1,15 @@
 """A run's folder: what is where in it, who may write into it, and reading it back. Knows no training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
 from psla_hf.files import (
     LOCK_FILE,
+    atomic_file,
     clear_unfinished,
     is_leftover,
     locked,
@@ -15,6 +17,7 @@ from psla_hf.files import (
     read_json_lines,
     reading,
     remove_folder,
+    to_json,
 )
 from psla_hf.models.modeling_psla_ensemble import PslaEnsembleModel
 
@@ -40,6 +43,7 @@ __all__ = [
     "read_epochs",
     "read_results",
     "run_folder",
+    "write_epochs",
 ]
 
 
@@ -137,6 +141,12 @@ def read_epochs(run_dir: str | Path) -> list[dict]:
     if not rows:
         raise ValueError(f"Expected a line for every epoch in {path}, got an empty file. Wait for the first epoch.")
     return rows
+
+
+def write_epochs(rows: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
+    """Write a run's log, a line for each of all epochs so far: what it wrote after its last checkpoint is gone."""
+    with atomic_file(run_dir / METRICS_FILE) as temporary:
+        temporary.write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def read_curve(run_dir: str | Path) -> list[dict]:

@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from accelerate import Accelerator
 
 from psla_hf.data.schema import Clips
+from psla_hf.labels.scores import chunks_of
 
 from ..recipe import Recipe
 from .settings import RunSettings
@@ -23,9 +25,11 @@ class RunClips(NamedTuple):
         """Refuse data and settings that do not go together.
 
         Raises:
-            ValueError: The parts' classes differ, there is nothing to rank in one that is evaluated, or the recipe asks
-                for something that is not there.
+            ValueError: The parts' classes differ, there is nothing to train on or to rank in one that is evaluated, the
+                teacher's scores are no probabilities, or the recipe asks for something that is not there.
         """
+        if not len(self.train):
+            raise ValueError("Expected clips to train on, got none. Take another split.")
         names = self.test.vocabulary.names
         for purpose, clips in (("train", self.train), ("validate", self.validation)):
             if clips is not None and clips.vocabulary.names != names:
@@ -45,6 +49,13 @@ class RunClips(NamedTuple):
                 f"{recipe.distillation.distillation_weight} and {'no ' if self.train.scores is None else ''}"
                 "scores (teacher_scores=FOLDER)."
             )
+        if self.train.scores is not None:
+            _, scores = next(chunks_of(self.train.scores))  # of thousands of clips, in which logits would show
+            if (scores < 0).any() or (scores > 1).any():
+                raise ValueError(
+                    "Expected a teacher's probabilities, from 0 to 1, got scores from "
+                    f"{np.nanmin(scores):.3g} to {np.nanmax(scores):.3g}. Save the sigmoid of its logits."
+                )
         if self.validation is None:
             if recipe.aggregation.report == "best_on_validation":
                 raise ValueError("Expected validation clips: the recipe reports the epoch that is best on them.")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["SIGNALS", "Interruption"]
+__all__ = ["SIGNALS", "Interruption", "RunInterruptedError"]
 
 
 # Ctrl-C, a scheduler, a terminal that is closed; Windows has no such hang-up.
@@ -21,6 +21,18 @@ END = b"\0"  # no signal's number
 logger = logging.getLogger(__name__)
 
 
+class RunInterruptedError(RuntimeError):
+    """The run was stopped by a signal; its state is saved and can be resumed.
+
+    Attributes:
+        signal: Which.
+    """
+
+    def __init__(self, epoch: int, by: signal.Signals):
+        super().__init__(f"Stopped in epoch {epoch} by {by.name}; the state is saved.")
+        self.signal = by
+
+
 class Interruption:
     """Which signal is to end the run, if one has come.
 
@@ -31,6 +43,11 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._answered = threading.Event()
+
+    @property
+    def received(self) -> list[bool]:
+        """Which of `SIGNALS` has come to this process."""
+        return [self.signal == number for number in SIGNALS]
 
     def answer(self) -> None:
         """The signal is heard, and the process will end by itself, however long saving takes."""

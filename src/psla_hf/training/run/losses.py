@@ -1,13 +1,19 @@
 """Losses that nobody has looked at yet: to look at one is to wait for the device. Knows no models."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from psla_hf.loading.samples import Batch
 
-__all__ = ["BatchLoss", "PendingLosses", "updates_between_looks"]
+from .processes import sums
+
+__all__ = ["BatchLoss", "PendingLosses", "first_not_finite", "updates_between_looks"]
 
 
 UPDATES_BETWEEN_LOOKS = 20
@@ -51,3 +57,18 @@ class PendingLosses:
         self._losses.clear()
         self._of.clear()
         return looked
+
+
+def first_not_finite(losses: Sequence[BatchLoss], accelerator: Accelerator) -> tuple[int, list[str]] | None:
+    """Number of the first batch whose loss is not finite, and the clips that it is of, in all processes alike.
+
+    Args:
+        losses: This process's.
+        accelerator: Of all processes.
+    """
+    own = [loss for loss in losses if not math.isfinite(loss.value)]
+    if not sums(accelerator, len(own))[0]:
+        return None
+    every = [loss for of_process in gather_object([own]) for loss in of_process]
+    first = min(loss.number for loss in every)
+    return first, [clip for loss in every if loss.number == first for clip in loss.clips]

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from tqdm import tqdm
 
-__all__ = ["check_alike", "memory_in_use", "on_main", "others_explained"]
+__all__ = ["check_alike", "memory_in_use", "on_main", "others_explained", "sums"]
 
 
 def memory_in_use(device: torch.device) -> str:
@@ -39,6 +39,14 @@ def on_main(accelerator: Accelerator, action: Callable[[], object]) -> None:
     [error_of_all] = broadcast_object_list(refused)
     if error_of_all is not None:
         raise error_of_all
+
+
+def sums(accelerator: Accelerator, *counts: int) -> list[int]:
+    """Each of some counts, added up over all processes."""
+    if accelerator.num_processes == 1:
+        return list(counts)
+    tensor = torch.tensor(counts, dtype=torch.int64, device=accelerator.device)
+    return accelerator.reduce(tensor, "sum").tolist()
 
 
 def check_alike(accelerator: Accelerator, seen: object, what: str) -> None:
