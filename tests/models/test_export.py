@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from psla_hf.audio import read_audio
 from psla_hf.extras import check_installed
 from psla_hf.inference.backends import ExportedModel, clip_scores
 from psla_hf.models.export import export_model
-from psla_hf.models.graphs import GRAPH_FILES, graph_inputs
+from psla_hf.models.graphs import GRAPH_FILES, GraphFormat, graph_inputs
 from tests.conftest import CATEGORIES, TINY_BACKBONE
 
 if Version(torch.__version__) < Version("2.12"):
@@ -27,7 +29,7 @@ if Version(torch.__version__) < Version("2.12"):
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-pytest.importorskip("openvino")
+openvino = pytest.importorskip("openvino")
 
 RATE = 16000
 FORMATS = list(GRAPH_FILES)
@@ -150,16 +152,40 @@ def test_a_tagger_tags_with_it(exported, format, tmp_path):
     assert [tag["score"] for tag in got] == pytest.approx([tag["score"] for tag in expected], abs=1e-4)
 
 
-def test_in_integers_it_computes_nearly_the_same(tmp_path):
+@pytest.fixture
+def in_integers(tmp_path) -> Callable[[GraphFormat], Path]:
+    """A tagger exported in 8-bit integers."""
+
+    def export(format: GraphFormat) -> Path:
+        extractor = PslaFeatureExtractor(max_length=98)
+        export_model(make_model(), extractor, tmp_path / "int8", format, front_end=True, calibration=clips())
+        return tmp_path / "int8"
+
+    return export
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_in_integers_it_computes_nearly_the_same(in_integers, format):
     model, extractor = make_model(), PslaFeatureExtractor(max_length=98)
-    export_model(model, extractor, tmp_path / "int8", front_end=True, calibration=clips())
-    graph = ExportedModel(tmp_path / "int8", "onnx")
+    folder = in_integers(format)
+    graph = ExportedModel(folder, format)
     expected, got = (clip_scores(each, extractor, clips()).probabilities for each in (model, graph))
     assert 0 < (got - expected).abs().max() < 0.1
-    files = {path.name for path in (tmp_path / "int8").iterdir()}
-    assert files == {"README.md", "config.json", "preprocessor_config.json", "model.onnx"}
-    file = onnx.load(tmp_path / "int8" / "model.onnx")
+    weights = {"onnx": {"model.onnx"}, "openvino": {"openvino_model.xml", "openvino_model.bin"}}[format]
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"README.md", "config.json", "preprocessor_config.json", *weights}
+
+
+def test_integers_keep_the_metadata(in_integers):
+    file = onnx.load(in_integers("onnx") / "model.onnx")
     assert {"labels", "sampling_rate"} < {entry.key for entry in file.metadata_props}
+
+
+def test_for_openvino_the_inputs_of_dense_convolutions_become_integers_and_nothing_else(in_integers):
+    """Their results go through the activation in float32, which OpenVINO makes a part of the convolution."""
+    graph = openvino.Core().read_model(in_integers("openvino") / "openvino_model.xml")
+    kinds = Counter(node.get_type_name() for node in graph.get_ops())
+    assert kinds["FakeQuantize"] == kinds["Convolution"] > kinds["GroupConvolution"] > 0
 
 
 def test_in_bfloat16_openvino_computes_nearly_the_same(exported):

@@ -117,7 +117,7 @@ def export_model(
         if calibration is not None:
             from .quantization import quantize
 
-            quantize(path, (graph_inputs(extractor, front_end, [clip]) for clip in calibration))
+            quantize(path, (graph_inputs(extractor, front_end, [clip]) for clip in calibration), format)
         if format == "openvino":
             to_openvino(path)
         model.config.save_pretrained(fresh)
