@@ -266,6 +266,9 @@ def test_the_fold_is_the_recorded_one_and_members_held_it_out_too(run, together,
     change(tmp_path / "run" / "results.json", data=third, command="train.py --fold 2")  # words decide nothing
     card = model_card(tmp_path / "run")
     assert "fold 3" in card.text and {result.dataset_split for result in card.data.eval_results} == {"fold 3"}
+    change(tmp_path / "run" / "results.json", data={**ABOUT, "fold": 0})  # as a table of one's own may count them
+    card = model_card(tmp_path / "run")
+    assert "fold 0" in card.text and {result.dataset_split for result in card.data.eval_results} == {"fold 0"}
 
     shutil.copytree(together, tmp_path / "both")
     path = tmp_path / "both" / "results.json"

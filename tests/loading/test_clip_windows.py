@@ -112,3 +112,8 @@ def test_the_highest_of_a_clips_windows_counts():
     highest = highest_of_windows(scores, np.array([0, 0, 1]))
     np.testing.assert_array_equal(highest, [[0.5, 0.75], [0.375, 0.375]])
     np.testing.assert_array_equal(highest_of_windows(scores, np.arange(3)), scores)
+
+
+def test_no_clips_have_no_windows(clips):
+    with pytest.raises(ValueError, match="Expected clips to score, got a data set without any"):
+        windows_of_clips(clips.select([]), PslaFeatureExtractor())

@@ -23,13 +23,16 @@ def test_averaging_a_checkpoint_with_itself_changes_nothing(tiny_model):
     assert all(torch.equal(tensor, state[name]) for name, tensor in mean.result().items())
 
 
-def test_a_member_is_copied_and_integers_are_the_last_ones():
-    weight, mean = torch.zeros(2), RunningMean()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_members_and_means_are_copied_and_integers_are_the_last_ones(dtype):
+    weight, mean = torch.zeros(2, dtype=dtype), RunningMean()
     for count in (1, 2):
         weight += 1
         mean.update({"weight": weight, "num_batches_tracked": torch.tensor(10 * count)})
-    assert mean.result()["weight"].tolist() == [1.5, 1.5]
-    assert mean.result()["num_batches_tracked"] == 20
+    before = mean.result()
+    assert before["weight"].tolist() == [1.5, 1.5] and before["num_batches_tracked"] == 20
+    mean.update({"weight": weight + 1, "num_batches_tracked": torch.tensor(0)})
+    assert weight.tolist() == [2, 2] and before["weight"].tolist() == [1.5, 1.5]
 
 
 def test_other_architectures_and_no_members_are_refused():

@@ -333,7 +333,7 @@ def _base_models(runs: Iterable[Mapping[str, Any]]) -> list[str] | None:
     return sorted({f"timm/{model['backbone']}" for model in from_timm} | taggers) or None
 
 
-def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | None) -> list[EvalResult]:
+def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: int | None) -> list[EvalResult]:
     """The model's own figures as the Hub lists them; a faultless ranking's d' is infinite, which is no number there."""
     return [
         EvalResult(
@@ -341,7 +341,7 @@ def _eval_results(data: CardFacts, metrics: Mapping[str, float], fold: str | Non
             task_name="Audio tagging",
             dataset_type=data.hub_id or data.key,
             dataset_name=data.name,
-            dataset_split=f"fold {fold}" if fold else "test",
+            dataset_split="test" if fold is None else f"fold {fold}",
             metric_type=METRIC_NAMES[metric][0],
             metric_name=METRIC_NAMES[metric][1],
             metric_value=round(value, 6),

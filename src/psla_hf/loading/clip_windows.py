@@ -32,6 +32,9 @@ class ClipWindows(torch.utils.data.Dataset):
 
     Attributes:
         owners: Number of each window's clip, int64 `[W]`, rising.
+
+    Raises:
+        ValueError: There are no clips, or they are of another number of classes.
     """
 
     def __init__(self, clips: Clips | Dataset, maker: SampleMaker):
@@ -39,6 +42,8 @@ class ClipWindows(torch.utils.data.Dataset):
         if maker.num_classes != len(clips.vocabulary):
             raise ValueError(f"Expected a data set of {maker.num_classes} classes, got {len(clips.vocabulary)}.")
         self.clips, self.maker = clips.dataset(), maker
+        if not len(self.clips):
+            raise ValueError("Expected clips to score, got a data set without any. Take another split.")
         starts: list[list[int]] = [[0]] * len(self.clips)
         if maker.window is not None:
             seconds = _looked_up(IndexedClips(self.clips).seconds, self.clips)

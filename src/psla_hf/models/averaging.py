@@ -43,7 +43,7 @@ class RunningMean:
             new = tensor.detach().cpu()
             self._dtypes[name] = new.dtype
             if not new.is_floating_point() or self.count == 1:
-                self._mean[name] = new.double() if new.is_floating_point() else new.clone()
+                self._mean[name] = new.to(torch.float64 if new.is_floating_point() else new.dtype, copy=True)
             else:
                 self._mean[name] += (new.double() - self._mean[name]) / self.count
 
@@ -65,7 +65,7 @@ class RunningMean:
         """
         if self.count == 0:
             raise ValueError("Expected at least one member to average, got none.")
-        return {name: tensor.to(self._dtypes[name]) for name, tensor in self._mean.items()}
+        return {name: tensor.to(self._dtypes[name], copy=True) for name, tensor in self._mean.items()}
 
 
 @torch.no_grad()

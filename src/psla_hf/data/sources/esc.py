@@ -120,7 +120,7 @@ CARD = CardFacts(
   distance, or with several sounds at once was not measured, and must be expected to be worse.
 - The test is small: {{ clips.test }} clips, so that one clip is {{ "%.2f" | format(100 / clips.test) }} % of accuracy.\
 """,
-    comparison="""The figures above are of {{ "fold %s" | format(fold) if fold else "one fold" }} alone.""",
+    comparison="""The figures above are of {{ "one fold" if fold is none else "fold %s" | format(fold) }} alone.""",
     bibtex="""\
 @inproceedings{piczak2015esc,
   title = {{ESC}: Dataset for Environmental Sound Classification},

@@ -54,7 +54,8 @@ URBANSOUND8K = Source(
         name="UrbanSound8K",
         terms="UrbanSound8K is under CC BY-NC 4.0: not for commercial use.",
         limits="- Clips are from one source, Freesound; so are those of the test. Other sources were not tested.",
-        comparison="""The figures above are of {{ "fold %s" | format(fold) if fold else "one fold" }} of ten alone.""",
+        comparison="""\
+The figures above are of {{ "one fold" if fold is none else "fold %s" | format(fold) }} of ten alone.""",
         bibtex="""\
 @inproceedings{salamon2014dataset,
   title = {A Dataset and Taxonomy for Urban Sound Research},
