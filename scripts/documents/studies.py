@@ -1,13 +1,14 @@
 """Figures of the studies. Knows no benchmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from psla_hf.reports.markdown import markdown_figures, markdown_origin
 from studies.ablation import FULL, ablation_rows, aggregation_rows
 from studies.esc10_ensembles import ENSEMBLES, tested_rows
-from studies.esc10_selection import figures_by_seed, fold_rows, validation_rows
+from studies.esc10_selection import SETTINGS, figures_by_seed, fold_rows, validation_rows
 from studies.label_enhancement import STUDY_TABLES, over_seeds
 from studies.shipped_tagger import table as shipped_rows
 from studies.students import BASES, CROSS_FIT, MISSING, MIXTURES, OF_TEACHERS, summary
@@ -182,15 +183,28 @@ def selection() -> str:
     content = result("study_esc10_selection")
     runs, among = content["runs"], content["tested_among"]
     commits = sorted({run["commit"] for run in runs.values()})
-    seeds = ", ".join(map(str, figures_by_seed(runs, among)))
     later = [name for name in validation_rows(runs) if name not in among]
-    since = f" before there were {', '.join(f'“{name}”' for name in later)}" if later else ""
+    tested = tested_settings(
+        runs, among, f" before there were {', '.join(f'“{name}”' for name in later)}" if later else ""
+    )
+    if later and figures_by_seed(runs):
+        tested += f"\n\n{tested_settings(runs, list(SETTINGS), ' among all of them')}"
     return (
         f"{markdown_figures(validation_rows(runs), 'settings')}\n\nEach figure is of 160 clips, 80 in each of two "
         "folds, by runs of 240 clips that heard neither these nor the fold they choose for; one seed. A tick: chosen."
-        f"\n\n{markdown_figures(fold_rows(runs, among), 'fold')}\n\nWhat was chosen{since}, trained on four folds and "
-        f"tested on the fifth: averaged weights, mean ± standard deviation over the seeds {seeds}. "
-        f"{markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+        f"\n\n{tested} {markdown_origin(content)}; runs of the commits {', '.join(commits)}."
+    )
+
+
+def tested_settings(runs: Mapping[str, Any], among: Sequence[str], which: str) -> str:
+    """A table of what was chosen among some settings, and what it is."""
+    seeds = list(figures_by_seed(runs, among))
+    spread = (
+        f"mean ± standard deviation over the seeds {', '.join(map(str, seeds))}" if seeds[1:] else f"seed {seeds[0]}"
+    )
+    return (
+        f"{markdown_figures(fold_rows(runs, among), 'fold')}\n\nWhat was chosen{which}, trained on four folds and "
+        f"tested on the fifth: averaged weights, {spread}."
     )
 
 
