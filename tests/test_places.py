@@ -28,6 +28,11 @@ def test_an_owner_and_a_name_are_of_the_hub_unless_there_is_such_a_folder(runs, 
     assert local_path(name, "a model") is None
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(runs):
+    with pytest.raises(ValueError, match="Expected a model, got an empty name"):
+        local_path("", "a model")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -22,7 +22,10 @@ def local_path(name: str | Path, what: str) -> Path | None:
 
     Raises:
         FileNotFoundError: It is a path, and nothing is there; the message names what is.
+        ValueError: The name is empty.
     """
+    if name == "":
+        raise ValueError(f"Expected {what}, got an empty name. For the folder you are in, pass '.'.")
     path, text = Path(os.path.expanduser(name)), str(name)  # noqa: PTH111 - which leaves ~nobody as it is
     if path.exists():
         return path

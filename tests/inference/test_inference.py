@@ -171,6 +171,11 @@ def test_more_tags_than_classes_and_fewer_than_one_are_refused(tagger, top_k):
         tagger(SOUND, RATE, top_k=top_k)
 
 
+def test_an_empty_path_is_not_the_folder_one_is_in(tagger):
+    with pytest.raises(ValueError, match="Expected audio, got an empty path"):
+        tagger("")
+
+
 @pytest.mark.parametrize("scale", [1e20, 1e30, np.inf, np.nan])
 def test_scores_that_are_no_numbers_are_never_returned(tagger, scale):
     with pytest.raises(ValueError, match="finite"):

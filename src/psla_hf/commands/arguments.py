@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, get_args
 
 import wrapt
-from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
+from cyclopts import UNSET, App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 
 __all__ = [
     "MESSAGES",
@@ -26,6 +26,7 @@ __all__ = [
     "Switch",
     "Whole",
     "check_needs",
+    "check_values",
     "command_line",
     "option",
     "panel",
@@ -170,6 +171,17 @@ class Messages:
 
 
 MESSAGES = Messages()
+
+
+def check_values(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse empty values, which would be taken for the folder one is in, or for nothing.
+
+    Raises:
+        ValueError: There is one; the message names where.
+    """
+    for argument in arguments:
+        if any(token.value == "" and token.implicit_value is UNSET for token in argument.tokens):
+            raise ValueError(f"expected a value for {argument.name}, got an empty one: is a variable not set?")
 
 
 def check_needs(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

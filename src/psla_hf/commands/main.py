@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from psla_hf.provenance import __version__
 
-from .arguments import MESSAGES, Messages, check_needs, command_line, spelled, with_flags
+from .arguments import MESSAGES, Messages, check_needs, check_values, command_line, spelled, with_flags
 from .settings import WORDS, use_config
 
 __all__ = ["COMMANDS", "WAITING", "run"]
@@ -50,7 +50,7 @@ def make_app(listing: bool) -> App:
         "psla COMMAND --help has an example of each, such as\n    psla tag runs/esc10 dog.ogg",
         help_format="plaintext",
         version=__version__,
-        config=(use_config, check_needs),
+        config=(use_config, check_values, check_needs),
         # A flag that is given again goes before what was given, as in argparse.
         default_parameter=Parameter(allow_repeating=True, negative_bool=(), negative_iterable=()),
     )

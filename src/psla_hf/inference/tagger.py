@@ -199,6 +199,8 @@ class AudioTagger:
                 out of range, or the model's scores are not finite.
         """
         tag_count(top_k, len(self.labels), threshold)  # refused before anything is read
+        if isinstance(audio, str) and not audio:
+            raise ValueError("Expected audio, got an empty path. For the sounds of the folder you are in, pass '.'.")
         least = self.thresholds if threshold == "auto" else threshold
 
         def tags(recording: Recording) -> list[dict]:
@@ -342,7 +344,8 @@ class AudioTagger:
             decoded = sound.get_all_samples()
             sound, sampling_rate = decoded.data, decoded.sample_rate
         samples, rate = unpack_sound(sound, sampling_rate)
-        return resample_blocks([as_mono(samples, name).cpu().numpy()], checked_rate(rate), wanted)
+        rate = checked_rate(rate)  # the samples are not looked at before
+        return resample_blocks([as_mono(samples, name).cpu().numpy()], rate, wanted)
 
     def _scores(self, batch: Sequence[Window], frames: int | None) -> Scores | None:
         """The model's scores of a batch, none of one that has only a sound's end."""
