@@ -205,6 +205,25 @@ def test_made_ready_for_inference_torch_computes_the_same(saved_model):
         torch.testing.assert_close(got, one, rtol=0, atol=1e-5)
 
 
+def test_threads_that_score_at_once_from_the_first_clip_on_do_not_wait_for_each_other_forever(tmp_path):
+    """Threads take turns far more often than by default, which made two first clips of OpenVINO's meet."""
+    program = (
+        "import pathlib, sys, threading\nimport numpy as np, openvino\n"
+        "from psla_hf.inference.backends import ExportedModel\n"
+        "graph = ExportedModel(pathlib.Path(sys.argv[1]), 'openvino', streams=2)\n"
+        "inputs, meeting = {'input_values': np.zeros((1, 1056, 128), np.float32)}, threading.Barrier(6)\n"
+        "infer = openvino.InferRequest.infer\n"
+        "openvino.InferRequest.infer = lambda *args, **kwargs: (meeting.wait(), infer(*args, **kwargs))[1]\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "threads = [threading.Thread(target=graph.run, args=[inputs]) for _ in range(6)]\n"
+        "[thread.start() for thread in threads]\n[thread.join() for thread in threads]\n"
+    )
+    export_model(make_model(), PslaFeatureExtractor(), tmp_path / "graph", "openvino")
+    subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "graph"], check=True, capture_output=True, text=True, timeout=120
+    )
+
+
 def test_graphs_that_are_let_go_leave_the_process_whole(exported):
     """OpenVINO's cores, each with a stack for signals, end in the order they began; then a child ends."""
     program = (

@@ -31,6 +31,8 @@ BackendName = Literal["torch", "onnx", "openvino"]
 # By itself OpenVINO computes in bfloat16 where the processor can: it is always told.
 OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
+OPENVINO_STARTS = Lock()  # in one thread of the process
+
 MOST_STREAMS = 4  # each takes memory for its feature maps
 
 
@@ -193,7 +195,8 @@ def open_onnx(path: Path, sizes: Mapping[str, int], streams: int) -> Graph:
 def open_openvino(path: Path, sizes: Mapping[str, int], streams: int, dtype: torch.dtype) -> Graph:
     """A graph in OpenVINO, which computes in one of `OPENVINO_PRECISIONS`; other arguments as of `open_onnx`."""
     check_installed("openvino", "openvino")
-    core = _openvino_core()
+    with OPENVINO_STARTS:
+        core = _openvino_core()
     with reading(path, "an OpenVINO graph"):
         model = core.read_model(path)
     if sizes:
@@ -231,7 +234,11 @@ def _openvino_core() -> Any:
     Each core gives its thread an alternate stack for signals and puts the one before back when it is deleted (OpenVINO
     2026.4): of two that do not end in reverse order the second puts back the freed stack of the first, and the next
     signal, such as a child's end, kills the process.
+
+    The first look at a tensor's numbers sets up NumPy in OpenVINO. Of two threads that both look first one waits for
+    the other with Python's lock in its hands, which that one needs: no thread goes on. So that is done here.
     """
     import openvino
 
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino.Core()
