@@ -334,14 +334,13 @@ def _seconds_or_reasons(paths: list[str]) -> list[float | str]:
 
 def _as_dataset(clips: pa.Table, vocabulary: Vocabulary) -> Dataset:
     """Checked clips in the schema, column by column."""
-    segments = "start" in clips.column_names
-    groups = "group" in clips.column_names
-    names = ("id", "path", "labels", "split", "seconds", *(("start", "end") * segments), *(("group",) * groups))
-    columns = {name: clips[name].combine_chunks() for name in names}
-    audio = [columns.pop("path"), pa.nulls(len(clips), pa.binary())]
+    features = tagging_features(
+        vocabulary, segments="start" in clips.column_names, groups="group" in clips.column_names
+    )
+    columns = {name: clips[name].combine_chunks() for name in features if name not in ("audio", "mids")}
+    audio = [clips["path"].combine_chunks(), pa.nulls(len(clips), pa.binary())]
     columns["audio"] = pa.StructArray.from_arrays(audio, names=["path", "bytes"])
     columns["mids"] = columns["labels"]
-    features = tagging_features(vocabulary, segments=segments, groups=groups)
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
 
 
